@@ -1,0 +1,74 @@
+//! Errors: each backend has its own type that keeps the machine's raw code, and says what a generic caller can do.
+
+use core::fmt;
+
+/// What a caller can do about an error without knowing the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// Somebody else holds the page or the VM for a moment: the same call, unchanged, may work later.
+    Busy,
+    /// The call did a part of its work; the same call, unchanged, goes on.
+    Partial,
+    /// The page is not where the call needs it: page it in (or fault it into normal memory), then call again.
+    PageMissing,
+    /// An argument is wrong: the same call will never work.
+    InvalidArgument,
+    /// The VM or the page is in a state in which this call is refused.
+    WrongState,
+    /// The caller may not make this call.
+    Permission,
+    /// What was presented is not what was sealed, signed or measured. Nothing of it was taken.
+    Integrity,
+    /// Out of secure memory or another limited resource: free some, then call again.
+    Exhausted,
+    /// This machine cannot do that.
+    Unsupported,
+    /// The VM, or the machine, is lost.
+    Fatal,
+}
+
+/// An error of a backend.
+pub trait Error: core::error::Error {
+    /// What the caller can do about it.
+    fn kind(&self) -> ErrorKind;
+}
+
+/// Names the error type of a backend; all other traits build on it.
+pub trait ErrorType {
+    /// The backend's error: keeps the raw code of the machine.
+    type Error: Error + 'static;
+}
+
+impl<T: ErrorType + ?Sized> ErrorType for &T {
+    type Error = T::Error;
+}
+
+/// A call on a range stopped before its end.
+///
+/// The first [`RangeError::done`] pages are done and stay done; page number `done` (from the start of the range)
+/// is as it was before the call, and so are all pages after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RangeError<E> {
+    /// Pages done before the error.
+    pub done: u64,
+    /// Why the next page was not done.
+    pub error: E,
+}
+
+impl<E: fmt::Display> fmt::Display for RangeError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "after {} pages: {}", self.done, self.error)
+    }
+}
+
+impl<E: core::error::Error + 'static> core::error::Error for RangeError<E> {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+impl<E: Error + 'static> Error for RangeError<E> {
+    fn kind(&self) -> ErrorKind {
+        self.error.kind()
+    }
+}

@@ -1,0 +1,80 @@
+//! The vocabulary of states. Each backend maps its machine's states to these.
+
+use core::fmt;
+
+/// Where a VM stands on its way into and out of secure mode.
+///
+/// ```text
+/// Normal ──enter──▶ Entering ──▶ Secure ──terminate──▶ Normal
+///                      └─fail──▶ Aborted ──terminate──▶ Normal
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum VmState {
+    /// An ordinary VM: the hypervisor sees all of it.
+    Normal,
+    /// The ultravisor knows the VM; the image is being taken over or checked. The guest does not run as a secure VM.
+    Entering,
+    /// The guest runs on secure memory. Invariant: no plaintext byte of a page that the guest has not shared is
+    /// readable by the hypervisor.
+    Secure,
+    /// Entering failed, the ultravisor waits to be told to forget the VM. Invariant: as [`VmState::Secure`].
+    Aborted,
+}
+
+/// What stands behind one guest page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PageState {
+    /// Nothing secure yet: the guest finds zeros at its first access, unless an image page is put here first.
+    /// Invariant: the ultravisor keeps nothing for the page.
+    Absent,
+    /// Plaintext in a secure frame; the guest reaches it, the hypervisor does not.
+    Secure,
+    /// Ciphertext in the hypervisor's memory; the ultravisor keeps what proves its newest version.
+    Sealed,
+    /// The guest opened the page to the hypervisor; both reach the same normal memory.
+    Shared,
+    /// Shared, but the hypervisor took its page away for now; the guest faults.
+    Withdrawn,
+}
+
+/// How many pages stand in each state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PageCounts {
+    /// Pages in [`PageState::Secure`].
+    pub secure: u64,
+    /// Pages in [`PageState::Sealed`].
+    pub sealed: u64,
+    /// Pages in [`PageState::Shared`].
+    pub shared: u64,
+    /// Pages in [`PageState::Withdrawn`].
+    pub withdrawn: u64,
+}
+
+impl PageCounts {
+    /// Counts one page. [`PageState::Absent`] pages are not counted: nothing is kept for them.
+    pub const fn add(&mut self, state: PageState) {
+        match state {
+            PageState::Absent => {}
+            PageState::Secure => self.secure += 1,
+            PageState::Sealed => self.sealed += 1,
+            PageState::Shared => self.shared += 1,
+            PageState::Withdrawn => self.withdrawn += 1,
+        }
+    }
+
+    /// All pages the ultravisor keeps something for.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.secure + self.sealed + self.shared + self.withdrawn
+    }
+}
+
+impl fmt::Display for PageCounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} secure, {} sealed, {} shared, {} withdrawn",
+            self.secure, self.sealed, self.shared, self.withdrawn
+        )
+    }
+}
