@@ -26,18 +26,12 @@ impl Failure {
 
     /// Ends with status 1: the input was understood and refused.
     pub fn refused(sentence: impl fmt::Display) -> Self {
-        Self {
-            status: Self::REFUSED,
-            sentence: sentence.to_string(),
-        }
+        Self { status: Self::REFUSED, sentence: sentence.to_string() }
     }
 
     /// Ends with status 2: the input cannot be used.
     pub fn unusable(sentence: impl fmt::Display) -> Self {
-        Self {
-            status: Self::UNUSABLE,
-            sentence: sentence.to_string(),
-        }
+        Self { status: Self::UNUSABLE, sentence: sentence.to_string() }
     }
 
     /// The exit status.
@@ -55,10 +49,7 @@ impl Failure {
     /// The same failure with `place: ` in front of its sentence, such as a file name.
     #[must_use]
     pub fn at(self, place: impl fmt::Display) -> Self {
-        Self {
-            sentence: format!("{place}: {}", self.sentence),
-            ..self
-        }
+        Self { sentence: format!("{place}: {}", self.sentence), ..self }
     }
 }
 
@@ -98,9 +89,6 @@ mod tests {
     #[test]
     fn place_stands_in_front_and_keeps_the_status() {
         let failure = Failure::refused("is not mine").at("a.bin");
-        assert_eq!(
-            (failure.status(), failure.sentence()),
-            (1, "a.bin: is not mine")
-        );
+        assert_eq!((failure.status(), failure.sentence()), (1, "a.bin: is not mine"));
     }
 }

@@ -25,24 +25,17 @@ pub enum FileMode {
 /// Status 2 with one sentence that names the file: it cannot be opened or read, is a folder, or is longer than `max`.
 pub fn read_file_limited(path: &Path, max: u64) -> Result<Vec<u8>, Failure> {
     let name = path.display();
-    let cannot =
-        |error: std::io::Error| Failure::unusable(format_args!("cannot read {name}: {error}"));
+    let cannot = |error: std::io::Error| Failure::unusable(format_args!("cannot read {name}: {error}"));
     let file = File::open(path).map_err(cannot)?;
     if file.metadata().map_err(cannot)?.is_dir() {
-        return Err(Failure::unusable(format_args!(
-            "cannot read {name}: it is a folder"
-        )));
+        return Err(Failure::unusable(format_args!("cannot read {name}: it is a folder")));
     }
     let mut bytes = Vec::new();
-    file.take(max.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(cannot)?;
+    file.take(max.saturating_add(1)).read_to_end(&mut bytes).map_err(cannot)?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length <= max) {
         Ok(bytes)
     } else {
-        Err(Failure::unusable(format_args!(
-            "{name} is longer than the {max} bytes accepted here"
-        )))
+        Err(Failure::unusable(format_args!("{name} is longer than the {max} bytes accepted here")))
     }
 }
 
@@ -56,17 +49,11 @@ pub fn read_file_limited(path: &Path, max: u64) -> Result<Vec<u8>, Failure> {
 /// something that is not a regular file.
 pub fn write_atomic(path: &Path, bytes: &[u8], mode: FileMode) -> Result<(), Failure> {
     let name = path.display();
-    let cannot =
-        |error: std::io::Error| Failure::unusable(format_args!("cannot write {name}: {error}"));
+    let cannot = |error: std::io::Error| Failure::unusable(format_args!("cannot write {name}: {error}"));
     let (target, old) = match fs::metadata(path) {
-        Ok(metadata) if metadata.is_file() => (
-            fs::canonicalize(path).map_err(cannot)?,
-            Some(metadata.permissions()),
-        ),
+        Ok(metadata) if metadata.is_file() => (fs::canonicalize(path).map_err(cannot)?, Some(metadata.permissions())),
         Ok(_) => {
-            return Err(Failure::unusable(format_args!(
-                "cannot write {name}: it is not a regular file"
-            )));
+            return Err(Failure::unusable(format_args!("cannot write {name}: it is not a regular file")));
         }
         Err(error) if error.kind() == ErrorKind::NotFound => (path.to_path_buf(), None),
         Err(error) => return Err(cannot(error)),
@@ -83,9 +70,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8], mode: FileMode) -> Result<(), Fai
     }
     let mut file = builder.tempfile_in(folder).map_err(cannot)?;
     if let (FileMode::Plain, Some(permissions)) = (mode, old) {
-        file.as_file()
-            .set_permissions(permissions)
-            .map_err(cannot)?;
+        file.as_file().set_permissions(permissions).map_err(cannot)?;
     }
     file.write_all(bytes).map_err(cannot)?;
     file.as_file().sync_all().map_err(cannot)?;
@@ -118,12 +103,7 @@ mod tests {
         write_atomic(&path, &[7; 10], FileMode::Plain).unwrap();
         assert_eq!(read_file_limited(&path, 10).unwrap(), [7; 10]);
         assert_eq!(read_file_limited(&path, 9).unwrap_err().status(), 2);
-        assert!(
-            read_file_limited(folder.path(), 9)
-                .unwrap_err()
-                .sentence()
-                .contains("folder")
-        );
+        assert!(read_file_limited(folder.path(), 9).unwrap_err().sentence().contains("folder"));
         assert!(read_file_limited(&folder.path().join("b"), 9).is_err());
     }
 
@@ -151,10 +131,7 @@ mod tests {
         write_atomic(&link, b"two", FileMode::Plain).unwrap();
         assert_eq!(std::fs::read_link(&link).unwrap().to_str(), Some("a"));
         let mode = || std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
-        assert_eq!(
-            (std::fs::read(&path).unwrap(), mode()),
-            (b"two".to_vec(), 0o640)
-        );
+        assert_eq!((std::fs::read(&path).unwrap(), mode()), (b"two".to_vec(), 0o640));
         write_atomic(&path, b"three", FileMode::Secret).unwrap();
         assert_eq!(mode(), 0o600);
     }
