@@ -1,8 +1,7 @@
-//! IBM Z Secure Execution: Ultravisor calls, DIAG 308, SE images, dumps, attestation, secrets.
+//! Placeholder.
 #![no_std]
 
 extern crate alloc;
 
-pub mod header;
-pub mod ipib;
-pub mod psw;
+#[cfg(feature = "image")]
+pub mod crypto;
