@@ -5,3 +5,5 @@ extern crate alloc;
 
 #[cfg(feature = "image")]
 pub mod crypto;
+#[cfg(feature = "image")]
+pub mod hostkey;
