@@ -1,0 +1,43 @@
+//! Page cryptography: the one place where pages are ciphered, authenticated and digested.
+//!
+//! Everything here works on *ranges* of pages; a single page is a range of one. Key schedules are built once
+//! per key object and kept; no function of this module allocates per page or per call: temporaries are batches
+//! of fixed size on the stack, wiped before return when they held plaintext or keystream.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`xts`] | AES-256-XTS, one page = one data unit |
+//! | [`ccm`] | AES-256-CCM, up to [`BATCH`] pages side by side |
+//! | [`gcm`] | AES-128-GCM and AES-256-GCM, detached tag |
+//! | [`digest`] | SHA-256 over several parts, comparison in constant time |
+//! | [`seal`] | [`PageSealer`]: what the page engine uses to move pages in and out of secure memory |
+//!
+//! A page is any byte slice whose length is a positive multiple of 16 bytes (4 KiB and 64 KiB in practice).
+//! Source and destination of a copying form never overlap (they are separate slices) and have equal length; the
+//! copying forms read each source byte once and write each destination byte once.
+
+mod block;
+pub mod ccm;
+pub mod digest;
+mod error;
+pub mod gcm;
+pub mod seal;
+pub mod xts;
+
+pub use ccm::CcmKey;
+pub use error::{BadPage, CryptoError, FailedPages};
+pub use gcm::{Gcm128Key, Gcm256Key};
+pub use seal::{PageSealer, SealRecord, Suite};
+pub use xts::XtsKey;
+
+/// Pages in one batch: the most a slice-of-slices call takes at once (32).
+///
+/// 32 chains of one page each together with 32 counter blocks fill the 64-block step in which wide vector units
+/// work; more pages at once bring nothing, fewer bring less.
+pub const BATCH: usize = 32;
+
+/// Bytes of one cipher block (16).
+pub const BLOCK_BYTES: usize = 16;
+
+/// Bytes of an authentication tag of CCM and GCM (16).
+pub const TAG_BYTES: usize = 16;

@@ -1,0 +1,72 @@
+//! Cipher blocks in fixed groups, and the one way in which groups go through the cipher's parallel interface.
+
+use cipher::array::Array;
+use cipher::consts::{U16, U64};
+use cipher::inout::InOutBuf;
+use cipher::{BlockCipherDecBackend, BlockCipherEncBackend};
+
+use super::BATCH;
+
+/// One 16-byte cipher block.
+pub(super) type Block = Array<u8, U16>;
+
+/// 64 blocks (1 KiB): the widest group a cipher backend takes in one step.
+pub(super) type Stripe = Array<Block, U64>;
+
+/// Blocks of a [`Stripe`].
+pub(super) const STRIPE: usize = 64;
+
+/// One block of each page of a batch.
+pub(super) type Row = [Block; BATCH];
+
+/// One direction of a block cipher over a whole stripe.
+///
+/// The implementations are inlined into the backend's own function, so that everything around them is compiled for
+/// the vector unit that was found at run time.
+pub(super) trait StripeCipher {
+    /// Ciphers 64 blocks in place.
+    fn stripe(&self, work: &mut Stripe);
+}
+
+/// Encryption through a backend.
+pub(super) struct Forward<'b, B>(pub(super) &'b B);
+
+impl<B: BlockCipherEncBackend<BlockSize = U16>> StripeCipher for Forward<'_, B> {
+    #[inline(always)]
+    fn stripe(&self, work: &mut Stripe) {
+        let (groups, rest) = InOutBuf::from(work.as_mut_slice()).into_chunks();
+        for group in groups {
+            self.0.encrypt_par_blocks(group);
+        }
+        self.0.encrypt_tail_blocks(rest);
+    }
+}
+
+/// Decryption through a backend.
+pub(super) struct Backward<'b, B>(pub(super) &'b B);
+
+impl<B: BlockCipherDecBackend<BlockSize = U16>> StripeCipher for Backward<'_, B> {
+    #[inline(always)]
+    fn stripe(&self, work: &mut Stripe) {
+        let (groups, rest) = InOutBuf::from(work.as_mut_slice()).into_chunks();
+        for group in groups {
+            self.0.decrypt_par_blocks(group);
+        }
+        self.0.decrypt_tail_blocks(rest);
+    }
+}
+
+/// Overwrites blocks with zeros in a way the compiler does not remove.
+#[inline(always)]
+pub(super) fn wipe(blocks: &mut [Block]) {
+    blocks.fill(Array([0; 16]));
+    zeroize::optimization_barrier(blocks);
+}
+
+/// XORs blocks into blocks.
+#[inline(always)]
+pub(super) fn xor(to: &mut [Block], with: &[Block]) {
+    for (to, with) in to.iter_mut().zip(with) {
+        to.0 = (u128::from_ne_bytes(to.0) ^ u128::from_ne_bytes(with.0)).to_ne_bytes();
+    }
+}

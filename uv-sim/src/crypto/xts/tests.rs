@@ -1,0 +1,194 @@
+use alloc::format;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use aes::Aes256;
+use cipher::KeyInit;
+use cipher::array::Array;
+use proptest::prelude::*;
+use xts_mode::Xts128;
+
+use super::*;
+
+fn reference(key: &[u8; 64]) -> Xts128<Aes256> {
+    let (data, tweak) = key.split_at(32);
+    Xts128::new(
+        Aes256::new_from_slice(data).unwrap(),
+        Aes256::new_from_slice(tweak).unwrap(),
+    )
+}
+
+fn bytes(len: usize, seed: u8) -> Vec<u8> {
+    (0..len)
+        .map(|i| (i as u32).wrapping_mul(2_654_435_761).to_be_bytes()[0] ^ seed)
+        .collect()
+}
+
+/// IEEE 1619, annex B, vector 10.
+#[test]
+fn ieee_1619_vector_10() {
+    let mut key = [0; 64];
+    hex::decode_to_slice(
+        "2718281828459045235360287471352662497757247093699959574966967627",
+        &mut key[..32],
+    )
+    .unwrap();
+    hex::decode_to_slice(
+        "3141592653589793238462643383279502884197169399375105820974944592",
+        &mut key[32..],
+    )
+    .unwrap();
+    let mut tweak = [0; 16];
+    tweak[0] = 0xff;
+    let plain: Vec<u8> = (0..512).map(|i| (i % 256) as u8).collect();
+    let expected = hex::decode(concat!(
+        "1c3b3a102f770386e4836c99e370cf9bea00803f5e482357a4ae12d414a3e63b",
+        "5d31e276f8fe4a8d66b317f9ac683f44680a86ac35adfc3345befecb4bb188fd",
+        "5776926c49a3095eb108fd1098baec70aaa66999a72a82f27d848b21d4a741b0",
+        "c5cd4d5fff9dac89aeba122961d03a757123e9870f8acf1000020887891429ca",
+        "2a3e7a7d7df7b10355165c8b9a6d0a7de8b062c4500dc4cd120c0f7418dae3d0",
+        "b5781c34803fa75421c790dfe1de1834f280d7667b327f6c8cd7557e12ac3a0f",
+        "93ec05c52e0493ef31a12d3d9260f79a289d6a379bc70c50841473d1a8cc81ec",
+        "583e9645e07b8d9670655ba5bbcfecc6dc3966380ad8fecb17b6ba02469a020a",
+        "84e18e8f84252070c13e9f1f289be54fbc481457778f616015e1327a02b140f1",
+        "505eb309326d68378f8374595c849d84f4c333ec4423885143cb47bd71c5edae",
+        "9be69a2ffeceb1bec9de244fbe15992b11b77c040f12bd8f6a975a44a0f90c29",
+        "a9abc3d4d893927284c58754cce294529f8614dcd2aba991925fedc4ae74ffac",
+        "6e333b93eb4aff0479da9a410e4450e0dd7ae4c6e2910900575da401fc07059f",
+        "645e8b7e9bfdef33943054ff84011493c27b3429eaedb4ed5376441a77ed4385",
+        "1ad77f16f541dfd269d50d6a5f14fb0aab1cbb4c1550be97f7ab4066193c4caa",
+        "773dad38014bd2092fa755c824bb5e54c4f36ffda9fcea70b9c6e693e148c151",
+    ))
+    .unwrap();
+    let key = XtsKey::new(&key);
+    let mut sealed = vec![0; 512];
+    key.encrypt_page(tweak, &plain, &mut sealed).unwrap();
+    assert_eq!(sealed, expected);
+    let mut opened = vec![0; 512];
+    key.decrypt_page(tweak, &sealed, &mut opened).unwrap();
+    assert_eq!(opened, plain);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn one_page_equals_the_reference(
+        key in any::<[u8; 32]>(),
+        tweak in any::<[u8; 16]>(),
+        blocks in prop_oneof![1..200_usize, Just(256), Just(4096)],
+        seed in any::<u8>(),
+    ) {
+        let mut full = [0; 64];
+        full[..32].copy_from_slice(&key);
+        full[32..].copy_from_slice(&key.map(|b| !b));
+        let plain = bytes(blocks * 16, seed);
+        let mut expected = plain.clone();
+        reference(&full).encrypt_sector(&mut expected, Array(tweak));
+
+        let key = XtsKey::new(&full);
+        let mut sealed = vec![0; plain.len()];
+        key.encrypt_page(tweak, &plain, &mut sealed).unwrap();
+        prop_assert_eq!(&sealed, &expected);
+        let mut opened = vec![0; plain.len()];
+        key.decrypt_page(tweak, &sealed, &mut opened).unwrap();
+        prop_assert_eq!(&opened, &plain);
+        key.encrypt_page_in_place(tweak, &mut opened).unwrap();
+        prop_assert_eq!(&opened, &expected);
+        key.decrypt_page_in_place(tweak, &mut opened).unwrap();
+        prop_assert_eq!(&opened, &plain);
+    }
+
+    #[test]
+    fn ranges_equal_single_pages(pages in 0..70_usize, page_blocks in 1..70_usize, seed in any::<u8>()) {
+        let key = XtsKey::new(&core::array::from_fn(|i| i as u8 ^ seed));
+        let tweak = |index: u64| (u128::from(index) << 12 | u128::from(seed)).to_be_bytes();
+        let page_bytes = page_blocks * 16;
+        let plain = bytes(pages * page_bytes, seed);
+        let mut expected = plain.clone();
+        for (index, page) in expected.chunks_mut(page_bytes).enumerate() {
+            key.encrypt_page_in_place(tweak(index as u64), page).unwrap();
+        }
+        let mut sealed = vec![0; plain.len()];
+        key.encrypt_range(page_bytes, tweak, &plain, &mut sealed).unwrap();
+        prop_assert_eq!(&sealed, &expected);
+        let mut opened = vec![0; plain.len()];
+        key.decrypt_range(page_bytes, tweak, &sealed, &mut opened).unwrap();
+        prop_assert_eq!(&opened, &plain);
+        key.encrypt_range_in_place(page_bytes, tweak, &mut opened).unwrap();
+        prop_assert_eq!(&opened, &expected);
+        key.decrypt_range_in_place(page_bytes, tweak, &mut opened).unwrap();
+        prop_assert_eq!(&opened, &plain);
+
+        let count = pages.min(BATCH);
+        let tweaks: Vec<_> = (0..count as u64).map(tweak).collect();
+        let from: Vec<&[u8]> = plain.chunks(page_bytes).take(count).collect();
+        let mut scattered = vec![vec![0; page_bytes]; count];
+        let mut to: Vec<&mut [u8]> = scattered.iter_mut().map(Vec::as_mut_slice).collect();
+        key.encrypt_pages(&tweaks, &from, &mut to).unwrap();
+        prop_assert_eq!(scattered.concat(), &expected[..count * page_bytes]);
+        let from: Vec<&[u8]> = scattered.iter().map(Vec::as_slice).collect();
+        let mut back = vec![vec![0; page_bytes]; count];
+        let mut to: Vec<&mut [u8]> = back.iter_mut().map(Vec::as_mut_slice).collect();
+        key.decrypt_pages(&tweaks, &from, &mut to).unwrap();
+        prop_assert_eq!(back.concat(), &plain[..count * page_bytes]);
+    }
+}
+
+#[test]
+fn wrong_shapes_are_refused_and_write_nothing() {
+    let key = XtsKey::new(&[1; 64]);
+    let mut out = [9; 64];
+    assert_eq!(
+        key.encrypt_page([0; 16], &[], &mut []),
+        Err(CryptoError::PageLength(0))
+    );
+    assert_eq!(
+        key.encrypt_page([0; 16], &[0; 17], &mut out[..17]),
+        Err(CryptoError::PageLength(17))
+    );
+    assert_eq!(
+        key.decrypt_page([0; 16], &[0; 32], &mut out),
+        Err(CryptoError::LengthMismatch {
+            expected: 32,
+            found: 64
+        })
+    );
+    assert_eq!(
+        key.decrypt_page_in_place([0; 16], &mut out[..15]),
+        Err(CryptoError::PageLength(15))
+    );
+    assert_eq!(
+        key.encrypt_range(0, |_| [0; 16], &[0; 64], &mut out),
+        Err(CryptoError::PageLength(0))
+    );
+    assert_eq!(
+        key.encrypt_range(48, |_| [0; 16], &[0; 64], &mut out),
+        Err(CryptoError::PageLength(64))
+    );
+    assert_eq!(
+        key.encrypt_range(16, |_| [0; 16], &[0; 48], &mut out),
+        Err(CryptoError::LengthMismatch {
+            expected: 48,
+            found: 64
+        })
+    );
+    let many = [[0_u8; 16].as_slice(); BATCH + 1];
+    assert_eq!(
+        key.encrypt_pages(&[], &many, &mut []),
+        Err(CryptoError::TooManyPages(BATCH + 1))
+    );
+    assert_eq!(
+        key.encrypt_pages(&[], &many[..1], &mut [&mut out[..16]]),
+        Err(CryptoError::CountMismatch {
+            expected: 1,
+            found: 0
+        })
+    );
+    assert_eq!(out, [9; 64]);
+}
+
+#[test]
+fn debug_shows_nothing() {
+    assert_eq!(format!("{:?}", XtsKey::new(&[1; 64])), "XtsKey(..)");
+}
