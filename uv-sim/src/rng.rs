@@ -53,18 +53,11 @@ impl SimRng {
     /// label gives the same stream again, so labels must differ where streams must.
     #[must_use]
     pub fn fork(&self, label: &str) -> Self {
-        Self::from_key(sha256(&[
-            b"uv-sim rng fork",
-            self.seed.as_ref(),
-            label.as_bytes(),
-        ]))
+        Self::from_key(sha256(&[b"uv-sim rng fork", self.seed.as_ref(), label.as_bytes()]))
     }
 
     fn from_key(seed: [u8; 32]) -> Self {
-        Self {
-            seed: Zeroizing::new(seed),
-            stream: ChaCha20Rng::from_seed(seed),
-        }
+        Self { seed: Zeroizing::new(seed), stream: ChaCha20Rng::from_seed(seed) }
     }
 }
 

@@ -75,9 +75,7 @@ impl CcmKey {
     /// Expands `key`.
     #[must_use]
     pub fn new(key: &[u8; Self::BYTES]) -> Self {
-        Self {
-            cipher: Aes256Enc::new(Array::cast_from_core(key)),
-        }
+        Self { cipher: Aes256Enc::new(Array::cast_from_core(key)) }
     }
 
     /// Draws a fresh key.
@@ -171,14 +169,7 @@ impl CcmKey {
             }
         }
         let rows = if A == 0 { 1 } else { 1 + (2 + A).div_ceil(16) };
-        let pass = Pass {
-            direction,
-            header: &header[..rows],
-            counters: &counters,
-            src,
-            dst,
-            tags: &mut tags,
-        };
+        let pass = Pass { direction, header: &header[..rows], counters: &counters, src, dst, tags: &mut tags };
         if src.len() <= NARROW {
             self.cipher.encrypt_with_backend(lanes::Narrow(pass));
         } else {
@@ -189,11 +180,7 @@ impl CcmKey {
 }
 
 /// B0 and the blocks of the additional data (SP 800-38C, A.2.1 and A.2.2); blocks not needed stay zero.
-fn header_blocks<const A: usize>(
-    nonce: &[u8; NONCE_BYTES],
-    aad: &[u8; A],
-    page_bytes: usize,
-) -> [Block; HEADER_ROWS] {
+fn header_blocks<const A: usize>(nonce: &[u8; NONCE_BYTES], aad: &[u8; A], page_bytes: usize) -> [Block; HEADER_ROWS] {
     // Flags: bit 6 additional data present, bits 5-3 (t-2)/2 = 7, bits 2-0 q-1 = 2.
     let flags = if A == 0 { 0x3a } else { 0x7a };
     let mut bytes = [0; HEADER_ROWS * 16];

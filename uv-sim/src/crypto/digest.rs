@@ -38,9 +38,7 @@ mod tests {
 
     #[test]
     fn fips_180_example() {
-        let expected =
-            hex::decode("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
-                .unwrap();
+        let expected = hex::decode("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad").unwrap();
         assert_eq!(sha256(&[b"abc"]).as_slice(), expected);
         assert_eq!(sha256(&[b"a", b"", b"bc"]).as_slice(), expected);
     }

@@ -9,9 +9,7 @@ use super::{BATCH, BLOCK_BYTES};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CryptoError {
     /// The page is empty or not a multiple of 16 bytes, or is longer than the mode allows.
-    #[error(
-        "page of {0} bytes: the length must be a positive multiple of 16 within the mode's limit"
-    )]
+    #[error("page of {0} bytes: the length must be a positive multiple of 16 within the mode's limit")]
     PageLength(usize),
     /// Source and destination differ in length, or one page of a batch differs from the others.
     #[error("page of {found} bytes where {expected} bytes are expected")]
@@ -90,11 +88,7 @@ impl FailedPages {
     /// # Errors
     /// [`BadPage`] if that page failed authentication.
     pub const fn page(self, index: usize) -> Result<(), BadPage> {
-        if index < BATCH && self.0 & (1 << index) != 0 {
-            Err(BadPage { index })
-        } else {
-            Ok(())
-        }
+        if index < BATCH && self.0 & (1 << index) != 0 { Err(BadPage { index }) } else { Ok(()) }
     }
 
     /// Result of the call as a whole.
@@ -135,29 +129,17 @@ pub(super) fn check_page(len: usize, limit: usize) -> Result<(), CryptoError> {
 
 /// Checks that a second buffer is as long as the first.
 pub(super) fn check_equal(expected: usize, found: usize) -> Result<(), CryptoError> {
-    if expected == found {
-        Ok(())
-    } else {
-        Err(CryptoError::LengthMismatch { expected, found })
-    }
+    if expected == found { Ok(()) } else { Err(CryptoError::LengthMismatch { expected, found }) }
 }
 
 /// Checks that a second list has as many entries as the first.
 pub(super) fn check_count(expected: usize, found: usize) -> Result<(), CryptoError> {
-    if expected == found {
-        Ok(())
-    } else {
-        Err(CryptoError::CountMismatch { expected, found })
-    }
+    if expected == found { Ok(()) } else { Err(CryptoError::CountMismatch { expected, found }) }
 }
 
 /// Checks the lists of one batch call: at most [`BATCH`] pages, all of one length; returns that length
 /// (0 for an empty batch).
-pub(super) fn check_batch(
-    src: &[&[u8]],
-    dst: &[&mut [u8]],
-    limit: usize,
-) -> Result<usize, CryptoError> {
+pub(super) fn check_batch(src: &[&[u8]], dst: &[&mut [u8]], limit: usize) -> Result<usize, CryptoError> {
     if src.len() > BATCH {
         return Err(CryptoError::TooManyPages(src.len()));
     }

@@ -61,9 +61,7 @@ impl Gcm128Key {
     /// Expands `key`.
     #[must_use]
     pub fn new(key: &[u8; 16]) -> Self {
-        Self {
-            mode: AesGcm::new(Array::cast_from_core(key)),
-        }
+        Self { mode: AesGcm::new(Array::cast_from_core(key)) }
     }
 }
 
@@ -71,9 +69,7 @@ impl Gcm256Key {
     /// Expands `key`.
     #[must_use]
     pub fn new(key: &[u8; 32]) -> Self {
-        Self {
-            mode: AesGcm::new(Array::cast_from_core(key)),
-        }
+        Self { mode: AesGcm::new(Array::cast_from_core(key)) }
     }
 }
 
@@ -102,14 +98,10 @@ where
         check_count(src.len(), tags.len())?;
         for (index, tag) in tags.iter_mut().enumerate() {
             let pair = pair(src[index], dst[index])?;
-            let sealed = self
-                .mode
-                .encrypt_inout_detached(&Array(ivs[index]), aads[index], pair);
+            let sealed = self.mode.encrypt_inout_detached(&Array(ivs[index]), aads[index], pair);
             // The mode's own limits (2^36 bytes of page, 2^61 bytes of additional data) lie beyond any slice checked above
             // except a giant additional data, which is refused.
-            *tag = sealed
-                .map_err(|_| CryptoError::AadLength(aads[index].len()))?
-                .0;
+            *tag = sealed.map_err(|_| CryptoError::AadLength(aads[index].len()))?.0;
         }
         Ok(())
     }
@@ -136,12 +128,7 @@ where
         let mut failed = FailedPages::NONE;
         for (index, tag) in tags.iter().enumerate() {
             let pair = pair(src[index], dst[index])?;
-            let opened = self.mode.decrypt_inout_detached(
-                &Array(ivs[index]),
-                aads[index],
-                pair,
-                &Array(*tag),
-            );
+            let opened = self.mode.decrypt_inout_detached(&Array(ivs[index]), aads[index], pair, &Array(*tag));
             if opened.is_err() {
                 dst[index].fill(0);
                 failed.mark(index);

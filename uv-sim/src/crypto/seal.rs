@@ -112,24 +112,14 @@ impl PageSealer {
     ///
     /// # Errors
     /// [`CryptoError::PageLength`].
-    pub fn from_material(
-        material: &SealMaterial,
-        page_bytes: usize,
-        vm_id: u64,
-    ) -> Result<Self, CryptoError> {
+    pub fn from_material(material: &SealMaterial, page_bytes: usize, vm_id: u64) -> Result<Self, CryptoError> {
         if !page_bytes.is_power_of_two() || !(4096..=PAGE_BYTES_LIMIT).contains(&page_bytes) {
             return Err(CryptoError::PageLength(page_bytes));
         }
         let inner = match material {
-            SealMaterial::Aes256Xts { key, nonce } => {
-                Inner::Xts(Box::new(XtsSha::new(key, *nonce, page_bytes)))
-            }
-            SealMaterial::Aes256Ccm { key, fixed } => {
-                Inner::Ccm(Box::new(aead::Ccm::new(key, *fixed, vm_id)))
-            }
-            SealMaterial::Aes128Gcm { key, fixed } => {
-                Inner::Gcm(Box::new(aead::Gcm::new(key, *fixed)))
-            }
+            SealMaterial::Aes256Xts { key, nonce } => Inner::Xts(Box::new(XtsSha::new(key, *nonce, page_bytes))),
+            SealMaterial::Aes256Ccm { key, fixed } => Inner::Ccm(Box::new(aead::Ccm::new(key, *fixed, vm_id))),
+            SealMaterial::Aes128Gcm { key, fixed } => Inner::Gcm(Box::new(aead::Gcm::new(key, *fixed))),
         };
         Ok(Self { page_bytes, inner })
     }
@@ -168,10 +158,7 @@ impl PageSealer {
     ) -> Result<(), CryptoError> {
         self.check(gfn_base, src, dst, records.len())?;
         for (index, record) in records.iter_mut().enumerate() {
-            *record = SealRecord {
-                version: versions(index),
-                ..SealRecord::default()
-            };
+            *record = SealRecord { version: versions(index), ..SealRecord::default() };
         }
         match &self.inner {
             Inner::Xts(suite) => suite.seal(gfn_base, src, dst, records),
@@ -206,21 +193,9 @@ impl PageSealer {
     ///
     /// # Errors
     /// As [`seal_range`](Self::seal_range).
-    pub fn seal_page(
-        &self,
-        gfn: u64,
-        version: u64,
-        src: &[u8],
-        dst: &mut [u8],
-    ) -> Result<SealRecord, CryptoError> {
+    pub fn seal_page(&self, gfn: u64, version: u64, src: &[u8], dst: &mut [u8]) -> Result<SealRecord, CryptoError> {
         let mut record = SealRecord::default();
-        self.seal_range(
-            gfn,
-            |_| version,
-            &[src],
-            &mut [dst],
-            core::slice::from_mut(&mut record),
-        )?;
+        self.seal_range(gfn, |_| version, &[src], &mut [dst], core::slice::from_mut(&mut record))?;
         Ok(record)
     }
 
@@ -228,13 +203,7 @@ impl PageSealer {
     ///
     /// # Errors
     /// [`OpenError::Call`] as [`seal_range`](Self::seal_range); [`OpenError::Page`] if the page failed authentication.
-    pub fn open_page(
-        &self,
-        gfn: u64,
-        record: &SealRecord,
-        src: &[u8],
-        dst: &mut [u8],
-    ) -> Result<(), OpenError> {
+    pub fn open_page(&self, gfn: u64, record: &SealRecord, src: &[u8], dst: &mut [u8]) -> Result<(), OpenError> {
         let failed = self.open_range(gfn, core::slice::from_ref(record), &[src], &mut [dst])?;
         Ok(failed.first()?)
     }
@@ -266,22 +235,14 @@ impl PageSealer {
         self.dump_key_export().map(|export| export.nonce())
     }
 
-    fn check(
-        &self,
-        gfn_base: u64,
-        src: &[&[u8]],
-        dst: &[&mut [u8]],
-        records: usize,
-    ) -> Result<(), CryptoError> {
+    fn check(&self, gfn_base: u64, src: &[&[u8]], dst: &[&mut [u8]], records: usize) -> Result<(), CryptoError> {
         let found = check_batch(src, dst, PAGE_BYTES_LIMIT)?;
         check_count(src.len(), records)?;
         let Some(last) = src.len().checked_sub(1) else {
             return Ok(());
         };
         check_equal(self.page_bytes, found)?;
-        let last = u64::try_from(last)
-            .ok()
-            .and_then(|last| gfn_base.checked_add(last));
+        let last = u64::try_from(last).ok().and_then(|last| gfn_base.checked_add(last));
         let last = last.ok_or(CryptoError::FrameRange(gfn_base))?;
         if let Inner::Xts(_) = self.inner {
             xts_entry(last, self.page_bytes, 0)?;

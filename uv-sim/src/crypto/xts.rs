@@ -66,13 +66,8 @@ impl XtsKey {
     /// Expands `key`: bytes 0..32 cipher the data, bytes 32..64 cipher the tweak.
     #[must_use]
     pub fn new(key: &[u8; Self::BYTES]) -> Self {
-        let (data, tweak) = Array::<u8, cipher::consts::U64>::cast_from_core(key)
-            .split_ref::<cipher::consts::U32>();
-        Self {
-            bytes: Zeroizing::new(*key),
-            data: Aes256::new(data),
-            tweak: Aes256Enc::new(tweak),
-        }
+        let (data, tweak) = Array::<u8, cipher::consts::U64>::cast_from_core(key).split_ref::<cipher::consts::U32>();
+        Self { bytes: Zeroizing::new(*key), data: Aes256::new(data), tweak: Aes256Enc::new(tweak) }
     }
 
     /// Draws a fresh key.
@@ -93,18 +88,10 @@ impl XtsKey {
     ///
     /// # Errors
     /// [`CryptoError::PageLength`] or [`CryptoError::LengthMismatch`]; `dst` is untouched then.
-    pub fn encrypt_page(
-        &self,
-        tweak: [u8; 16],
-        src: &[u8],
-        dst: &mut [u8],
-    ) -> Result<(), CryptoError> {
+    pub fn encrypt_page(&self, tweak: [u8; 16], src: &[u8], dst: &mut [u8]) -> Result<(), CryptoError> {
         check_page(src.len(), UNIT_LIMIT)?;
         let blocks = blocks_of(copying(src, dst)?);
-        self.data.encrypt_with_backend(Pass {
-            tweak: self.cipher_tweak(tweak),
-            blocks,
-        });
+        self.data.encrypt_with_backend(Pass { tweak: self.cipher_tweak(tweak), blocks });
         Ok(())
     }
 
@@ -112,18 +99,10 @@ impl XtsKey {
     ///
     /// # Errors
     /// [`CryptoError::PageLength`] or [`CryptoError::LengthMismatch`]; `dst` is untouched then.
-    pub fn decrypt_page(
-        &self,
-        tweak: [u8; 16],
-        src: &[u8],
-        dst: &mut [u8],
-    ) -> Result<(), CryptoError> {
+    pub fn decrypt_page(&self, tweak: [u8; 16], src: &[u8], dst: &mut [u8]) -> Result<(), CryptoError> {
         check_page(src.len(), UNIT_LIMIT)?;
         let blocks = blocks_of(copying(src, dst)?);
-        self.data.decrypt_with_backend(Pass {
-            tweak: self.cipher_tweak(tweak),
-            blocks,
-        });
+        self.data.decrypt_with_backend(Pass { tweak: self.cipher_tweak(tweak), blocks });
         Ok(())
     }
 
@@ -131,17 +110,10 @@ impl XtsKey {
     ///
     /// # Errors
     /// [`CryptoError::PageLength`]; the page is untouched then.
-    pub fn encrypt_page_in_place(
-        &self,
-        tweak: [u8; 16],
-        page: &mut [u8],
-    ) -> Result<(), CryptoError> {
+    pub fn encrypt_page_in_place(&self, tweak: [u8; 16], page: &mut [u8]) -> Result<(), CryptoError> {
         check_page(page.len(), UNIT_LIMIT)?;
         let blocks = blocks_of(page.into());
-        self.data.encrypt_with_backend(Pass {
-            tweak: self.cipher_tweak(tweak),
-            blocks,
-        });
+        self.data.encrypt_with_backend(Pass { tweak: self.cipher_tweak(tweak), blocks });
         Ok(())
     }
 
@@ -149,17 +121,10 @@ impl XtsKey {
     ///
     /// # Errors
     /// [`CryptoError::PageLength`]; the page is untouched then.
-    pub fn decrypt_page_in_place(
-        &self,
-        tweak: [u8; 16],
-        page: &mut [u8],
-    ) -> Result<(), CryptoError> {
+    pub fn decrypt_page_in_place(&self, tweak: [u8; 16], page: &mut [u8]) -> Result<(), CryptoError> {
         check_page(page.len(), UNIT_LIMIT)?;
         let blocks = blocks_of(page.into());
-        self.data.decrypt_with_backend(Pass {
-            tweak: self.cipher_tweak(tweak),
-            blocks,
-        });
+        self.data.decrypt_with_backend(Pass { tweak: self.cipher_tweak(tweak), blocks });
         Ok(())
     }
 
@@ -176,9 +141,7 @@ impl XtsKey {
         dst: &mut [u8],
     ) -> Result<(), CryptoError> {
         check_range(page_bytes, src.len())?;
-        self.pages(page_bytes, tweak, copying(src, dst)?, |pass| {
-            self.data.encrypt_with_backend(pass)
-        });
+        self.pages(page_bytes, tweak, copying(src, dst)?, |pass| self.data.encrypt_with_backend(pass));
         Ok(())
     }
 
@@ -194,9 +157,7 @@ impl XtsKey {
         dst: &mut [u8],
     ) -> Result<(), CryptoError> {
         check_range(page_bytes, src.len())?;
-        self.pages(page_bytes, tweak, copying(src, dst)?, |pass| {
-            self.data.decrypt_with_backend(pass)
-        });
+        self.pages(page_bytes, tweak, copying(src, dst)?, |pass| self.data.decrypt_with_backend(pass));
         Ok(())
     }
 
@@ -211,9 +172,7 @@ impl XtsKey {
         pages: &mut [u8],
     ) -> Result<(), CryptoError> {
         check_range(page_bytes, pages.len())?;
-        self.pages(page_bytes, tweak, pages.into(), |pass| {
-            self.data.encrypt_with_backend(pass)
-        });
+        self.pages(page_bytes, tweak, pages.into(), |pass| self.data.encrypt_with_backend(pass));
         Ok(())
     }
 
@@ -228,9 +187,7 @@ impl XtsKey {
         pages: &mut [u8],
     ) -> Result<(), CryptoError> {
         check_range(page_bytes, pages.len())?;
-        self.pages(page_bytes, tweak, pages.into(), |pass| {
-            self.data.decrypt_with_backend(pass)
-        });
+        self.pages(page_bytes, tweak, pages.into(), |pass| self.data.decrypt_with_backend(pass));
         Ok(())
     }
 }
@@ -242,30 +199,16 @@ impl XtsKey {
     /// # Errors
     /// [`CryptoError::TooManyPages`], [`CryptoError::CountMismatch`], [`CryptoError::LengthMismatch`] or
     /// [`CryptoError::PageLength`]; nothing is written then.
-    pub fn encrypt_pages(
-        &self,
-        tweaks: &[[u8; 16]],
-        src: &[&[u8]],
-        dst: &mut [&mut [u8]],
-    ) -> Result<(), CryptoError> {
-        self.scattered(tweaks, src, dst, |pass| {
-            self.data.encrypt_with_backend(pass)
-        })
+    pub fn encrypt_pages(&self, tweaks: &[[u8; 16]], src: &[&[u8]], dst: &mut [&mut [u8]]) -> Result<(), CryptoError> {
+        self.scattered(tweaks, src, dst, |pass| self.data.encrypt_with_backend(pass))
     }
 
     /// Decrypts up to [`BATCH`] pages lying anywhere; `tweaks` holds one tweak for each page.
     ///
     /// # Errors
     /// As [`encrypt_pages`](Self::encrypt_pages).
-    pub fn decrypt_pages(
-        &self,
-        tweaks: &[[u8; 16]],
-        src: &[&[u8]],
-        dst: &mut [&mut [u8]],
-    ) -> Result<(), CryptoError> {
-        self.scattered(tweaks, src, dst, |pass| {
-            self.data.decrypt_with_backend(pass)
-        })
+    pub fn decrypt_pages(&self, tweaks: &[[u8; 16]], src: &[&[u8]], dst: &mut [&mut [u8]]) -> Result<(), CryptoError> {
+        self.scattered(tweaks, src, dst, |pass| self.data.decrypt_with_backend(pass))
     }
 
     fn scattered(
@@ -283,10 +226,7 @@ impl XtsKey {
         }
         self.tweak.encrypt_blocks(&mut ciphered);
         for ((&tweak, from), to) in ciphered.iter().zip(src).zip(dst) {
-            step(Pass {
-                tweak,
-                blocks: blocks_of(copying(from, to)?),
-            });
+            step(Pass { tweak, blocks: blocks_of(copying(from, to)?) });
         }
         wipe(&mut ciphered);
         Ok(())
@@ -311,10 +251,7 @@ impl XtsKey {
             self.tweak.encrypt_blocks(&mut ciphered[..count]);
             for &tweak in &ciphered[..count] {
                 let (page, rest) = range.split_at(page_bytes);
-                step(Pass {
-                    tweak,
-                    blocks: blocks_of(page),
-                });
+                step(Pass { tweak, blocks: blocks_of(page) });
                 range = rest;
             }
         }
@@ -342,9 +279,5 @@ fn blocks_of<'i, 'o>(page: InOutBuf<'i, 'o, u8>) -> InOutBuf<'i, 'o, Block> {
 /// Checks that a range is a whole number of pages of a valid length.
 fn check_range(page_bytes: usize, range_bytes: usize) -> Result<(), CryptoError> {
     check_page(page_bytes, UNIT_LIMIT)?;
-    if range_bytes.is_multiple_of(page_bytes) {
-        Ok(())
-    } else {
-        Err(CryptoError::PageLength(range_bytes))
-    }
+    if range_bytes.is_multiple_of(page_bytes) { Ok(()) } else { Err(CryptoError::PageLength(range_bytes)) }
 }

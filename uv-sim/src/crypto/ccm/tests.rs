@@ -13,6 +13,11 @@ use super::*;
 
 type Reference = Ccm<Aes256, U16, U12>;
 
+/// Low byte of a number.
+fn low(value: usize) -> u8 {
+    value.to_le_bytes()[0]
+}
+
 struct Batch<const A: usize> {
     key: [u8; 32],
     nonces: Vec<[u8; 12]>,
@@ -22,18 +27,12 @@ struct Batch<const A: usize> {
 
 impl<const A: usize> Batch<A> {
     fn new(pages: usize, page_bytes: usize, seed: u8) -> Self {
-        let byte = |i: usize, page: usize| (i * 31 + page * 7) as u8 ^ (i >> 8) as u8 ^ seed;
+        let byte = |i: usize, page: usize| low(i * 31 + page * 7) ^ low(i >> 8) ^ seed;
         Self {
             key: core::array::from_fn(|i| byte(i, 1)),
-            nonces: (0..pages)
-                .map(|page| core::array::from_fn(|i| byte(i, page)))
-                .collect(),
-            aads: (0..pages)
-                .map(|page| core::array::from_fn(|i| byte(i + 3, page)))
-                .collect(),
-            plain: (0..pages)
-                .map(|page| (0..page_bytes).map(|i| byte(i, page)).collect())
-                .collect(),
+            nonces: (0..pages).map(|page| core::array::from_fn(|i| byte(i, page))).collect(),
+            aads: (0..pages).map(|page| core::array::from_fn(|i| byte(i + 3, page))).collect(),
+            plain: (0..pages).map(|page| (0..page_bytes).map(|i| byte(i, page)).collect()).collect(),
         }
     }
 
@@ -45,40 +44,26 @@ impl<const A: usize> Batch<A> {
             .zip(&self.nonces)
             .zip(&self.aads)
             .map(|((page, nonce), aad)| {
-                mode.encrypt_inout_detached(&Array(*nonce), aad, page.as_mut_slice().into())
-                    .unwrap()
-                    .0
+                mode.encrypt_inout_detached(&Array(*nonce), aad, page.as_mut_slice().into()).unwrap().0
             })
             .collect();
         (pages, tags)
     }
 
     fn seal(&self) -> (Vec<Vec<u8>>, Vec<[u8; 16]>) {
-        let mut sealed: Vec<Vec<u8>> = self
-            .plain
-            .iter()
-            .map(|page| vec![0xee; page.len()])
-            .collect();
+        let mut sealed: Vec<Vec<u8>> = self.plain.iter().map(|page| vec![0xee; page.len()]).collect();
         let mut tags = vec![[0; 16]; self.plain.len()];
         let src: Vec<&[u8]> = self.plain.iter().map(Vec::as_slice).collect();
         let mut dst: Vec<&mut [u8]> = sealed.iter_mut().map(Vec::as_mut_slice).collect();
-        CcmKey::new(&self.key)
-            .seal_pages(&self.nonces, &self.aads, &src, &mut dst, &mut tags)
-            .unwrap();
+        CcmKey::new(&self.key).seal_pages(&self.nonces, &self.aads, &src, &mut dst, &mut tags).unwrap();
         (sealed, tags)
     }
 
     fn open(&self, sealed: &[Vec<u8>], tags: &[[u8; 16]]) -> (Vec<Vec<u8>>, FailedPages) {
-        let mut opened: Vec<Vec<u8>> = self
-            .plain
-            .iter()
-            .map(|page| vec![0xee; page.len()])
-            .collect();
+        let mut opened: Vec<Vec<u8>> = self.plain.iter().map(|page| vec![0xee; page.len()]).collect();
         let src: Vec<&[u8]> = sealed.iter().map(Vec::as_slice).collect();
         let mut dst: Vec<&mut [u8]> = opened.iter_mut().map(Vec::as_mut_slice).collect();
-        let failed = CcmKey::new(&self.key)
-            .open_pages(&self.nonces, &self.aads, &src, &mut dst, tags)
-            .unwrap();
+        let failed = CcmKey::new(&self.key).open_pages(&self.nonces, &self.aads, &src, &mut dst, tags).unwrap();
         (opened, failed)
     }
 
@@ -95,17 +80,13 @@ impl<const A: usize> Batch<A> {
 #[test]
 fn wycheproof_block_and_its_bad_tags() {
     let array = |text: &str| -> [u8; 16] { hex::decode(text).unwrap().try_into().unwrap() };
-    let key = CcmKey::new(&core::array::from_fn(|i| i as u8));
-    let nonces = [core::array::from_fn(|i| 0x50 + i as u8)];
-    let plain: [u8; 16] = core::array::from_fn(|i| 0x20 + i as u8);
+    let key = CcmKey::new(&core::array::from_fn(low));
+    let nonces = [core::array::from_fn(|i| 0x50 + low(i))];
+    let plain: [u8; 16] = core::array::from_fn(|i| 0x20 + low(i));
     let (mut sealed, mut tag) = ([0; 16], [[0; 16]]);
-    key.seal_pages::<0>(&nonces, &[[]], &[&plain], &mut [&mut sealed], &mut tag)
-        .unwrap();
+    key.seal_pages::<0>(&nonces, &[[]], &[&plain], &mut [&mut sealed], &mut tag).unwrap();
     assert_eq!(sealed, array("9d2a30abc5e178f7c6317ec9498dac39"));
-    assert_eq!(
-        tag[0],
-        array("743d2288f21a70f46d7fd02346282bef").map(|byte| !byte)
-    );
+    assert_eq!(tag[0], array("743d2288f21a70f46d7fd02346282bef").map(|byte| !byte));
     for bad in [
         "8bc2ddf70de58f8b92802fdcb9d7d410",
         "8bc2dd770de58f8b92802fdcb9d7d490",
@@ -116,23 +97,11 @@ fn wycheproof_block_and_its_bad_tags() {
         "8ac3dc760ce48e0a93812eddb8d6d511",
     ] {
         let mut opened = [0xee; 16];
-        let failed = key
-            .open_pages::<0>(
-                &nonces,
-                &[[]],
-                &[&sealed],
-                &mut [&mut opened],
-                &[array(bad)],
-            )
-            .unwrap();
+        let failed = key.open_pages::<0>(&nonces, &[[]], &[&sealed], &mut [&mut opened], &[array(bad)]).unwrap();
         assert_eq!((failed.bits(), opened), (1, [0; 16]));
     }
     let mut opened = [0; 16];
-    assert!(
-        key.open_pages::<0>(&nonces, &[[]], &[&sealed], &mut [&mut opened], &tag)
-            .unwrap()
-            .is_none()
-    );
+    assert!(key.open_pages::<0>(&nonces, &[[]], &[&sealed], &mut [&mut opened], &tag).unwrap().is_none());
     assert_eq!(opened, plain);
 }
 
@@ -206,54 +175,21 @@ fn wrong_shapes_are_refused_and_write_nothing() {
     let key = CcmKey::new(&[1; 32]);
     let mut out = [9; 32];
     let page = [0; 32];
-    let count = Err(CryptoError::CountMismatch {
-        expected: 1,
-        found: 0,
-    });
+    let count = Err(CryptoError::CountMismatch { expected: 1, found: 0 });
+    assert_eq!(key.seal_pages::<0>(&[], &[[]], &[&page], &mut [&mut out], &mut [[0; 16]]), count);
+    assert_eq!(key.seal_pages::<0>(&[[0; 12]], &[], &[&page], &mut [&mut out], &mut [[0; 16]]), count);
+    assert_eq!(key.seal_pages::<0>(&[[0; 12]], &[[]], &[&page], &mut [&mut out], &mut []), count);
+    assert_eq!(key.seal_pages::<0>(&[[0; 12]], &[[]], &[&page], &mut [], &mut [[0; 16]]), count);
     assert_eq!(
-        key.seal_pages::<0>(&[], &[[]], &[&page], &mut [&mut out], &mut [[0; 16]]),
-        count
-    );
-    assert_eq!(
-        key.seal_pages::<0>(&[[0; 12]], &[], &[&page], &mut [&mut out], &mut [[0; 16]]),
-        count
-    );
-    assert_eq!(
-        key.seal_pages::<0>(&[[0; 12]], &[[]], &[&page], &mut [&mut out], &mut []),
-        count
-    );
-    assert_eq!(
-        key.seal_pages::<0>(&[[0; 12]], &[[]], &[&page], &mut [], &mut [[0; 16]]),
-        count
-    );
-    assert_eq!(
-        key.seal_pages::<0>(
-            &[[0; 12]],
-            &[[]],
-            &[&page[..20]],
-            &mut [&mut out[..20]],
-            &mut [[0; 16]]
-        ),
+        key.seal_pages::<0>(&[[0; 12]], &[[]], &[&page[..20]], &mut [&mut out[..20]], &mut [[0; 16]]),
         Err(CryptoError::PageLength(20))
     );
     assert_eq!(
-        key.open_pages::<0>(
-            &[[0; 12]],
-            &[[]],
-            &[&page[..16]],
-            &mut [&mut out],
-            &[[0; 16]]
-        ),
-        Err(CryptoError::LengthMismatch {
-            expected: 16,
-            found: 32
-        })
+        key.open_pages::<0>(&[[0; 12]], &[[]], &[&page[..16]], &mut [&mut out], &[[0; 16]]),
+        Err(CryptoError::LengthMismatch { expected: 16, found: 32 })
     );
     let many = [page.as_slice(); BATCH + 1];
-    assert_eq!(
-        key.open_pages::<0>(&[], &[], &many, &mut [], &[]),
-        Err(CryptoError::TooManyPages(BATCH + 1))
-    );
+    assert_eq!(key.open_pages::<0>(&[], &[], &many, &mut [], &[]), Err(CryptoError::TooManyPages(BATCH + 1)));
     assert_eq!(out, [9; 32]);
     assert_eq!(format!("{key:?}"), "CcmKey(..)");
 }

@@ -42,11 +42,7 @@ fn nonces(records: &[SealRecord], join: impl Fn([u8; 8]) -> [u8; 12]) -> [[u8; 1
 
 impl Ccm {
     pub(super) fn new(key: &[u8; 32], fixed: [u8; 4], vm_id: u64) -> Self {
-        Self {
-            key: CcmKey::new(key),
-            fixed,
-            vm_id,
-        }
+        Self { key: CcmKey::new(key), fixed, vm_id }
     }
 
     fn nonce(&self, version: [u8; 8]) -> [u8; 12] {
@@ -78,13 +74,7 @@ impl Ccm {
         let nonces = nonces(records, |version| self.nonce(version));
         let aads = self.aads(gfn_base, count);
         let mut tags = [[0; TAG_BYTES]; BATCH];
-        self.key.seal_pages(
-            &nonces[..count],
-            &aads[..count],
-            src,
-            dst,
-            &mut tags[..count],
-        )?;
+        self.key.seal_pages(&nonces[..count], &aads[..count], src, dst, &mut tags[..count])?;
         keep_tags(records, &tags);
         Ok(())
     }
@@ -99,22 +89,13 @@ impl Ccm {
         let count = src.len();
         let nonces = nonces(records, |version| self.nonce(version));
         let aads = self.aads(gfn_base, count);
-        self.key.open_pages(
-            &nonces[..count],
-            &aads[..count],
-            src,
-            dst,
-            &tags_of(records)[..count],
-        )
+        self.key.open_pages(&nonces[..count], &aads[..count], src, dst, &tags_of(records)[..count])
     }
 }
 
 impl Gcm {
     pub(super) fn new(key: &[u8; 16], fixed: [u8; 4]) -> Self {
-        Self {
-            key: Gcm128Key::new(key),
-            fixed,
-        }
+        Self { key: Gcm128Key::new(key), fixed }
     }
 
     fn iv(&self, version: [u8; 8]) -> [u8; 12] {
@@ -133,13 +114,7 @@ impl Gcm {
         let count = src.len();
         let ivs = nonces(records, |version| self.iv(version));
         let mut tags = [[0; TAG_BYTES]; BATCH];
-        self.key.seal_pages(
-            &ivs[..count],
-            &[b"".as_slice(); BATCH][..count],
-            src,
-            dst,
-            &mut tags[..count],
-        )?;
+        self.key.seal_pages(&ivs[..count], &[b"".as_slice(); BATCH][..count], src, dst, &mut tags[..count])?;
         keep_tags(records, &tags);
         Ok(())
     }
@@ -152,12 +127,6 @@ impl Gcm {
     ) -> Result<FailedPages, CryptoError> {
         let count = src.len();
         let ivs = nonces(records, |version| self.iv(version));
-        self.key.open_pages(
-            &ivs[..count],
-            &[b"".as_slice(); BATCH][..count],
-            src,
-            dst,
-            &tags_of(records)[..count],
-        )
+        self.key.open_pages(&ivs[..count], &[b"".as_slice(); BATCH][..count], src, dst, &tags_of(records)[..count])
     }
 }

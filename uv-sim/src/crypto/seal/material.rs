@@ -44,18 +44,9 @@ impl SealMaterial {
     #[must_use]
     pub fn generate(suite: Suite, rng: &mut impl CryptoRng) -> Self {
         let mut material = match suite {
-            Suite::Aes256XtsSha256 => Self::Aes256Xts {
-                key: [0; 64],
-                nonce: [0; 8],
-            },
-            Suite::Aes256Ccm => Self::Aes256Ccm {
-                key: [0; 32],
-                fixed: [0; 4],
-            },
-            Suite::Aes128Gcm => Self::Aes128Gcm {
-                key: [0; 16],
-                fixed: [0; 4],
-            },
+            Suite::Aes256XtsSha256 => Self::Aes256Xts { key: [0; 64], nonce: [0; 8] },
+            Suite::Aes256Ccm => Self::Aes256Ccm { key: [0; 32], fixed: [0; 4] },
+            Suite::Aes128Gcm => Self::Aes128Gcm { key: [0; 16], fixed: [0; 4] },
         };
         let (key, part): (&mut [u8], &mut [u8]) = match &mut material {
             Self::Aes256Xts { key, nonce } => (key, nonce),

@@ -10,13 +10,7 @@ const SUITES: [Suite; 3] = [Suite::Aes256XtsSha256, Suite::Aes256Ccm, Suite::Aes
 const VM: u64 = 0x1122_3344_5566_7788;
 
 fn sealer(suite: Suite, page_bytes: usize) -> PageSealer {
-    PageSealer::generate(
-        suite,
-        page_bytes,
-        VM,
-        &mut SimRng::from_seed(1).fork("sealer"),
-    )
-    .unwrap()
+    PageSealer::generate(suite, page_bytes, VM, &mut SimRng::from_seed(1).fork("sealer")).unwrap()
 }
 
 fn slices(pages: &[Vec<u8>]) -> Vec<&[u8]> {
@@ -28,9 +22,7 @@ fn slices_mut(pages: &mut [Vec<u8>]) -> Vec<&mut [u8]> {
 }
 
 fn plain(pages: usize, page_bytes: usize) -> Vec<Vec<u8>> {
-    (0..pages)
-        .map(|page| (0..page_bytes).map(|i| (i * 13 + page) as u8).collect())
-        .collect()
+    (0..pages).map(|page| (0..page_bytes).map(|i| (i * 13 + page).to_le_bytes()[0]).collect()).collect()
 }
 
 #[test]
@@ -42,28 +34,16 @@ fn ranges_come_back_and_equal_single_pages() {
             let mut sealed = vec![vec![0; page_bytes]; pages];
             let mut records = vec![SealRecord::default(); pages];
             let versions = |index| 100 + index as u64;
-            sealer
-                .seal_range(
-                    7,
-                    versions,
-                    &slices(&plain),
-                    &mut slices_mut(&mut sealed),
-                    &mut records,
-                )
-                .unwrap();
+            sealer.seal_range(7, versions, &slices(&plain), &mut slices_mut(&mut sealed), &mut records).unwrap();
             for (index, record) in records.iter().enumerate() {
                 assert_eq!(record.version, versions(index));
                 let mut alone = vec![0; page_bytes];
-                let again = sealer
-                    .seal_page(7 + index as u64, versions(index), &plain[index], &mut alone)
-                    .unwrap();
+                let again = sealer.seal_page(7 + index as u64, versions(index), &plain[index], &mut alone).unwrap();
                 assert_eq!((&again, &alone), (record, &sealed[index]));
                 assert_ne!(alone, plain[index]);
             }
             let mut opened = vec![vec![0xee; page_bytes]; pages];
-            let failed = sealer
-                .open_range(7, &records, &slices(&sealed), &mut slices_mut(&mut opened))
-                .unwrap();
+            let failed = sealer.open_range(7, &records, &slices(&sealed), &mut slices_mut(&mut opened)).unwrap();
             assert!(failed.is_none());
             assert_eq!(opened, plain);
         }
@@ -83,11 +63,7 @@ fn changed_moved_and_old_pages_are_refused_and_zeroed() {
         let refused = |gfn, record: &SealRecord, sealed: &[u8]| {
             let mut out = vec![0xee; 4096];
             let result = sealer.open_page(gfn, record, sealed, &mut out);
-            assert_eq!(
-                result,
-                Err(OpenError::Page(BadPage { index: 0 })),
-                "{suite:?}"
-            );
+            assert_eq!(result, Err(OpenError::Page(BadPage { index: 0 })), "{suite:?}");
             assert_eq!(out, vec![0; 4096]);
         };
         for at in [0, 1, 2048, 4095] {
@@ -100,14 +76,7 @@ fn changed_moved_and_old_pages_are_refused_and_zeroed() {
         // An older page under the newer record, and the other way round.
         refused(9, &newer_record, &sealed);
         refused(9, &record, &newer);
-        refused(
-            9,
-            &SealRecord {
-                version: 2,
-                ..record
-            },
-            &sealed,
-        );
+        refused(9, &SealRecord { version: 2, ..record }, &sealed);
         let mut tag = record.tag;
         tag[15] ^= 1;
         refused(9, &SealRecord { tag, ..record }, &sealed);
@@ -129,29 +98,17 @@ fn a_bad_page_does_not_touch_its_neighbours() {
         let mut sealed = vec![vec![0; 4096]; BATCH];
         let mut records = [SealRecord::default(); BATCH];
         sealer
-            .seal_range(
-                0,
-                |index| index as u64,
-                &slices(&plain),
-                &mut slices_mut(&mut sealed),
-                &mut records,
-            )
+            .seal_range(0, |index| index as u64, &slices(&plain), &mut slices_mut(&mut sealed), &mut records)
             .unwrap();
         sealed.swap(4, 5);
         sealed[31][0] ^= 1;
         let mut opened = vec![vec![0xee; 4096]; BATCH];
-        let failed = sealer
-            .open_range(0, &records, &slices(&sealed), &mut slices_mut(&mut opened))
-            .unwrap();
+        let failed = sealer.open_range(0, &records, &slices(&sealed), &mut slices_mut(&mut opened)).unwrap();
         assert_eq!(failed.iter().collect::<Vec<_>>(), [4, 5, 31]);
         assert_eq!(failed.count(), 3);
         assert_eq!(failed.first(), Err(BadPage { index: 4 }));
         for (index, page) in opened.iter().enumerate() {
-            let expected = if failed.page(index).is_err() {
-                &vec![0; 4096]
-            } else {
-                &plain[index]
-            };
+            let expected = if failed.page(index).is_err() { &vec![0; 4096] } else { &plain[index] };
             assert_eq!(page, expected, "{suite:?} page {index}");
         }
     }
@@ -162,9 +119,7 @@ fn tags_hold_what_the_suites_say() {
     let page = vec![1; 4096];
     let mut out = vec![0; 4096];
     for suite in SUITES {
-        let record = sealer(suite, 4096)
-            .seal_page(1, 1, &page, &mut out)
-            .unwrap();
+        let record = sealer(suite, 4096).seal_page(1, 1, &page, &mut out).unwrap();
         assert_eq!(record.tag[16..] == [0; 16], suite != Suite::Aes256XtsSha256);
     }
     // Another VM with the same key: the CCM suite tells them apart.
@@ -182,19 +137,10 @@ fn the_xts_entry_holds_address_and_version() {
     assert_eq!(entry(0, 0), "00000000000000000000000000000000");
     assert_eq!(entry(0x12345, 0xabc), "00000000000000000000000012345abc");
     assert_eq!(entry(1, 0x1000), "00000000000000000000100000001000");
-    assert_eq!(
-        entry(0xffff_ffff, 0xffff_ffff),
-        "0000000000000000ffffffffffffffff"
-    );
+    assert_eq!(entry(0xffff_ffff, 0xffff_ffff), "0000000000000000ffffffffffffffff");
     assert_eq!(entry(0, 0x1_0000_0000), entry(0, 0));
-    assert_eq!(
-        xts_entry(1 << 32, 4096, 0),
-        Err(CryptoError::FrameRange(1 << 32))
-    );
-    assert_eq!(
-        xts_entry(u64::MAX, 65536, 0),
-        Err(CryptoError::FrameRange(u64::MAX))
-    );
+    assert_eq!(xts_entry(1 << 32, 4096, 0), Err(CryptoError::FrameRange(1 << 32)));
+    assert_eq!(xts_entry(u64::MAX, 65536, 0), Err(CryptoError::FrameRange(u64::MAX)));
     assert!(xts_entry((1 << 28) - 1, 65536, 0).is_ok());
 }
 
@@ -202,30 +148,19 @@ fn the_xts_entry_holds_address_and_version() {
 fn the_dump_key_opens_sealed_pages() {
     let sealer = sealer(Suite::Aes256XtsSha256, 4096);
     let (page, mut sealed, mut opened) = (vec![3; 4096], vec![0; 4096], vec![0; 4096]);
-    let record = sealer
-        .seal_page(0x77, 0x1234_5678, &page, &mut sealed)
-        .unwrap();
+    let record = sealer.seal_page(0x77, 0x1234_5678, &page, &mut sealed).unwrap();
     let export = sealer.dump_key_export().unwrap();
-    let (nonce, entry) = (
-        sealer.xts_nonce().unwrap(),
-        sealer.xts_entry(0x77, 0x1234_5678).unwrap(),
-    );
+    let (nonce, entry) = (sealer.xts_nonce().unwrap(), sealer.xts_entry(0x77, 0x1234_5678).unwrap());
     assert_eq!(nonce, export.nonce());
     assert_eq!(nonce[8..], [0; 8]);
     assert_eq!(entry[..8], [0; 8]);
     let tweak = core::array::from_fn(|i| nonce[i] | entry[i]);
-    XtsKey::new(export.expose_key())
-        .decrypt_page(tweak, &sealed, &mut opened)
-        .unwrap();
+    XtsKey::new(export.expose_key()).decrypt_page(tweak, &sealed, &mut opened).unwrap();
     assert_eq!(opened, page);
     assert_eq!(record.tag, super::super::digest::sha256(&[&entry, &sealed]));
     for suite in [Suite::Aes256Ccm, Suite::Aes128Gcm] {
         let other = super::tests::sealer(suite, 4096);
-        assert!(
-            other.dump_key_export().is_none()
-                && other.xts_nonce().is_none()
-                && other.xts_entry(0, 0).is_none()
-        );
+        assert!(other.dump_key_export().is_none() && other.xts_nonce().is_none() && other.xts_entry(0, 0).is_none());
     }
 }
 
@@ -246,50 +181,14 @@ fn wrong_calls_are_refused_and_write_nothing() {
                 drawn.set(drawn.get() + 1);
                 1
             };
-            let result = sealer.seal_range(
-                gfn,
-                versions,
-                &[&page[..from]],
-                &mut [&mut out[..to]],
-                &mut kept,
-            );
+            let result = sealer.seal_range(gfn, versions, &[&page[..from]], &mut [&mut out[..to]], &mut kept);
             (result, drawn.get())
         };
-        assert_eq!(
-            call(0, 8192, 8192, 1),
-            (
-                Err(CryptoError::LengthMismatch {
-                    expected: 4096,
-                    found: 8192
-                }),
-                0
-            )
-        );
-        assert_eq!(
-            call(0, 4096, 8192, 1),
-            (
-                Err(CryptoError::LengthMismatch {
-                    expected: 4096,
-                    found: 8192
-                }),
-                0
-            )
-        );
-        assert_eq!(
-            call(0, 4096, 4096, 2),
-            (
-                Err(CryptoError::CountMismatch {
-                    expected: 1,
-                    found: 2
-                }),
-                0
-            )
-        );
+        assert_eq!(call(0, 8192, 8192, 1), (Err(CryptoError::LengthMismatch { expected: 4096, found: 8192 }), 0));
+        assert_eq!(call(0, 4096, 8192, 1), (Err(CryptoError::LengthMismatch { expected: 4096, found: 8192 }), 0));
+        assert_eq!(call(0, 4096, 4096, 2), (Err(CryptoError::CountMismatch { expected: 1, found: 2 }), 0));
         if suite == Suite::Aes256XtsSha256 {
-            assert_eq!(
-                call(1 << 32, 4096, 4096, 1),
-                (Err(CryptoError::FrameRange(1 << 32)), 0)
-            );
+            assert_eq!(call(1 << 32, 4096, 4096, 1), (Err(CryptoError::FrameRange(1 << 32)), 0));
         }
         assert_eq!(out, vec![9; 8192]);
     }
@@ -298,13 +197,7 @@ fn wrong_calls_are_refused_and_write_nothing() {
     let mut records = [SealRecord::default(); 2];
     let pair = [page.as_slice(), &page];
     assert_eq!(
-        ccm.seal_range(
-            u64::MAX,
-            |_| 1,
-            &pair,
-            &mut slices_mut(&mut out),
-            &mut records
-        ),
+        ccm.seal_range(u64::MAX, |_| 1, &pair, &mut slices_mut(&mut out), &mut records),
         Err(CryptoError::FrameRange(u64::MAX))
     );
     assert!(ccm.seal_page(u64::MAX, 1, &page, &mut out[0]).is_ok());
@@ -319,8 +212,5 @@ fn debug_shows_no_key() {
     let material = SealMaterial::generate(Suite::Aes256Ccm, &mut SimRng::from_seed(1));
     assert_eq!(format!("{material:?}"), "SealMaterial(Aes256Ccm, ..)");
     let xts = sealer(Suite::Aes256XtsSha256, 4096);
-    assert_eq!(
-        format!("{:?}", xts.dump_key_export().unwrap()),
-        "DumpKey(..)"
-    );
+    assert_eq!(format!("{:?}", xts.dump_key_export().unwrap()), "DumpKey(..)");
 }

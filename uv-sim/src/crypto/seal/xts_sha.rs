@@ -20,12 +20,8 @@ const ADDRESS_LIMIT: u64 = 1 << 44;
 /// # Errors
 /// [`CryptoError::FrameRange`] if the page lies at or above 2^44.
 pub fn xts_entry(gfn: u64, page_bytes: usize, version: u64) -> Result<[u8; 16], CryptoError> {
-    let address = u64::try_from(page_bytes)
-        .ok()
-        .and_then(|bytes| gfn.checked_mul(bytes));
-    let address = address
-        .filter(|&address| address < ADDRESS_LIMIT)
-        .ok_or(CryptoError::FrameRange(gfn))?;
+    let address = u64::try_from(page_bytes).ok().and_then(|bytes| gfn.checked_mul(bytes));
+    let address = address.filter(|&address| address < ADDRESS_LIMIT).ok_or(CryptoError::FrameRange(gfn))?;
     let low = version & 0xfff;
     let high = (version >> 12) & 0xf_ffff;
     Ok(u128::from(address | low | (high << 44)).to_be_bytes())
@@ -68,11 +64,7 @@ impl XtsSha {
     pub(super) fn new(key: &[u8; XtsKey::BYTES], nonce: [u8; 8], page_bytes: usize) -> Self {
         let mut full = [0; 16];
         full[..8].copy_from_slice(&nonce);
-        Self {
-            key: XtsKey::new(key),
-            nonce: full,
-            page_bytes,
-        }
+        Self { key: XtsKey::new(key), nonce: full, page_bytes }
     }
 
     pub(super) fn dump_key(&self) -> DumpKey<'_> {
@@ -84,11 +76,7 @@ impl XtsSha {
     }
 
     /// Entries of the pages of one call.
-    fn entries(
-        &self,
-        gfn_base: u64,
-        records: &[SealRecord],
-    ) -> Result<[[u8; 16]; BATCH], CryptoError> {
+    fn entries(&self, gfn_base: u64, records: &[SealRecord]) -> Result<[[u8; 16]; BATCH], CryptoError> {
         let mut entries = [[0; 16]; BATCH];
         for ((entry, gfn), record) in entries.iter_mut().zip(gfn_base..).zip(records) {
             *entry = xts_entry(gfn, self.page_bytes, record.version)?;
@@ -125,8 +113,7 @@ impl XtsSha {
             let (entry, sealed) = (entries[index], src[index]);
             // The digest comes first: no byte of a wrong page is decrypted.
             if equal(&record.tag, &sha256(&[&entry, sealed])) {
-                self.key
-                    .decrypt_page(self.tweak(entry), sealed, dst[index])?;
+                self.key.decrypt_page(self.tweak(entry), sealed, dst[index])?;
             } else {
                 dst[index].fill(0);
                 failed.mark(index);

@@ -3,8 +3,7 @@
 use cipher::consts::U16;
 use cipher::inout::{InOut, InOutBuf};
 use cipher::{
-    BlockCipherDecBackend, BlockCipherDecClosure, BlockCipherEncBackend, BlockCipherEncClosure,
-    BlockSizeUser,
+    BlockCipherDecBackend, BlockCipherDecClosure, BlockCipherEncBackend, BlockCipherEncClosure, BlockSizeUser,
 };
 
 use super::super::block::{Backward, Block, Forward, Stripe, StripeCipher, wipe};

@@ -25,10 +25,7 @@ const fn times_x<const K: u32>([low, high]: [u64; 2]) -> [u64; 2] {
 /// Multiplies by `x^64`.
 #[inline(always)]
 const fn times_x64([low, high]: [u64; 2]) -> [u64; 2] {
-    [
-        reduce(high),
-        low ^ (high >> 63) ^ (high >> 62) ^ (high >> 57),
-    ]
+    [reduce(high), low ^ (high >> 63) ^ (high >> 62) ^ (high >> 57)]
 }
 
 impl Tweaks {
@@ -111,12 +108,8 @@ mod tests {
 
     #[test]
     fn tables_follow_plain_doubling() {
-        for seed in [
-            1,
-            u128::MAX,
-            0x8000_0000_0000_0000_0000_0000_0000_0000,
-            0x0123_4567_89ab_cdef_fedc_ba98_7654_3210,
-        ] {
+        for seed in [1, u128::MAX, 0x8000_0000_0000_0000_0000_0000_0000_0000, 0x0123_4567_89ab_cdef_fedc_ba98_7654_3210]
+        {
             let mut expected = seed;
             let mut tweaks = Tweaks::starting_at(&Array(seed.to_le_bytes()));
             for _ in 0..5 {
