@@ -1,0 +1,85 @@
+//! The machine's secure memory: one frame pool, many VMs.
+
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use uv_core::PageSize;
+
+use crate::crypto::{PageSealer, Suite};
+use crate::pool::FramePool;
+use crate::rng::SimRng;
+use crate::space::{OwnerId, SecureSpace};
+
+/// What a machine is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EngineConfig {
+    /// The page size of every VM.
+    pub page_size: PageSize,
+    /// How many secure frames there are. Memory for a frame is taken from the heap when it is first used.
+    pub frames: u32,
+    /// Everything random comes from this number: the same seed and the same calls give the same bytes.
+    pub seed: u64,
+}
+
+/// The secure memory of a simulated machine.
+pub struct Engine {
+    pool: Arc<FramePool>,
+    rng: SimRng,
+    owners: AtomicU64,
+}
+
+impl core::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Engine").field("frames", &self.frames()).field("in_use", &self.frames_in_use()).finish()
+    }
+}
+
+impl Engine {
+    /// A machine without VMs.
+    #[must_use]
+    pub fn new(config: EngineConfig) -> Self {
+        Self {
+            pool: Arc::new(FramePool::new(config.page_size, config.frames)),
+            rng: SimRng::from_seed(config.seed),
+            owners: AtomicU64::new(1),
+        }
+    }
+
+    /// The page size of every VM.
+    #[must_use]
+    pub fn page_size(&self) -> PageSize {
+        self.pool.page_size()
+    }
+
+    /// Makes the secure memory of a new VM: pages 0 .. `pages`, all absent, sealed with fresh keys of the suite.
+    ///
+    /// # Panics
+    /// When the heap cannot hold the root of the page table, 16 bytes for each 4096 pages.
+    #[must_use]
+    pub fn create_space(&self, pages: u64, suite: Suite) -> Arc<SecureSpace> {
+        let owner = self.owners.fetch_add(1, Ordering::Relaxed);
+        let mut rng = self.rng.fork(&alloc::format!("vm {owner}"));
+        let sealer = PageSealer::generate(suite, self.page_size().bytes(), owner, &mut rng)
+            .expect("both page sizes are powers of two from 4 KiB on");
+        tracing::debug!(owner, pages, ?suite, "secure memory for a new VM");
+        Arc::new(SecureSpace::new(OwnerId(owner), Arc::clone(&self.pool), pages, sealer))
+    }
+
+    /// An independent stream of random numbers for a purpose of its own.
+    #[must_use]
+    pub fn rng(&self, label: &str) -> SimRng {
+        self.rng.fork(label)
+    }
+
+    /// How many secure frames there are.
+    #[must_use]
+    pub fn frames(&self) -> u64 {
+        self.pool.capacity()
+    }
+
+    /// How many secure frames are in use.
+    #[must_use]
+    pub fn frames_in_use(&self) -> u64 {
+        self.pool.in_use()
+    }
+}

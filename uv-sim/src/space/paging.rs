@@ -1,0 +1,230 @@
+//! Pages into and out of secure frames.
+
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
+
+use uv_core::{AccessError, Gfn, HostAddr, NormalMemory, PageRange, PageState, RangeError};
+
+use super::SecureSpace;
+use super::claim::Claim;
+use crate::crypto::{BATCH, SealRecord};
+use crate::fault::SpaceError;
+use crate::pool::Frame;
+use crate::table::{Label, Word};
+
+/// Bytes moved in one batch at the most: what stays in the cache between the copy and the cipher.
+const BATCH_BYTES: usize = 512 << 10;
+
+impl SecureSpace {
+    /// Makes an absent page secure, holding zeros: the first touch of everything that no image provided.
+    ///
+    /// # Errors
+    /// [`SpaceError::State`] unless absent; [`SpaceError::NoFrame`], [`SpaceError::Busy`], [`SpaceError::OutOfRange`],
+    /// [`SpaceError::Closed`].
+    pub fn zero_in(&self, gfn: Gfn) -> Result<(), SpaceError> {
+        let claim = self.claim(gfn)?;
+        if claim.old().state() != PageState::Absent {
+            return Err(claim.wrong_state());
+        }
+        let frame = self.pool.take_zeroed().ok_or(SpaceError::NoFrame)?;
+        self.install(&claim, frame);
+        Ok(())
+    }
+
+    /// Copies normal pages from `source` on into secure frames and lets `check` see, measure and decipher each batch in
+    /// place before the guest can reach it. `check` gets the first page of the batch and the frames in order. Pages must
+    /// be absent or secure; a secure one gets the new content.
+    ///
+    /// # Errors
+    /// As [`SecureSpace::zero_in`], [`SpaceError::Memory`], and whatever `check` refuses: the whole batch in which it
+    /// happened (at most 32 pages) is as before then.
+    pub fn fill<E: From<SpaceError>>(
+        &self,
+        range: PageRange,
+        memory: &dyn NormalMemory,
+        source: HostAddr,
+        mut check: impl FnMut(Gfn, &mut [&mut [u8]]) -> Result<(), E>,
+    ) -> Result<(), RangeError<E>> {
+        self.in_batches(range, source, |batch, source| {
+            let fillable = |s| matches!(s, PageState::Absent | PageState::Secure);
+            let claims = self.claim_all(batch, fillable)?;
+            let mut frames = self.take_frames(claims.len())?;
+            let filled = self.read_pages(memory, source, &mut frames).map_err(E::from).and_then(|()| {
+                let mut pages: Vec<&mut [u8]> = frames.iter_mut().map(Frame::bytes_mut).collect();
+                check(batch.first, &mut pages)
+            });
+            if let Err(error) = filled {
+                frames.into_iter().for_each(|frame| self.pool.wipe(frame));
+                return Err(error);
+            }
+            for (claim, frame) in claims.iter().zip(frames) {
+                self.drop_content(claim.old());
+                self.install(claim, frame);
+            }
+            Ok(())
+        })
+    }
+
+    /// Seals secure pages into normal memory from `target` on and frees their frames: each page becomes sealed.
+    ///
+    /// # Errors
+    /// [`SpaceError::State`] for a page that is not secure; [`SpaceError::Memory`], [`SpaceError::Busy`],
+    /// [`SpaceError::OutOfRange`], [`SpaceError::Closed`]. Batches (at most 32 pages) before the error are done, the one
+    /// in which it happened is as before.
+    pub fn seal_out(
+        &self,
+        range: PageRange,
+        memory: &dyn NormalMemory,
+        target: HostAddr,
+    ) -> Result<(), RangeError<SpaceError>> {
+        self.in_batches(range, target, |batch, target| {
+            let claims = self.claim_all(batch, |s| s == PageState::Secure)?;
+            let (sealed, records) = self.seal_batch(&claims)?;
+            memory.write(target, &sealed)?;
+            let mut kept = self.records.lock();
+            for (claim, record) in claims.iter().zip(records) {
+                claim.commit_word(Word::new(PageState::Sealed, claim.old().label(), u64::from(kept.insert(record))));
+            }
+            drop(kept);
+            for claim in &claims {
+                self.drop_content(claim.old());
+            }
+            Ok(())
+        })
+    }
+
+    /// Writes a sealed copy of a secure page to normal memory and leaves the page secure. The copy cannot be opened again:
+    /// it only shows what a page-out would have shown.
+    ///
+    /// # Errors
+    /// As [`SecureSpace::seal_out`].
+    pub fn seal_copy(&self, gfn: Gfn, memory: &dyn NormalMemory, target: HostAddr) -> Result<(), SpaceError> {
+        let claims = self.claim_all(gfn.into(), |s| s == PageState::Secure)?;
+        let (sealed, _) = self.seal_batch(&claims)?;
+        Ok(memory.write(target, &sealed)?)
+    }
+
+    /// Opens sealed pages from normal memory, from `source` on: each becomes secure if the bytes there are its newest
+    /// sealed version. The bytes are read once.
+    ///
+    /// # Errors
+    /// [`SpaceError::Integrity`] with the first page whose bytes are something else; it stays sealed and the right bytes
+    /// are still taken later. [`SpaceError::State`] for a page that is not sealed; else as [`SecureSpace::zero_in`]. Batches
+    /// (at most 32 pages) before the error are done, the one in which it happened is as before.
+    pub fn open_in(
+        &self,
+        range: PageRange,
+        memory: &dyn NormalMemory,
+        source: HostAddr,
+    ) -> Result<(), RangeError<SpaceError>> {
+        self.in_batches(range, source, |batch, source| {
+            let claims = self.claim_all(batch, |s| s == PageState::Sealed)?;
+            let mut sealed = alloc::vec![0; claims.len() * self.page_size().bytes()];
+            memory.read(source, &mut sealed)?;
+            let records: Vec<SealRecord> = {
+                let kept = self.records.lock();
+                claims.iter().filter_map(|claim| kept.get(claim.old().index())).collect()
+            };
+            let mut frames = self.take_frames(claims.len())?;
+            let failed = {
+                let sources: Vec<&[u8]> = sealed.chunks_exact(self.page_size().bytes()).collect();
+                let mut pages: Vec<&mut [u8]> = frames.iter_mut().map(Frame::bytes_mut).collect();
+                self.sealer.open_range(batch.first.0, &records, &sources, &mut pages)
+            };
+            // A call the sealer does not take at all opens nothing: the first page counts as wrong.
+            let failed = failed.map_or(Some(0), |failed| failed.iter().next());
+            if let Some(index) = failed {
+                frames.into_iter().for_each(|frame| self.pool.wipe(frame));
+                return Err(SpaceError::Integrity(batch.first.add(index as u64)));
+            }
+            for (claim, frame) in claims.iter().zip(frames) {
+                self.drop_content(claim.old());
+                self.install(claim, frame);
+            }
+            Ok(())
+        })
+    }
+
+    /// Seals the frames of claimed secure pages; the pages stay secure.
+    fn seal_batch(&self, claims: &[Claim<'_>]) -> Result<(Vec<u8>, Vec<SealRecord>), SpaceError> {
+        let size = self.page_size().bytes();
+        let first = claims.first().map_or(Gfn(0), Claim::gfn);
+        let version = self.version.fetch_add(claims.len() as u64, Ordering::Relaxed);
+        let mut records = alloc::vec![SealRecord::default(); claims.len()];
+        let mut sealed = alloc::vec![0; claims.len() * size];
+        let mut frames: Vec<Frame> = claims.iter().filter_map(|claim| self.remove_frame(claim.old())).collect();
+        debug_assert_eq!(frames.len(), claims.len(), "a claimed secure page has its frame");
+        let done = {
+            let sources: Vec<&[u8]> = frames.iter().map(Frame::bytes).collect();
+            let mut targets: Vec<&mut [u8]> = sealed.chunks_exact_mut(size).collect();
+            self.sealer.seal_range(first.0, |index| version + index as u64, &sources, &mut targets, &mut records)
+        };
+        frames.drain(..).for_each(|frame| self.pool.put(frame));
+        match done {
+            Ok(()) => Ok((sealed, records)),
+            // The sealer refuses only page numbers that its nonce cannot carry.
+            Err(_) => Err(SpaceError::OutOfRange(first)),
+        }
+    }
+
+    /// Cuts a range into batches and counts the pages done.
+    fn in_batches<E: From<SpaceError>>(
+        &self,
+        range: PageRange,
+        normal: HostAddr,
+        mut work: impl FnMut(PageRange, HostAddr) -> Result<(), E>,
+    ) -> Result<(), RangeError<E>> {
+        let size = self.page_size();
+        let batch = BATCH.min(BATCH_BYTES / size.bytes()) as u64;
+        let mut done = 0;
+        while done < range.count {
+            let part = PageRange::new(range.first.add(done), batch.min(range.count - done));
+            let at = normal.0.checked_add(done << size.shift()).map(HostAddr);
+            let at = at.ok_or(AccessError::Unmapped { at: normal, len: size.bytes() });
+            at.map_err(|e| E::from(e.into()))
+                .and_then(|at| work(part, at))
+                .map_err(|error| RangeError { done, error })?;
+            done += part.count;
+        }
+        Ok(())
+    }
+
+    /// Claims every page of a batch, all in an allowed state.
+    fn claim_all(&self, batch: PageRange, allowed: impl Fn(PageState) -> bool) -> Result<Vec<Claim<'_>>, SpaceError> {
+        let mut claims = Vec::with_capacity(BATCH);
+        for gfn in batch.iter() {
+            let claim = self.claim(gfn)?;
+            if !allowed(claim.old().state()) {
+                return Err(claim.wrong_state());
+            }
+            claims.push(claim);
+        }
+        Ok(claims)
+    }
+
+    fn take_frames(&self, count: usize) -> Result<Vec<Frame>, SpaceError> {
+        let frames = self.pool.take(count);
+        if frames.len() < count {
+            self.pool.give_back(frames);
+            return Err(SpaceError::NoFrame);
+        }
+        Ok(frames)
+    }
+
+    fn read_pages(&self, memory: &dyn NormalMemory, source: HostAddr, frames: &mut [Frame]) -> Result<(), SpaceError> {
+        let mut at = source.0;
+        for frame in frames {
+            memory.read(HostAddr(at), frame.bytes_mut())?;
+            at = at.saturating_add(self.page_size().size());
+        }
+        Ok(())
+    }
+
+    /// Puts a frame under a claimed page and makes the page secure.
+    pub(super) fn install(&self, claim: &Claim<'_>, frame: Frame) {
+        let label = if claim.old().state() == PageState::Absent { Label::default() } else { claim.old().label() };
+        let word = Word::new(PageState::Secure, label, u64::from(frame.id().0));
+        self.pool.put(frame);
+        claim.commit_word(word);
+    }
+}
