@@ -177,7 +177,7 @@ mod tests {
         let host = HostPrivateKey::from_pem(HOST1).unwrap();
         let sec1 = host.0.to_sec1_pem(LineEnding::LF).unwrap();
         assert_eq!(HostPrivateKey::from_pem(&sec1).unwrap().public(), host.public());
-        assert_eq!(HostPrivateKey::from_pem(EC256).unwrap_err(), KeyError::NotP521);
+        assert_eq!(HostPrivateKey::from_pem(EC256).unwrap_err(), KeyError::Der);
         assert_eq!(HostPrivateKey::from_pem(RSA).unwrap_err(), KeyError::NotP521);
         assert_eq!(HostPrivateKey::from_pem("x").unwrap_err(), KeyError::Pem);
         assert_eq!(HostPrivateKey::from_pkcs8_der(&[0x30]).unwrap_err(), KeyError::Der);
