@@ -14,6 +14,11 @@ pub(crate) const WRAPPING_KEY: &str = "f32b2173f72fb31ab698889333d5d490270fb157b
 pub(crate) const WRAPPED: &str = "ebb2182bdfd4492092aa6818821216111ba38080fc39aa6895902b88869fbb8d";
 pub(crate) const SLOT_TAG: &str = "b03f25f25096d34791311a5768cdcfbd";
 
+pub(crate) const PLD: &str = "ed77a1a7bb51dc313f5c0b52b856c07083dc278d099ed2552918666bb1e530a85c7848632121925987a5978d9c2078514b40c3d05cdb366a2eb2ae92d302a035";
+pub(crate) const ALD: &str = "756233ebe18b8b6660317980c09429e42e0c7baabd12ea019625078c9fd079d0c472fe99c732f595bfc233ef43ce265d49b775a72ea7aed017ac5e1ceeba87c5";
+pub(crate) const TLD: &str = "ea3f641aa515ffeb6dbd0467ec97c32c6e1af9a758660cf47d4e6c9b35fe26fa716001373daca415115464bfbe0578ae2a44ab3397ee47d266389eb0ddc43560";
+pub(crate) const HEADER_TAG: &str = "ad1eaeca90c2f06fe58992225683fb4e";
+
 /// `N` bytes counting up from `first`.
 pub(crate) fn seq<const N: usize>(first: u8) -> [u8; N] {
     let mut next = first;
