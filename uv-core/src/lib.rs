@@ -42,6 +42,7 @@
 //! }
 //! ```
 #![no_std]
+#![deny(clippy::std_instead_of_core, clippy::std_instead_of_alloc, clippy::alloc_instead_of_core)]
 
 extern crate alloc;
 

@@ -16,6 +16,7 @@
 //!
 //! A page costs 8 bytes of table once it was touched, 48 more while it is sealed, and its frame while it is secure.
 #![no_std]
+#![deny(clippy::std_instead_of_core, clippy::std_instead_of_alloc, clippy::alloc_instead_of_core)]
 
 extern crate alloc;
 
