@@ -1,4 +1,4 @@
-//! Placeholder.
+//! IBM Z Secure Execution: Ultravisor calls, DIAG 308, SE images, dumps, attestation, secrets.
 #![no_std]
 #![deny(clippy::std_instead_of_core, clippy::std_instead_of_alloc, clippy::alloc_instead_of_core)]
 
@@ -8,7 +8,12 @@ extern crate alloc;
 pub mod attest;
 #[cfg(feature = "image")]
 pub mod crypto;
+pub mod header;
 #[cfg(feature = "image")]
 pub mod hostkey;
+#[cfg(feature = "image")]
+pub mod image;
+pub mod ipib;
+pub mod psw;
 #[cfg(feature = "image")]
 pub mod request;

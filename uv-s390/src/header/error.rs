@@ -42,6 +42,9 @@ pub enum HeaderError {
     /// The header has no key slot.
     #[error("the SE header has no key slot")]
     NoSlots,
+    /// More key slots than a header may have (only when writing one).
+    #[error("{0} key slots do not fit into an SE header")]
+    TooManySlots(usize),
     /// Plaintext control flags that are not supported.
     #[error("unsupported plaintext control flags {:#018x}", .0.bits())]
     PlaintextFlags(PlaintextControlFlags),
@@ -78,7 +81,9 @@ impl HeaderError {
     pub const fn uv_code(&self) -> (u16, u16) {
         match self {
             Self::Magic(_) | Self::Version(_) => (0x0104, 0x0001),
-            Self::TooShort(_) | Self::TooLarge(_) | Self::Size { .. } | Self::Length { .. } => (0x010a, 0x0031),
+            Self::TooShort(_) | Self::TooLarge(_) | Self::Size { .. } | Self::Length { .. } | Self::TooManySlots(_) => {
+                (0x010a, 0x0031)
+            }
             Self::EncryptedSize(_) | Self::OptionalItems(_) => (0x010a, 0x0039),
             Self::NoSlots => (0x010a, 0x0040),
             Self::PlaintextFlags(_) => (0x0106, 0x0030),

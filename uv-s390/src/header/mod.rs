@@ -13,14 +13,24 @@
 mod error;
 mod flags;
 mod layout;
+#[cfg(feature = "image")]
+mod open;
 mod parsed;
+#[cfg(feature = "image")]
+mod seal;
 mod view;
 
+#[cfg(all(test, feature = "image"))]
+mod crypto_tests;
 #[cfg(test)]
 mod tests;
 
 pub use error::HeaderError;
 pub use flags::{PlaintextControlFlags, SecretControlFlags};
 pub use layout::{ConfidentialArea, FixedPart, HeaderFormat, HeaderVersion, MAGIC, MAX_SIZE, TAG_SIZE};
+#[cfg(feature = "image")]
+pub use open::OpenedHeader;
 pub use parsed::SeHeader;
+#[cfg(feature = "image")]
+pub use seal::HeaderContent;
 pub use view::HeaderView;
