@@ -1,51 +1,51 @@
 //! The cipher of component pages.
 
-use core::fmt;
-
-use aes::Aes256;
-use aes::cipher::KeyInit;
-use xts_mode::Xts128;
+use uv_sim::crypto::XtsKey;
 
 use super::component::{PAGE_SIZE, PAGE_STEP, page_tweak};
 
 /// AES-256-XTS over the pages of components: one data unit of 4096 bytes per page, the tweak taken as
 /// it is (s390-formats §1, §3). Keeps the expanded keys, which are wiped when it is dropped.
-pub struct PageCipher(Xts128<Aes256>);
+#[derive(Debug)]
+pub struct PageCipher(XtsKey);
 
 impl PageCipher {
     /// Expands a 64-byte image key: data key, then tweak key.
     #[must_use]
     pub fn new(image_key: &[u8; 64]) -> Self {
-        let (data, tweak) = image_key.split_at(32);
-        let schedule = |key: &[u8]| Aes256::new_from_slice(key).expect("half of 64 bytes is an AES-256 key");
-        Self(Xts128::new(schedule(data), schedule(tweak)))
+        Self(XtsKey::new(image_key))
+    }
+
+    /// The expanded key, for pages that are moved and ciphered in one pass. The tweak of a page is
+    /// [`page_tweak`].
+    #[must_use]
+    pub fn key(&self) -> &XtsKey {
+        &self.0
     }
 
     /// Encrypts the whole pages of a component in place; page i has the tweak
     /// [`page_tweak`]`(prefix, 4096·i)`. Bytes behind the last whole page stay as they are.
     pub fn encrypt_component(&self, prefix: u64, pages: &mut [u8]) {
-        each_page(prefix, pages, |page, tweak| self.0.encrypt_sector(page, tweak.into()));
+        self.0
+            .encrypt_range_in_place(PAGE_SIZE, tweaks(prefix), whole_pages(pages))
+            .expect("any number of 4096-byte pages is a valid range");
     }
 
     /// Decrypts the whole pages of a component in place, as
     /// [`encrypt_component`](Self::encrypt_component) encrypts them.
     pub fn decrypt_component(&self, prefix: u64, pages: &mut [u8]) {
-        each_page(prefix, pages, |page, tweak| self.0.decrypt_sector(page, tweak.into()));
+        self.0
+            .decrypt_range_in_place(PAGE_SIZE, tweaks(prefix), whole_pages(pages))
+            .expect("any number of 4096-byte pages is a valid range");
     }
 }
 
-fn each_page(prefix: u64, pages: &mut [u8], mut apply: impl FnMut(&mut [u8], [u8; 16])) {
-    let mut offset = 0u64;
-    for page in pages.as_chunks_mut::<PAGE_SIZE>().0 {
-        apply(page, page_tweak(prefix, offset));
-        offset = offset.wrapping_add(PAGE_STEP);
-    }
+fn tweaks(prefix: u64) -> impl FnMut(u64) -> [u8; 16] {
+    move |page| page_tweak(prefix, page.wrapping_mul(PAGE_STEP))
 }
 
-impl fmt::Debug for PageCipher {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PageCipher(..)")
-    }
+fn whole_pages(pages: &mut [u8]) -> &mut [u8] {
+    pages.as_chunks_mut::<PAGE_SIZE>().0.as_flattened_mut()
 }
 
 #[cfg(test)]
