@@ -1,3 +1,25 @@
-//! Placeholder.
+//! POWER Protected Execution Facility (PEF).
+//!
+//! | module | what | feature |
+//! |---|---|---|
+//! | [`profile`] | which ultravisor is meant where documents and code disagree | - |
+//! | [`codes`], [`numbers`], [`msr`], [`regs`] | the vocabulary of the machine: return codes, call numbers, registers | - |
+//! | [`ultracall`], [`entry`] | the seams: one `sc 2`, one guest entry; typed calls on top | - |
 #![no_std]
-#![deny(clippy::std_instead_of_core, clippy::std_instead_of_alloc, clippy::alloc_instead_of_core)]
+
+extern crate alloc;
+
+pub mod codes;
+pub mod entry;
+pub mod msr;
+pub mod numbers;
+pub mod profile;
+pub mod regs;
+pub mod ultracall;
+
+pub use codes::{HvCode, UvCode};
+pub use entry::GuestEntry;
+pub use msr::{Msr, Privilege};
+pub use profile::Profile;
+pub use regs::Regs;
+pub use ultracall::{Ultracall, UvError};
