@@ -1,6 +1,6 @@
 //! How fast pages are sealed and opened, beside the plain crates, a copy, and OpenSSL where it is installed.
 //!
-//! Run with `cargo bench -p uv-sim --bench page_crypto [ROUNDS]`. Every line of a group is measured once in each round, in turn, over
+//! Run with `cargo bench -p uv-sim --bench page_crypto [-- ROUNDS] [xts|ccm|gcm|sealer ...]`. Every line of a group is measured once in each round, in turn, over
 //! buffers much larger than the caches, on one thread; ratios are taken inside a round, and the medians over all rounds are
 //! shown. Only the ratios carry over to another machine. OpenSSL's own program works on one page that stays in the cache
 //! and in place, which favours it.
@@ -25,15 +25,21 @@ const BUFFER: usize = 64 << 20;
 /// One line: a name, and a run over all pages (source, destination, page length).
 type Work<'a> = (&'a str, Box<dyn FnMut(&[u8], &mut [u8]) + 'a>);
 
+type Group = fn(usize, usize, &mut [u8], &mut [u8]);
+
 fn main() {
-    let rounds = std::env::args().skip(1).find_map(|arg| arg.parse().ok()).unwrap_or(5);
+    let args: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let rounds = args.iter().find_map(|arg| arg.parse().ok()).unwrap_or(5);
+    let names: Vec<&String> = args.iter().filter(|arg| arg.parse::<usize>().is_err()).collect();
+    let groups: [(&str, Group); 4] = [("xts", xts), ("ccm", ccm), ("gcm", gcm), ("sealer", sealers)];
     let mut src = vec![0x5a; BUFFER];
     let mut dst = vec![0xa5; BUFFER];
     for page in [4096, 65536] {
-        xts(page, rounds, &mut src, &mut dst);
-        ccm(page, rounds, &mut src, &mut dst);
-        gcm(page, rounds, &mut src, &mut dst);
-        sealers(page, rounds, &mut src, &mut dst);
+        for (name, group) in groups {
+            if names.is_empty() || names.iter().any(|wanted| *wanted == name) {
+                group(page, rounds, &mut src, &mut dst);
+            }
+        }
     }
 }
 

@@ -16,6 +16,15 @@ pub(super) type Stripe = Array<Block, U64>;
 /// Blocks of a [`Stripe`].
 pub(super) const STRIPE: usize = 64;
 
+/// Which way pages go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Direction {
+    /// Plaintext to ciphertext.
+    Seal,
+    /// Ciphertext to plaintext.
+    Open,
+}
+
 /// One block of each page of a batch.
 pub(super) type Row = [Block; BATCH];
 

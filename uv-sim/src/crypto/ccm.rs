@@ -20,11 +20,11 @@ use cipher::{BlockCipherEncrypt, KeyInit};
 use rand_core::CryptoRng;
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
-use super::block::{Block, Row, wipe};
+use super::block::{Block, Direction, Row, wipe};
 use super::digest::equal;
 use super::error::{check_batch, check_count};
 use super::{BATCH, CryptoError, FailedPages, TAG_BYTES};
-use lanes::{Direction, NARROW, Pass};
+use lanes::{NARROW, Pass};
 
 /// Bytes of a nonce (12).
 pub const NONCE_BYTES: usize = 12;

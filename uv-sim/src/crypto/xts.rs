@@ -11,7 +11,7 @@ mod pass;
 mod tests;
 mod tweaks;
 
-use core::fmt;
+use core::{fmt, mem};
 
 use aes::{Aes256, Aes256Enc};
 use cipher::array::Array;
@@ -20,10 +20,10 @@ use cipher::{BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
 use rand_core::CryptoRng;
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
-use super::block::{Block, wipe};
+use super::block::{Block, Direction, wipe};
 use super::error::{check_batch, check_count, check_page};
 use super::{BATCH, CryptoError};
-use pass::Pass;
+use pass::{Pass, Unit};
 
 /// Longest data unit in bytes: 2^20 blocks (SP 800-38E), that is 16 MiB.
 const UNIT_LIMIT: usize = 16 << 20;
@@ -90,8 +90,7 @@ impl XtsKey {
     /// [`CryptoError::PageLength`] or [`CryptoError::LengthMismatch`]; `dst` is untouched then.
     pub fn encrypt_page(&self, tweak: [u8; 16], src: &[u8], dst: &mut [u8]) -> Result<(), CryptoError> {
         check_page(src.len(), UNIT_LIMIT)?;
-        let blocks = blocks_of(copying(src, dst)?);
-        self.data.encrypt_with_backend(Pass { tweak: self.cipher_tweak(tweak), blocks });
+        self.pages(Direction::Seal, src.len(), |_| tweak, copying(src, dst)?);
         Ok(())
     }
 
@@ -101,8 +100,7 @@ impl XtsKey {
     /// [`CryptoError::PageLength`] or [`CryptoError::LengthMismatch`]; `dst` is untouched then.
     pub fn decrypt_page(&self, tweak: [u8; 16], src: &[u8], dst: &mut [u8]) -> Result<(), CryptoError> {
         check_page(src.len(), UNIT_LIMIT)?;
-        let blocks = blocks_of(copying(src, dst)?);
-        self.data.decrypt_with_backend(Pass { tweak: self.cipher_tweak(tweak), blocks });
+        self.pages(Direction::Open, src.len(), |_| tweak, copying(src, dst)?);
         Ok(())
     }
 
@@ -112,8 +110,7 @@ impl XtsKey {
     /// [`CryptoError::PageLength`]; the page is untouched then.
     pub fn encrypt_page_in_place(&self, tweak: [u8; 16], page: &mut [u8]) -> Result<(), CryptoError> {
         check_page(page.len(), UNIT_LIMIT)?;
-        let blocks = blocks_of(page.into());
-        self.data.encrypt_with_backend(Pass { tweak: self.cipher_tweak(tweak), blocks });
+        self.pages(Direction::Seal, page.len(), |_| tweak, page.into());
         Ok(())
     }
 
@@ -123,8 +120,7 @@ impl XtsKey {
     /// [`CryptoError::PageLength`]; the page is untouched then.
     pub fn decrypt_page_in_place(&self, tweak: [u8; 16], page: &mut [u8]) -> Result<(), CryptoError> {
         check_page(page.len(), UNIT_LIMIT)?;
-        let blocks = blocks_of(page.into());
-        self.data.decrypt_with_backend(Pass { tweak: self.cipher_tweak(tweak), blocks });
+        self.pages(Direction::Open, page.len(), |_| tweak, page.into());
         Ok(())
     }
 
@@ -141,7 +137,7 @@ impl XtsKey {
         dst: &mut [u8],
     ) -> Result<(), CryptoError> {
         check_range(page_bytes, src.len())?;
-        self.pages(page_bytes, tweak, copying(src, dst)?, |pass| self.data.encrypt_with_backend(pass));
+        self.pages(Direction::Seal, page_bytes, tweak, copying(src, dst)?);
         Ok(())
     }
 
@@ -157,7 +153,7 @@ impl XtsKey {
         dst: &mut [u8],
     ) -> Result<(), CryptoError> {
         check_range(page_bytes, src.len())?;
-        self.pages(page_bytes, tweak, copying(src, dst)?, |pass| self.data.decrypt_with_backend(pass));
+        self.pages(Direction::Open, page_bytes, tweak, copying(src, dst)?);
         Ok(())
     }
 
@@ -172,7 +168,7 @@ impl XtsKey {
         pages: &mut [u8],
     ) -> Result<(), CryptoError> {
         check_range(page_bytes, pages.len())?;
-        self.pages(page_bytes, tweak, pages.into(), |pass| self.data.encrypt_with_backend(pass));
+        self.pages(Direction::Seal, page_bytes, tweak, pages.into());
         Ok(())
     }
 
@@ -187,7 +183,7 @@ impl XtsKey {
         pages: &mut [u8],
     ) -> Result<(), CryptoError> {
         check_range(page_bytes, pages.len())?;
-        self.pages(page_bytes, tweak, pages.into(), |pass| self.data.decrypt_with_backend(pass));
+        self.pages(Direction::Open, page_bytes, tweak, pages.into());
         Ok(())
     }
 }
@@ -200,7 +196,7 @@ impl XtsKey {
     /// [`CryptoError::TooManyPages`], [`CryptoError::CountMismatch`], [`CryptoError::LengthMismatch`] or
     /// [`CryptoError::PageLength`]; nothing is written then.
     pub fn encrypt_pages(&self, tweaks: &[[u8; 16]], src: &[&[u8]], dst: &mut [&mut [u8]]) -> Result<(), CryptoError> {
-        self.scattered(tweaks, src, dst, |pass| self.data.encrypt_with_backend(pass))
+        self.scattered(Direction::Seal, tweaks, src, dst)
     }
 
     /// Decrypts up to [`BATCH`] pages lying anywhere; `tweaks` holds one tweak for each page.
@@ -208,15 +204,15 @@ impl XtsKey {
     /// # Errors
     /// As [`encrypt_pages`](Self::encrypt_pages).
     pub fn decrypt_pages(&self, tweaks: &[[u8; 16]], src: &[&[u8]], dst: &mut [&mut [u8]]) -> Result<(), CryptoError> {
-        self.scattered(tweaks, src, dst, |pass| self.data.decrypt_with_backend(pass))
+        self.scattered(Direction::Open, tweaks, src, dst)
     }
 
     fn scattered(
         &self,
+        direction: Direction,
         tweaks: &[[u8; 16]],
         src: &[&[u8]],
         dst: &mut [&mut [u8]],
-        step: impl Fn(Pass<'_, '_>),
     ) -> Result<(), CryptoError> {
         check_batch(src, dst, UNIT_LIMIT)?;
         check_count(src.len(), tweaks.len())?;
@@ -225,9 +221,10 @@ impl XtsKey {
             *to = Array(*from);
         }
         self.tweak.encrypt_blocks(&mut ciphered);
-        for ((&tweak, from), to) in ciphered.iter().zip(src).zip(dst) {
-            step(Pass { tweak, blocks: blocks_of(copying(from, to)?) });
-        }
+        // The lengths are checked: no page is left out.
+        let pages = src.iter().zip(dst).map_while(|(from, to)| InOutBuf::new(from, to).ok());
+        let units = ciphered.iter().zip(pages).map(|(&tweak, page)| Unit { tweak, blocks: blocks_of(page) });
+        self.run(direction, units);
         wipe(&mut ciphered);
         Ok(())
     }
@@ -235,10 +232,10 @@ impl XtsKey {
     /// Cuts a contiguous range into pages; ciphers the tweaks of [`BATCH`] pages at a time.
     fn pages(
         &self,
+        direction: Direction,
         page_bytes: usize,
         mut tweak: impl FnMut(u64) -> [u8; 16],
         mut range: InOutBuf<'_, '_, u8>,
-        step: impl Fn(Pass<'_, '_>),
     ) {
         let mut ciphered = [Block::default(); BATCH];
         let mut index = 0_u64;
@@ -249,19 +246,24 @@ impl XtsKey {
                 index += 1;
             }
             self.tweak.encrypt_blocks(&mut ciphered[..count]);
-            for &tweak in &ciphered[..count] {
-                let (page, rest) = range.split_at(page_bytes);
-                step(Pass { tweak, blocks: blocks_of(page) });
-                range = rest;
-            }
+            let (mut batch, rest) = range.split_at(count * page_bytes);
+            let units = ciphered[..count].iter().map(|&tweak| {
+                let nothing = InOutBuf::from(<&mut [u8]>::default());
+                let (page, rest) = mem::replace(&mut batch, nothing).split_at(page_bytes);
+                batch = rest;
+                Unit { tweak, blocks: blocks_of(page) }
+            });
+            self.run(direction, units);
+            range = rest;
         }
         wipe(&mut ciphered);
     }
 
-    fn cipher_tweak(&self, tweak: [u8; 16]) -> Block {
-        let mut block = Array(tweak);
-        self.tweak.encrypt_block(&mut block);
-        block
+    fn run<'i, 'o>(&self, direction: Direction, units: impl Iterator<Item = Unit<'i, 'o>>) {
+        match direction {
+            Direction::Seal => self.data.encrypt_with_backend(Pass(units)),
+            Direction::Open => self.data.decrypt_with_backend(Pass(units)),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use cipher::consts::U16;
 use cipher::{BlockCipherEncBackend, BlockCipherEncClosure, BlockSizeUser};
 
 use super::super::BATCH;
-use super::super::block::{Block, Forward, Row, STRIPE, Stripe, StripeCipher, wipe, xor};
+use super::super::block::{Block, Direction, Forward, Row, STRIPE, Stripe, StripeCipher, wipe, xor};
 
 /// Up to this many pages the narrow order is the faster one.
 pub(super) const NARROW: usize = 10;
@@ -16,15 +16,9 @@ pub(super) const NARROW: usize = 10;
 /// again; a column of several lines is carried to the stack instead.
 const COLUMN: usize = 16;
 
-/// Whether the chain runs over the source (sealing) or over the result (opening).
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Direction {
-    Seal,
-    Open,
-}
-
 /// A checked batch: all pages of one length, as many counters and header lanes as pages.
 pub(super) struct Pass<'a, 'b> {
+    /// Sealing, the chains run over the source; opening, over the result.
     pub(super) direction: Direction,
     /// Blocks in front of the payload, one row for each step.
     pub(super) header: &'a [Row],

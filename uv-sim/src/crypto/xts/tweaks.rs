@@ -1,12 +1,13 @@
 //! The tweaks of a data unit, computed ahead in wide integers.
 //!
 //! The tweak of block *j* is `T * x^j` in GF(2^128) with the polynomial `x^128 + x^7 + x^2 + x + 1`, bytes in
-//! little-endian order (IEEE 1619, clause 5.2). Doubling block after block is one long chain; here the first 64 tweaks
-//! are made in six steps (each doubles the number of known tweaks), and the next 64 by one multiplication by `x^64` each.
+//! little-endian order (IEEE 1619, clause 5.2). Doubling block after block is one long chain; here the first 8 tweaks
+//! are made side by side, the next ones by doubling the number of known tweaks, and each further 64 by one multiplication by
+//! `x^64` each.
 
 use super::super::block::{Block, STRIPE};
 
-/// Tweaks of 64 blocks in a row, as (low, high) halves.
+/// Tweaks of 64 blocks in a row, as low and high halves.
 pub(super) struct Tweaks([[u64; 2]; STRIPE]);
 
 /// `x^7 + x^2 + x + 1` times an element of degree below 57.
@@ -15,11 +16,12 @@ const fn reduce(carry: u64) -> u64 {
     carry ^ (carry << 1) ^ (carry << 2) ^ (carry << 7)
 }
 
-/// Multiplies by `x^K`, `0 < K <= 32`.
+/// Multiplies by `x^count`, `count <= 32`.
 #[inline(always)]
-const fn times_x<const K: u32>([low, high]: [u64; 2]) -> [u64; 2] {
-    let carry = high >> (64 - K);
-    [(low << K) ^ reduce(carry), (high << K) | (low >> (64 - K))]
+const fn times_x([low, high]: [u64; 2], count: u32) -> [u64; 2] {
+    // Two shifts, since a shift by 64 (count 0) has no value.
+    let carry = high >> 1 >> (63 - count);
+    [(low << count) ^ reduce(carry), (high << count) | (low >> 1 >> (63 - count))]
 }
 
 /// Multiplies by `x^64`.
@@ -29,20 +31,31 @@ const fn times_x64([low, high]: [u64; 2]) -> [u64; 2] {
 }
 
 impl Tweaks {
-    /// The 64 tweaks starting at `first` (the ciphered tweak of the data unit).
+    /// An empty table.
     #[inline(always)]
-    pub(super) fn starting_at(first: &Block) -> Self {
-        let mut table = [[0; 2]; STRIPE];
-        let first = u128::from_le_bytes(first.0);
-        let (low, high) = halves(first);
-        table[0] = [low, high];
-        extend::<1>(&mut table);
-        extend::<2>(&mut table);
-        extend::<4>(&mut table);
-        extend::<8>(&mut table);
-        extend::<16>(&mut table);
-        extend::<32>(&mut table);
-        Self(table)
+    pub(super) const fn new() -> Self {
+        Self([[0; 2]; STRIPE])
+    }
+
+    /// Fills the table with the 64 tweaks starting at `first` (the ciphered tweak of the data unit).
+    #[inline(always)]
+    pub(super) fn start(&mut self, first: &Block) {
+        let (low, high) = halves(u128::from_le_bytes(first.0));
+        for (tweak, count) in self.0[..8].iter_mut().zip(0..) {
+            *tweak = times_x([low, high], count);
+        }
+        self.extend::<8>(8);
+        self.extend::<16>(16);
+        self.extend::<32>(32);
+    }
+
+    /// Makes tweaks `N..2N` from tweaks `0..N`; `count` is `N`.
+    #[inline(always)]
+    fn extend<const N: usize>(&mut self, count: u32) {
+        let (known, next) = self.0.split_at_mut(N);
+        for (next, known) in next[..N].iter_mut().zip(known) {
+            *next = times_x(*known, count);
+        }
     }
 
     /// Moves on to the next 64 tweaks.
@@ -71,21 +84,6 @@ impl Tweaks {
     }
 }
 
-/// Makes tweaks `N..2N` from tweaks `0..N`.
-#[inline(always)]
-fn extend<const N: usize>(table: &mut [[u64; 2]; STRIPE]) {
-    for i in 0..N {
-        table[N + i] = match N {
-            1 => times_x::<1>(table[i]),
-            2 => times_x::<2>(table[i]),
-            4 => times_x::<4>(table[i]),
-            8 => times_x::<8>(table[i]),
-            16 => times_x::<16>(table[i]),
-            _ => times_x::<32>(table[i]),
-        };
-    }
-}
-
 /// Low and high half of a 128-bit integer.
 #[inline(always)]
 fn halves(value: u128) -> (u64, u64) {
@@ -111,7 +109,8 @@ mod tests {
         for seed in [1, u128::MAX, 0x8000_0000_0000_0000_0000_0000_0000_0000, 0x0123_4567_89ab_cdef_fedc_ba98_7654_3210]
         {
             let mut expected = seed;
-            let mut tweaks = Tweaks::starting_at(&Array(seed.to_le_bytes()));
+            let mut tweaks = Tweaks::new();
+            tweaks.start(&Array(seed.to_le_bytes()));
             for _ in 0..5 {
                 let zeros = [Array([0; 16]); STRIPE];
                 let mut seen = zeros;
