@@ -102,7 +102,7 @@ impl HostPublicKey {
         Self(key)
     }
 
-    pub(super) const fn key(&self) -> &p521::PublicKey {
+    pub(crate) const fn key(&self) -> &p521::PublicKey {
         &self.0
     }
 }

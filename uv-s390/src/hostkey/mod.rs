@@ -51,7 +51,11 @@ mod name;
 mod revocation;
 mod signature;
 mod strict;
+pub mod test_pki;
 mod verifier;
+
+#[cfg(test)]
+mod tests;
 
 pub use certificate::Certificate;
 pub use container::{MAX_BLOCKS, MAX_INPUT};
