@@ -5,12 +5,15 @@
 //! | [`profile`] | which ultravisor is meant where documents and code disagree | - |
 //! | [`codes`], [`numbers`], [`msr`], [`regs`] | the vocabulary of the machine: return codes, call numbers, registers | - |
 //! | [`ultracall`], [`entry`] | the seams: one `sc 2`, one guest entry; typed calls on top | - |
+//! | [`esm`] | ESM blobs: the guest owner's side and the checks an ultravisor makes | `esm` |
 #![no_std]
 
 extern crate alloc;
 
 pub mod codes;
 pub mod entry;
+#[cfg(feature = "esm")]
+pub mod esm;
 pub mod msr;
 pub mod numbers;
 pub mod profile;

@@ -1,0 +1,79 @@
+//! Pass phrases of PKCS#1 PEM files, as OpenSSL's traditional form has them (RFC 1421 headers).
+
+use alloc::vec::Vec;
+
+use aes::{Aes128, Aes192, Aes256};
+use cbc::Decryptor;
+use cipher::block_padding::Pkcs7;
+use cipher::{BlockModeDecrypt, KeyIvInit};
+use des::TdesEde3;
+use md5::{Digest as _, Md5};
+use zeroize::Zeroizing;
+
+use super::KeyError;
+
+/// Cipher and iv out of a `DEK-Info` line.
+pub(super) struct Encryption {
+    cipher: Cipher,
+    iv: Vec<u8>,
+}
+
+#[derive(Clone, Copy)]
+enum Cipher {
+    DesEde3,
+    Aes128,
+    Aes192,
+    Aes256,
+}
+
+impl Encryption {
+    /// Reads `CIPHER,IV-IN-HEX`.
+    pub(super) fn from_dek_info(line: &str) -> Result<Self, KeyError> {
+        let (name, iv) = line.split_once(',').ok_or(KeyError::UnsupportedEncryption)?;
+        let (cipher, length) = match name.trim() {
+            "DES-EDE3-CBC" => (Cipher::DesEde3, 8),
+            "AES-128-CBC" => (Cipher::Aes128, 16),
+            "AES-192-CBC" => (Cipher::Aes192, 16),
+            "AES-256-CBC" => (Cipher::Aes256, 16),
+            _ => return Err(KeyError::UnsupportedEncryption),
+        };
+        let iv = hex::decode(iv.trim()).map_err(|_| KeyError::UnsupportedEncryption)?;
+        if iv.len() == length { Ok(Self { cipher, iv }) } else { Err(KeyError::UnsupportedEncryption) }
+    }
+
+    /// Decrypts the DER of the key. A wrong pass phrase shows as bad padding here or as bad DER afterwards.
+    pub(super) fn decrypt(&self, data: &[u8], passphrase: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        let salt = &self.iv[..8];
+        match self.cipher {
+            Cipher::DesEde3 => run::<Decryptor<TdesEde3>>(&derive::<24>(passphrase, salt)[..], &self.iv, data),
+            Cipher::Aes128 => run::<Decryptor<Aes128>>(&derive::<16>(passphrase, salt)[..], &self.iv, data),
+            Cipher::Aes192 => run::<Decryptor<Aes192>>(&derive::<24>(passphrase, salt)[..], &self.iv, data),
+            Cipher::Aes256 => run::<Decryptor<Aes256>>(&derive::<32>(passphrase, salt)[..], &self.iv, data),
+        }
+    }
+}
+
+fn run<D: KeyIvInit + BlockModeDecrypt>(key: &[u8], iv: &[u8], data: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    let decryptor = D::new_from_slices(key, iv).map_err(|_| KeyError::UnsupportedEncryption)?;
+    let mut buffer = Zeroizing::new(Vec::from(data));
+    let length = decryptor.decrypt_padded::<Pkcs7>(&mut buffer).map_err(|_| KeyError::WrongPassphrase)?.len();
+    buffer.truncate(length);
+    Ok(buffer)
+}
+
+/// MD5 chain with one round: D1 = MD5(pass phrase, salt), Dn = MD5(Dn-1, pass phrase, salt).
+fn derive<const N: usize>(passphrase: &[u8], salt: &[u8]) -> Zeroizing<[u8; N]> {
+    let mut key = Zeroizing::new([0; N]);
+    let mut block = Zeroizing::new([0; 16]);
+    for (at, chunk) in key.chunks_mut(16).enumerate() {
+        let mut hash = Md5::new();
+        if at > 0 {
+            hash.update(&block[..]);
+        }
+        hash.update(passphrase);
+        hash.update(salt);
+        block.copy_from_slice(&hash.finalize());
+        chunk.copy_from_slice(&block[..chunk.len()]);
+    }
+    key
+}
