@@ -4,6 +4,7 @@
 
 extern crate alloc;
 
+pub mod abi;
 #[cfg(feature = "image")]
 pub mod attest;
 #[cfg(feature = "image")]
@@ -17,3 +18,5 @@ pub mod ipib;
 pub mod psw;
 #[cfg(feature = "image")]
 pub mod request;
+pub mod sie;
+pub mod uvc;
