@@ -79,3 +79,22 @@ pub(super) fn xor(to: &mut [Block], with: &[Block]) {
         to.0 = (u128::from_ne_bytes(to.0) ^ u128::from_ne_bytes(with.0)).to_ne_bytes();
     }
 }
+
+/// Counter blocks in a row: `zero` with the 32-bit big-endian counter `first`, `first + 1`, ... XORed into its last 4 bytes.
+#[inline(always)]
+pub(super) fn count_up(stream: &mut [Block], zero: &Block, first: u32) {
+    let zero = u128::from_be_bytes(zero.0);
+    let mut value = first;
+    for block in stream {
+        block.0 = (zero ^ u128::from(value)).to_be_bytes();
+        value = value.wrapping_add(1);
+    }
+}
+
+/// Writes the XOR of two runs of blocks, as long as the shortest.
+#[inline(always)]
+pub(super) fn xor_into(to: &mut [Block], a: &[Block], b: &[Block]) {
+    for ((to, a), b) in to.iter_mut().zip(a).zip(b) {
+        to.0 = (u128::from_ne_bytes(a.0) ^ u128::from_ne_bytes(b.0)).to_ne_bytes();
+    }
+}

@@ -5,7 +5,9 @@ use cipher::consts::U16;
 use cipher::{BlockCipherEncBackend, BlockCipherEncClosure, BlockSizeUser};
 
 use super::super::BATCH;
-use super::super::block::{Block, Direction, Forward, Row, STRIPE, Stripe, StripeCipher, wipe, xor};
+use super::super::block::{
+    Block, Direction, Forward, Row, STRIPE, Stripe, StripeCipher, count_up, wipe, xor, xor_into,
+};
 
 /// Up to this many pages the narrow order is the faster one.
 pub(super) const NARROW: usize = 10;
@@ -146,10 +148,7 @@ fn narrow<B: BlockCipherEncBackend<BlockSize = U16>>(pass: Pass<'_, '_>, backend
     while start < blocks {
         let run = STRIPE.min(blocks - start);
         for ((from, to), zero) in pass.src.iter().zip(pass.dst.iter_mut()).zip(pass.counters) {
-            for (block, value) in stream.iter_mut().zip(first..) {
-                *block = *zero;
-                xor_block(block, &counter(value));
-            }
+            count_up(&mut stream, zero, first);
             Forward(backend).stripe(&mut stream);
             let from = &Array::<u8, U16>::slice_as_chunks(from).0[start..start + run];
             let to = &mut Array::<u8, U16>::slice_as_chunks_mut(to).0[start..start + run];
@@ -182,12 +181,4 @@ fn narrow<B: BlockCipherEncBackend<BlockSize = U16>>(pass: Pass<'_, '_>, backend
 #[inline(always)]
 fn xor_block(to: &mut Block, with: &Block) {
     to.0 = (u128::from_ne_bytes(to.0) ^ u128::from_ne_bytes(with.0)).to_ne_bytes();
-}
-
-/// Writes the XOR of two runs of blocks.
-#[inline(always)]
-fn xor_into(to: &mut [Block], a: &[Block], b: &[Block]) {
-    for ((to, a), b) in to.iter_mut().zip(a).zip(b) {
-        to.0 = (u128::from_ne_bytes(a.0) ^ u128::from_ne_bytes(b.0)).to_ne_bytes();
-    }
 }

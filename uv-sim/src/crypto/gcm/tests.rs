@@ -2,6 +2,10 @@ use alloc::format;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use aes_gcm::Aes256Gcm;
+use aes_gcm::aead::AeadInOut;
+use proptest::prelude::*;
+
 use super::super::BATCH;
 use super::*;
 
@@ -47,6 +51,30 @@ fn test_case_15() {
         )
     );
     assert_eq!(hex::encode(tag[0]), "b094dac5d93471bdec1a502270e3cc6c");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn any_shape_equals_the_reference(
+        blocks in prop_oneof![1..150_usize, Just(256), Just(4096)],
+        iv in any::<[u8; 12]>(),
+        aad in prop::collection::vec(any::<u8>(), 0..40),
+        key in any::<[u8; 32]>(),
+    ) {
+        let plain: Vec<u8> = (0..blocks * 16).map(|i| (i * 7 + blocks).to_le_bytes()[0]).collect();
+        let mut expected = plain.clone();
+        let reference = Aes256Gcm::new(&Array(key));
+        let tag = reference.encrypt_inout_detached(&Array(iv), &aad, expected.as_mut_slice().into()).unwrap();
+        let key = Gcm256Key::new(&key);
+        let (mut sealed, mut opened, mut tags) = (vec![0; plain.len()], vec![0; plain.len()], [[0; 16]]);
+        key.seal_pages(&[iv], &[&aad], &[&plain], &mut [&mut sealed], &mut tags).unwrap();
+        prop_assert_eq!((&sealed, tags[0]), (&expected, tag.0));
+        let failed = key.open_pages(&[iv], &[&aad], &[&sealed], &mut [&mut opened], &tags).unwrap();
+        prop_assert!(failed.is_none());
+        prop_assert_eq!(opened, plain);
+    }
 }
 
 #[test]
