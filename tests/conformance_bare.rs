@@ -1,117 +1,15 @@
-//! The shared conformance suite on the bare engine, with both page sizes.
+//! The shared conformance suite on the bare engine, with both page sizes; and the suite itself: does it name the rule
+//! that a wrong backend breaks?
 
-use std::sync::Arc;
+mod backends;
 
-use uv_conformance::{Backend, GuestOp, Host, Saw, run_all};
+use backends::bare::{Bare, Cpu};
+use uv_conformance::{Backend, GuestOp, Host, Saw, broken_rules, run_all};
 use uv_core::{
-    EnterSecureMode, ErrorKind, ErrorType, Exit, Gfn, HostAddr, MemSlot, MemSlots, PageRange, PageSize, SlotId, Vcpu,
+    EnterSecureMode, Error, ErrorKind, ErrorType, Exit, Gfn, MemSlots, PageIn, PageOut, PageRange, PageSize, PageState,
+    RangeError, SecureVm, SharePages, Vcpu, VmState,
 };
-use uv_sim::bare::{BareCall, BareError, BareVcpu, BareVm, Image};
-use uv_sim::guest::{Outcome, Script, Step, Transcript};
-use uv_sim::{Engine, EngineConfig, HostMemory};
-
-/// Pages of image, then pages for the suite.
-const IMAGE: u64 = 4;
-const PAGES: u64 = 64;
-
-struct Bare<const K64: bool> {
-    memory: Arc<HostMemory>,
-    slots: [MemSlots; 2],
-    vms: [BareVm; 2],
-}
-
-struct Cpu {
-    inner: BareVcpu,
-    seen: Transcript<Result<(), BareError>>,
-}
-
-impl ErrorType for Cpu {
-    type Error = BareError;
-}
-
-impl Vcpu for Cpu {
-    type Arch = core::convert::Infallible;
-
-    fn run(&mut self) -> Result<Exit<Self::Arch>, BareError> {
-        self.inner.run()
-    }
-}
-
-impl<const K64: bool> Backend for Bare<K64> {
-    const SHARING_KEEPS_CONTENT: bool = true;
-
-    type Error = BareError;
-    type Vm = BareVm;
-    type Cpu = Cpu;
-
-    fn new(seed: u64) -> Self {
-        let page_size = if K64 { PageSize::K64 } else { PageSize::K4 };
-        let engine = Arc::new(Engine::new(EngineConfig { page_size, frames: 256, seed }));
-        let memory = Arc::new(HostMemory::new(2 * PAGES * page_size.size()));
-        let slots = [0, PAGES].map(|first| {
-            let mut slots = MemSlots::new(page_size);
-            let slot = MemSlot { first: Gfn(0), pages: PAGES, host: HostAddr(first * page_size.size()) };
-            slots.insert(SlotId(0), slot).expect("one slot fits");
-            slots
-        });
-        let vms = slots.clone().map(|slots| BareVm::new(Arc::clone(&engine), Arc::clone(&memory), slots));
-        Self { memory, slots, vms }
-    }
-
-    fn vm(&self, index: usize) -> &BareVm {
-        &self.vms[index]
-    }
-
-    fn enter(&self, index: usize) -> Result<(), BareError> {
-        self.vms[index].enter_secure_mode(&Image { pages: PageRange::new(Gfn(0), IMAGE) })
-    }
-
-    fn refusals(&self) -> Vec<&'static str> {
-        vec!["an image past the end of memory"]
-    }
-
-    fn enter_refused(&self, index: usize, _: &str) -> Result<(), BareError> {
-        self.vms[index].enter_secure_mode(&Image { pages: PageRange::new(Gfn(PAGES - 1), 2) })
-    }
-
-    fn test_pages(&self) -> Gfn {
-        Gfn(IMAGE)
-    }
-
-    fn slots(&self, index: usize) -> MemSlots {
-        self.slots[index].clone()
-    }
-
-    fn host(&self) -> Host<'_> {
-        &self.memory
-    }
-
-    fn cpu(&self, index: usize, ops: Vec<GuestOp>) -> Cpu {
-        let steps = ops.into_iter().map(|op| match op {
-            GuestOp::Load(at, len) => Step::load(at, len),
-            GuestOp::Store(at, bytes) => Step::store(at, &bytes),
-            GuestOp::Share(gfn) => Step::Call(BareCall::Share(gfn)),
-            GuestOp::Unshare(gfn) => Step::Call(BareCall::Unshare(gfn)),
-        });
-        let (script, seen) = Script::new(steps);
-        Cpu { inner: self.vms[index].vcpu(Box::new(script)), seen }
-    }
-
-    fn serve(&self, _: usize, _: &mut Cpu, exit: Exit<core::convert::Infallible>) -> Result<(), BareError> {
-        match exit {
-            Exit::Arch(never) => match never {},
-            Exit::PageMissing { .. } | Exit::Halted => Ok(()),
-        }
-    }
-
-    fn saw(&self, cpu: &Cpu) -> Vec<Saw> {
-        let saw = |outcome: &Outcome<_>| match outcome {
-            Outcome::Loaded(bytes) => Saw::Bytes(bytes.to_vec()),
-            _ => Saw::Done,
-        };
-        cpu.seen.lock().iter().map(saw).collect()
-    }
-}
+use uv_sim::bare::{BareError, BareVm, Image};
 
 #[test]
 fn bare_engine_with_4_kib_pages() {
@@ -127,5 +25,163 @@ fn bare_engine_with_64_kib_pages() {
 fn refused_kinds_are_told_apart() {
     let bare = Bare::<false>::new(3);
     let refused = bare.enter_refused(0, "").expect_err("past the end");
-    assert_eq!(uv_core::Error::kind(&refused), ErrorKind::InvalidArgument);
+    assert_eq!(refused.kind(), ErrorKind::InvalidArgument);
+}
+
+/// What is wrong with a wrong backend.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    TakesAnything,
+    KeepsPages,
+    WithdrawsPrivatePages,
+    NeverEnds,
+    EntersTwice,
+    SharedForever,
+}
+
+const FAULTS: [Fault; 6] = [
+    Fault::TakesAnything,
+    Fault::KeepsPages,
+    Fault::WithdrawsPrivatePages,
+    Fault::NeverEnds,
+    Fault::EntersTwice,
+    Fault::SharedForever,
+];
+
+/// The bare VM with fault number `N`.
+struct WrongVm<const N: usize>(BareVm);
+
+struct Wrong<const N: usize> {
+    right: Bare<false>,
+    vms: [WrongVm<N>; 2],
+}
+
+impl<const N: usize> ErrorType for WrongVm<N> {
+    type Error = BareError;
+}
+
+impl<const N: usize> SecureVm for WrongVm<N> {
+    fn page_size(&self) -> PageSize {
+        self.0.page_size()
+    }
+
+    fn vm_state(&self) -> VmState {
+        self.0.vm_state()
+    }
+
+    fn page_state(&self, gfn: Gfn) -> Result<PageState, BareError> {
+        self.0.page_state(gfn)
+    }
+
+    fn terminate(&self) -> Result<(), BareError> {
+        if FAULTS[N] == Fault::NeverEnds { Ok(()) } else { self.0.terminate() }
+    }
+}
+
+impl<const N: usize> EnterSecureMode for WrongVm<N> {
+    type Request = Image;
+    type Entry = ();
+
+    fn enter_secure_mode(&self, image: &Image) -> Result<(), BareError> {
+        match self.0.enter_secure_mode(image) {
+            Err(BareError::State(_)) if FAULTS[N] == Fault::EntersTwice => Ok(()),
+            other => other,
+        }
+    }
+}
+
+impl<const N: usize> PageIn for WrongVm<N> {
+    fn page_in_range(&self, range: PageRange) -> Result<(), RangeError<BareError>> {
+        match self.0.page_in_range(range) {
+            Err(e) if e.kind() == ErrorKind::Integrity && FAULTS[N] == Fault::TakesAnything => Ok(()),
+            other => other,
+        }
+    }
+}
+
+impl<const N: usize> PageOut for WrongVm<N> {
+    fn page_out_range(&self, range: PageRange) -> Result<(), RangeError<BareError>> {
+        if FAULTS[N] == Fault::KeepsPages { Ok(()) } else { self.0.page_out_range(range) }
+    }
+}
+
+impl<const N: usize> SharePages for WrongVm<N> {
+    fn is_shared(&self, gfn: Gfn) -> Result<bool, BareError> {
+        Ok(FAULTS[N] == Fault::SharedForever || self.0.is_shared(gfn)?)
+    }
+
+    fn withdraw(&self, gfn: Gfn) -> Result<(), BareError> {
+        if FAULTS[N] == Fault::WithdrawsPrivatePages { Ok(()) } else { self.0.withdraw(gfn) }
+    }
+}
+
+impl<const N: usize> Backend for Wrong<N> {
+    const SHARING_KEEPS_CONTENT: bool = true;
+
+    type Error = BareError;
+    type Vm = WrongVm<N>;
+    type Cpu = Cpu;
+
+    fn new(seed: u64) -> Self {
+        let right = Bare::new(seed);
+        let vms = [0, 1].map(|index| WrongVm(right.vm(index).clone()));
+        Self { right, vms }
+    }
+
+    fn vm(&self, index: usize) -> &WrongVm<N> {
+        &self.vms[index]
+    }
+
+    fn enter(&self, index: usize) -> Result<(), BareError> {
+        self.vms[index].enter_secure_mode(&Image { pages: PageRange::new(Gfn(0), 1) })
+    }
+
+    fn refusals(&self) -> Vec<&'static str> {
+        self.right.refusals()
+    }
+
+    fn enter_refused(&self, index: usize, refusal: &str) -> Result<(), BareError> {
+        self.right.enter_refused(index, refusal)
+    }
+
+    fn test_pages(&self) -> Gfn {
+        self.right.test_pages()
+    }
+
+    fn slots(&self, index: usize) -> MemSlots {
+        self.right.slots(index)
+    }
+
+    fn host(&self) -> Host<'_> {
+        self.right.host()
+    }
+
+    fn cpu(&self, index: usize, ops: Vec<GuestOp>) -> Cpu {
+        self.right.cpu(index, ops)
+    }
+
+    fn serve(&self, index: usize, cpu: &mut Cpu, exit: Exit<<Cpu as Vcpu>::Arch>) -> Result<(), BareError> {
+        self.right.serve(index, cpu, exit)
+    }
+
+    fn saw(&self, cpu: &Cpu) -> Vec<Saw> {
+        self.right.saw(cpu)
+    }
+}
+
+/// The names of the rules that a wrong backend breaks.
+fn broken<const N: usize>() -> Vec<String> {
+    let name = |line: String| line.split_whitespace().nth(1).unwrap_or_default().to_owned();
+    broken_rules::<Wrong<N>>(1).into_iter().map(name).collect()
+}
+
+#[test]
+fn the_suite_names_the_rule_that_a_wrong_backend_breaks() {
+    let attacks = ["flipped", "swapped", "replayed", "foreign"];
+    assert!(attacks.iter().all(|rule| broken::<0>().contains(&(*rule).to_owned())), "{:?}", broken::<0>());
+    assert!(broken::<1>().contains(&"round-trip".to_owned()), "{:?}", broken::<1>());
+    assert_eq!(broken::<2>(), ["withdraw"]);
+    assert!(broken::<3>().contains(&"lifecycle".to_owned()), "{:?}", broken::<3>());
+    assert_eq!(broken::<4>(), ["enter-once"]);
+    assert!(broken::<5>().contains(&"unshare".to_owned()), "{:?}", broken::<5>());
 }

@@ -1,0 +1,3 @@
+//! Backends that several test programs use.
+
+pub(crate) mod bare;
