@@ -18,5 +18,7 @@ pub mod ipib;
 pub mod psw;
 #[cfg(feature = "image")]
 pub mod request;
+#[cfg(feature = "image")]
+pub mod secret;
 pub mod sie;
 pub mod uvc;

@@ -42,7 +42,7 @@ mod error;
 pub mod gcm;
 mod kdf;
 mod key_slot;
-mod pem;
+pub(crate) mod pem;
 mod private_key;
 mod public_key;
 mod secret_bytes;

@@ -15,13 +15,13 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
 }
 
 /// Does the input look like PEM text (and not like DER)?
-pub(super) fn is_pem(input: &[u8]) -> bool {
+pub(crate) fn is_pem(input: &[u8]) -> bool {
     find(input, BEGIN).is_some()
 }
 
 /// The first block whose label is one of `labels`: its label and its DER content. Text before, between and after
 /// blocks is skipped.
-pub(super) fn first_block(mut input: &[u8], labels: &[&str]) -> Result<(String, Zeroizing<Vec<u8>>), KeyError> {
+pub(crate) fn first_block(mut input: &[u8], labels: &[&str]) -> Result<(String, Zeroizing<Vec<u8>>), KeyError> {
     while let Some(start) = find(input, BEGIN) {
         let block = &input[start..];
         let end = find(block, END).ok_or(KeyError::Pem)?;

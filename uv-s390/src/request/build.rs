@@ -6,6 +6,7 @@ use rand_core::CryptoRng;
 use thiserror::Error;
 use zerocopy::IntoBytes;
 use zerocopy::byteorder::big_endian::U32;
+use zeroize::Zeroizing;
 
 use super::header::{MAX_REQUEST_SIZE, REQUEST_HEADER_SIZE, REQUEST_VERSION_1, RequestHeader};
 use crate::crypto::gcm::{self, IV_SIZE, TAG_SIZE};
@@ -99,4 +100,23 @@ pub(crate) fn seal(
     let tag = gcm::seal(&secrets.key, &secrets.iv, aad, area);
     request.extend_from_slice(&tag);
     Ok(request)
+}
+
+/// Changes authenticated fields of a request just sealed, and computes its tag again. The ciphertext stays the same; the
+/// request with the old tag must not be given away.
+pub(crate) fn reseal<E>(
+    request: &mut [u8],
+    encrypted_size: usize,
+    secrets: &RequestSecrets,
+    change: impl FnOnce(&mut [u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    let (aad, rest) = request.split_at_mut(request.len() - encrypted_size - TAG_SIZE);
+    let (ciphertext, tag) = rest.split_at_mut(encrypted_size);
+    let mut area = Zeroizing::new(ciphertext.to_vec());
+    let mut old_tag = [0; TAG_SIZE];
+    old_tag.copy_from_slice(tag);
+    gcm::open(&secrets.key, &secrets.iv, aad, &mut area, &old_tag).expect("the request was sealed with these secrets");
+    change(aad)?;
+    tag.copy_from_slice(&gcm::seal(&secrets.key, &secrets.iv, aad, &mut area));
+    Ok(())
 }

@@ -79,6 +79,18 @@ impl ConfigUid {
         hex::decode_to_slice(text.strip_prefix("0x").unwrap_or(text), &mut cuid.0)?;
         Ok(cuid)
     }
+
+    /// Reads a CUID file: 16 raw bytes, or YAML text with an entry `cuid: "0x…"` at any depth, as the verification of an
+    /// attestation writes it. `None` for anything else.
+    #[must_use]
+    pub fn from_file(content: &[u8]) -> Option<Self> {
+        if let Ok(raw) = content.try_into() {
+            return Some(Self(raw));
+        }
+        let value = core::str::from_utf8(content).ok()?.lines().find_map(|line| line.trim().strip_prefix("cuid:"))?;
+        let value = value.trim().trim_matches(['"', '\'']);
+        value.starts_with("0x").then(|| Self::from_hex(value).ok()).flatten()
+    }
 }
 
 impl fmt::Display for ConfigUid {
@@ -114,5 +126,18 @@ mod tests {
         assert_eq!(format!("{cuid}"), text);
         assert_eq!(ConfigUid::from_hex(&text[2..]).unwrap(), cuid);
         assert!(ConfigUid::from_hex("0x00").is_err());
+        assert_eq!(ConfigUid::from_file(&cuid.0), Some(cuid));
+        assert_eq!(ConfigUid::from_file(format!("add: 0x00\nresult:\n  cuid: '{text}'\n").as_bytes()), Some(cuid));
+        assert_eq!(ConfigUid::from_file(format!("uid: {text}\n").as_bytes()), None);
+        assert_eq!(ConfigUid::from_file(b""), None);
+    }
+
+    #[test]
+    fn cuid_files() {
+        let raw = include_bytes!("../../tests/fixtures/pvsecret/inputs/cuid.bin");
+        let yaml = include_bytes!("../../tests/fixtures/pvsecret/inputs/cuid.yaml");
+        let cuid = ConfigUid::from_hex("16f15a03455da4d8127fb0942613b418").unwrap();
+        assert_eq!(ConfigUid::from_file(yaml), Some(cuid));
+        assert_eq!(ConfigUid::from_file(raw).map(|cuid| cuid.0), Some(*raw));
     }
 }

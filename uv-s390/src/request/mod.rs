@@ -14,7 +14,7 @@ mod identity;
 mod sealed;
 
 pub use build::{BuildError, RequestSecrets};
-pub(crate) use build::{RequestParts, seal};
+pub(crate) use build::{RequestParts, reseal, seal};
 pub use header::{MAX_REQUEST_SIZE, REQUEST_HEADER_SIZE, REQUEST_VERSION_1, RequestHeader};
 pub use identity::{ConfigUid, ImageIdentity};
 pub(crate) use sealed::SealedRequest;
