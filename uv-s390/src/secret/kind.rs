@@ -93,7 +93,12 @@ impl SecretType {
     pub const fn allows_length(self, length: usize) -> bool {
         match self.fixed_length() {
             Some(fixed) => fixed == length,
-            None => matches!(self, Self::PLAINTEXT) && length >= 16 && length <= MAX_PLAINTEXT + 2 && length % 16 == 0,
+            None => {
+                matches!(self, Self::PLAINTEXT)
+                    && length >= 16
+                    && length <= MAX_PLAINTEXT + 2
+                    && length.is_multiple_of(16)
+            }
         }
     }
 
