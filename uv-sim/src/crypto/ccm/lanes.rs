@@ -10,13 +10,13 @@ use super::super::block::{
 };
 
 /// Up to this many pages the narrow order is the faster one.
-pub(super) const NARROW: usize = 10;
+pub(super) const NARROW: usize = 22;
 
 /// Blocks of one page which the wide order takes up at a time.
 ///
 /// All pages of a batch begin at the same offset of a cache set, so touching them block by block would evict them again and
 /// again; a column of several lines is carried to the stack instead.
-const COLUMN: usize = 16;
+const COLUMN: usize = 32;
 
 /// A checked batch: all pages of one length, as many counters and header lanes as pages.
 pub(super) struct Pass<'a, 'b> {
