@@ -9,6 +9,7 @@ pub mod abi;
 pub mod attest;
 #[cfg(feature = "image")]
 pub mod crypto;
+pub mod diag308;
 pub mod header;
 #[cfg(feature = "image")]
 pub mod hostkey;
