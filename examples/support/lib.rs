@@ -1,8 +1,12 @@
-//! What the example programs share: reading and writing files without surprises, and the exit status of a program.
+//! What the example programs share: files without surprises, exit status,
+//! random numbers, and the keys that several programs take.
 //!
 //! This package exists to own `examples/` and `tests/`; nothing in it is part of the libraries.
 
 pub mod exit;
 pub mod files;
+pub mod output;
+pub mod random;
+pub mod s390_keys;
 
 pub use exit::{Failure, run};

@@ -1,0 +1,84 @@
+//! Builds, shows, tests and opens IBM Secure Execution images.
+//!
+//! ```text
+//! s390_image create --kernel F [--ramdisk F] [--parmfile F] -k CERT (-C CERT --crl F --root-ca F | --no-verify) -o OUT
+//! s390_image info [--hdr-key F [--show-secrets]] [--json] IMAGE
+//! s390_image test (-k CERT | --key-hashes[=F]) IMAGE
+//! s390_image extract (--host-key PEM | --hdr-key F) --out DIR IMAGE
+//! ```
+//!
+//! Option names are those of `pvimg`. Exit status: 0 done; 1 refused (a certificate does not verify, no key slot fits,
+//! a tag or digest does not match); 2 unusable input or wrong options.
+
+#[path = "s390_image/create.rs"]
+mod create;
+#[path = "s390_image/extract.rs"]
+mod extract;
+#[path = "s390_image/flags.rs"]
+mod flags;
+#[path = "s390_image/info.rs"]
+mod info;
+#[path = "s390_image/report.rs"]
+mod report;
+#[path = "s390_image/test.rs"]
+mod test;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use ultravisor::{Failure, files};
+use uv_s390::header::SeHeader;
+use uv_s390::image::read_header;
+
+/// Build, show, test and open IBM Secure Execution images
+#[derive(Parser, Debug)]
+#[command(name = "s390_image")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Build an image
+    Create(Box<create::Create>),
+    /// Show the header of an image, or a bare header
+    Info(info::Info),
+    /// Test whether an image has a key slot for a machine
+    Test(test::Test),
+    /// Write the plain components of an image
+    Extract(extract::Extract),
+}
+
+/// Largest file taken as image, kernel or RAM disk: 4 GiB.
+const MAX_FILE: u64 = 4 << 30;
+
+fn main() -> ExitCode {
+    ultravisor::run(|| match Cli::parse().command {
+        Command::Create(create) => create.run(),
+        Command::Info(info) => info.run(),
+        Command::Test(test) => test.run(),
+        Command::Extract(extract) => extract.run(),
+    })
+}
+
+/// Reads an image, or a bare header, as a file.
+fn read_image(path: &Path) -> Result<Vec<u8>, Failure> {
+    files::read_file_limited(path, MAX_FILE)
+}
+
+/// Reads only the header of an image.
+fn header_of(path: &Path) -> Result<SeHeader, Failure> {
+    let file = read_image(path)?;
+    let (_, header) = read_header(&file).map_err(|error| Failure::unusable(error).at(path.display()))?;
+    Ok(header)
+}
+
+/// Refuses to write over a file unless told to.
+fn may_write(path: &Path, overwrite: bool) -> Result<(), Failure> {
+    if !overwrite && path.symlink_metadata().is_ok() {
+        return Err(Failure::unusable(format_args!("{} exists already; --overwrite replaces it", path.display())));
+    }
+    Ok(())
+}

@@ -1,0 +1,19 @@
+//! Standard output of the example programs.
+
+use std::io::{ErrorKind, Write as _, stdout};
+
+use crate::exit::Failure;
+
+/// Writes `text` and a line feed to the standard output. A reader that went away is no failure.
+///
+/// # Errors
+/// Status 2 if the output cannot be written.
+pub fn print(text: &str) -> Result<(), Failure> {
+    let mut out = stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::unusable(format_args!("cannot write the output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
