@@ -4,9 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 use tempfile::TempDir;
+use uv_s390::crypto::HostPrivateKey;
+use uv_s390::hostkey::Crl;
+use uv_s390::hostkey::test_pki::TestPki;
 
 /// The built program, beside this test.
 fn program() -> &'static Path {
@@ -129,6 +133,57 @@ fn host_keys_are_verified_unless_told_otherwise() {
     assert!(!out.exists());
 }
 
+/// With certificates and lists that verify the image is built; with one list missing or a revoked
+/// document it is not.
+#[test]
+fn verified_host_keys_are_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let mut rng = ultravisor::random::rng(Some(1)).unwrap();
+    let mut pki = TestPki::generate(&mut rng, now - 3600, now + 3600).unwrap();
+    let machine = HostPrivateKey::generate(&mut rng).public();
+    let document = pki.issue(&machine, "machine-1").unwrap();
+    let write = |name: &str, text: String| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let document_file = write("host.crt", document.certificate().to_pem());
+    let root = write("root.crt", pki.root().to_pem());
+    let signing = write("signing.crt", pki.signing_key().to_pem());
+    let intermediate = write("intermediate.crt", pki.intermediate().to_pem());
+    let lists =
+        |pki: &TestPki, take: usize| write("lists", pki.crls().unwrap().iter().take(take).map(Crl::to_pem).collect());
+    let kernel = fixture("components/kernel-aligned.bin");
+    let out = folder.path().join("image");
+    let out = out.to_str().unwrap();
+    let create = |lists: &str| {
+        status(&[
+            "create",
+            "--kernel",
+            &kernel,
+            "-k",
+            &document_file,
+            "-C",
+            &signing,
+            "-C",
+            &intermediate,
+            "--crl",
+            lists,
+            "--root-ca",
+            &root,
+            "--overwrite",
+            "-o",
+            out,
+        ])
+    };
+    assert_eq!(create(&lists(&pki, 3)), Some(0));
+    assert_eq!(status(&["test", "-k", &document_file, out]), Some(0));
+    assert_eq!(create(&lists(&pki, 1)), Some(1));
+    pki.revoke(&document);
+    assert_eq!(create(&lists(&pki, 3)), Some(1));
+}
+
 #[test]
 fn equal_seeds_give_equal_images() {
     let images = [(); 2].map(|()| {
@@ -141,7 +196,7 @@ fn equal_seeds_give_equal_images() {
 }
 
 fn flags_of(more: &[&str]) -> (String, String) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("a temporary folder");
     let key = fixture("keys/hdr_key.bin");
     let arguments: Vec<&str> = ["--hdr-key", &key].iter().chain(more).copied().collect();
     let image = image_in(&folder, &arguments);
