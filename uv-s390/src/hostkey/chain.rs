@@ -101,7 +101,8 @@ fn is_one_of(certificates: &[Certificate], wanted: &Certificate) -> bool {
     certificates.iter().any(|certificate| certificate.der() == wanted.der())
 }
 
-/// The issuer of `child`: fitting name, key id and usage; one that is valid now before one that is not.
+/// The issuer of `child`: fitting name and key id; before others one that may sign certificates, and of these one that
+/// is valid now.
 fn issuer_among<'a>(
     candidates: &'a [Certificate],
     child: &Certificate,
@@ -111,11 +112,14 @@ fn issuer_among<'a>(
     let fits = |candidate: &&Certificate| {
         candidate.subject == child.issuer
             && candidate.fits_authority_of_certificate(child)
-            && candidate.may_sign_certificates()
             && !chain.iter().any(|used| used.der() == candidate.der())
     };
-    let is_valid = |candidate: &&Certificate| check_validity(candidate, time).is_ok();
-    let mut fitting = candidates.iter().filter(fits);
-    let first = fitting.clone().find(is_valid);
-    first.or_else(|| fitting.next())
+    let rank = |candidate: &Certificate| (candidate.may_sign_certificates(), check_validity(candidate, time).is_ok());
+    let mut best: Option<&Certificate> = None;
+    for candidate in candidates.iter().filter(fits) {
+        if best.is_none_or(|best| rank(candidate) > rank(best)) {
+            best = Some(candidate);
+        }
+    }
+    best
 }

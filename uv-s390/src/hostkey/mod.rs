@@ -28,7 +28,10 @@
 //!   authority meant, and no known chain has them.
 //! * A document or a list with an unknown critical extension does not count.
 //! * Times are half-open: in the second of `notAfter` or `nextUpdate` a certificate or list does not hold any more.
-//! * Lists of X.509 version 1, delta lists and indirect lists do not count.
+//! * Lists of X.509 version 1, delta lists and indirect lists do not count. An entry of a list revokes whatever its
+//!   reason is, `removeFromCRL` too.
+//! * SHA-224, EdDSA and other curves, which the tool's library could verify, are not supported; no known chain has them.
+//! * There is no system trust store: without a given root nothing is accepted.
 //!
 //! # Simulated machines
 //!

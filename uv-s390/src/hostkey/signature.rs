@@ -3,13 +3,12 @@
 //! RSA PKCS #1 v1.5, RSA-PSS and ECDSA on P-256, P-384, P-521, each with SHA-256, SHA-384 or SHA-512. Everything
 //! weaker than security level 2 (112 bits, s390-formats §10 rule 4) is named as such and refused.
 
-use der::Decode;
 use der::asn1::Any;
 use der::oid::ObjectIdentifier;
 use der::oid::db::rfc5912;
+use der::{Decode, Sequence};
 use p521::ecdsa::signature::Verifier as _;
 use p521::ecdsa::signature::hazmat::PrehashVerifier;
-use rsa::pkcs1::{RsaPssParamsOwned, TrailerField};
 use rsa::{BoxedUint, RsaPublicKey, pkcs1v15, pss};
 use sha2::{Digest, Sha256, Sha384, Sha512};
 use x509_cert::spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
@@ -207,16 +206,33 @@ fn parse_algorithm(algorithm: &AlgorithmIdentifierOwned) -> Result<Algorithm, Si
     }
 }
 
+/// RSASSA-PSS-params (RFC 8017 A.2.3). Salts may be longer than 255 bytes with large keys.
+#[derive(Sequence)]
+struct PssParameters {
+    #[asn1(context_specific = "0", tag_mode = "EXPLICIT", optional = "true")]
+    hash: Option<AlgorithmIdentifierOwned>,
+    #[asn1(context_specific = "1", tag_mode = "EXPLICIT", optional = "true")]
+    mask: Option<AlgorithmIdentifierOwned>,
+    #[asn1(context_specific = "2", tag_mode = "EXPLICIT", optional = "true")]
+    salt: Option<u16>,
+    #[asn1(context_specific = "3", tag_mode = "EXPLICIT", optional = "true")]
+    trailer: Option<u8>,
+}
+
 fn pss_parameters(oid: ObjectIdentifier, parameters: Option<&Any>) -> Result<Algorithm, SignatureError> {
     let unsupported = SignatureError::Parameters(oid);
-    let pss: RsaPssParamsOwned = parameters.and_then(|parameters| parameters.decode_as().ok()).ok_or(unsupported)?;
-    if pss.hash.oid == SHA1 {
+    let pss: PssParameters = parameters.and_then(|parameters| parameters.decode_as().ok()).ok_or(unsupported)?;
+    // Absent means SHA-1.
+    let id = pss.hash.map_or(SHA1, |hash| hash.oid);
+    if id == SHA1 {
         return Err(SignatureError::WeakAlgorithm(oid));
     }
-    let hash = Hash::from_oid(pss.hash.oid).ok_or(unsupported)?;
-    let mask_hash = pss.mask_gen.parameters.and_then(|inner| Hash::from_oid(inner.oid));
-    if pss.mask_gen.oid != MGF1 || mask_hash != Some(hash) || pss.trailer_field != TrailerField::BC {
+    let hash = Hash::from_oid(id).ok_or(unsupported)?;
+    let mask = pss.mask.filter(|mask| mask.oid == MGF1).ok_or(unsupported)?;
+    let mask_hash: Option<AlgorithmIdentifierOwned> = mask.parameters.and_then(|inner| inner.decode_as().ok());
+    if mask_hash.is_none_or(|inner| inner.oid != id) || !matches!(pss.trailer, None | Some(1)) {
         return Err(unsupported);
     }
-    Ok(Algorithm::Pss { hash, salt: usize::from(pss.salt_len) })
+    // Absent means 20 bytes.
+    Ok(Algorithm::Pss { hash, salt: pss.salt.map_or(20, usize::from) })
 }

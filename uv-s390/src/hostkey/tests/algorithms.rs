@@ -9,6 +9,8 @@ use der::referenced::OwnedToRef;
 use der::{Decode, Encode};
 use rsa::RsaPrivateKey;
 
+use p521::ecdsa::signature::SignatureEncoding;
+
 use super::super::signature::PublicKey;
 use super::super::{KeyError, SignatureError};
 use super::chains::{parties, run_with};
@@ -113,6 +115,29 @@ fn keys_and_algorithms_go_together() {
     assert_eq!(public(&Key::p256(1)).verify(&with_parameters, b"", b""), Err(parameters));
     let without = AlgorithmIdentifierOwned { parameters: None, ..pss_algorithm };
     assert_eq!(public(&rsa).verify(&without, b"", b""), Err(SignatureError::Parameters(without.oid)));
+}
+
+#[test]
+fn salts_of_more_than_255_bytes() {
+    let key = RsaPrivateKey::new(&mut ChaCha20Rng::seed_from_u64(3072), 3072).unwrap();
+    let signer = |salt| Pss::<Sha256>(rsa::pss::SigningKey::new_with_salt_len(key.clone(), salt));
+    // The identifier that the signer writes has one byte for the length. Its last element is [2] EXPLICIT INTEGER, and
+    // 200 takes two bytes of content there: they are replaced.
+    let written = signer(200).signature_algorithm_identifier().unwrap();
+    let der = written.parameters.as_ref().unwrap().to_der().unwrap();
+    assert_eq!(der[der.len() - 6..], [0xa2, 4, 2, 2, 0, 200]);
+    let algorithm = |salt: u16| {
+        let der = [&der[..der.len() - 2], &salt.to_be_bytes()].concat();
+        AlgorithmIdentifierOwned { oid: written.oid, parameters: Some(Any::from_der(&der).unwrap()) }
+    };
+    let message = b"what was signed";
+    let public = public(&Key::Pss256(signer(20)));
+    // The longest salt: 384 bytes of the modulus less 32 of the digest less 2.
+    let signature = signer(350).try_sign(message).unwrap().to_bytes();
+    assert_eq!(public.verify(&algorithm(350), message, &signature), Ok(()));
+    for other in [349, 351, 200, u16::MAX / 2] {
+        assert_eq!(public.verify(&algorithm(other), message, &signature), Err(SignatureError::Invalid));
+    }
 }
 
 #[test]
