@@ -18,6 +18,12 @@ pub(super) const NARROW: usize = 22;
 /// again; a column of several lines is carried to the stack instead.
 const COLUMN: usize = 32;
 
+/// Blocks of one page which are touched ahead of their use (4 KiB).
+const AHEAD: usize = 256;
+
+/// Bytes of a cache line; a wrong guess costs time only.
+const LINE: usize = 64;
+
 /// A checked batch: all pages of one length, as many counters and header lanes as pages.
 pub(super) struct Pass<'a, 'b> {
     /// Sealing, the chains run over the source; opening, over the result.
@@ -85,6 +91,9 @@ fn wide<const OPEN: bool>(pass: Pass<'_, '_>, cipher: &impl StripeCipher) {
     let mut next = 2;
     let mut start = 0;
     while start < blocks {
+        if start.is_multiple_of(AHEAD) {
+            touch(pass.src, pass.dst, start);
+        }
         let column = COLUMN.min(blocks - start);
         for (lane, page) in pass.src.iter().enumerate() {
             let page = &Array::<u8, U16>::slice_as_chunks(page).0[start..start + column];
@@ -122,6 +131,23 @@ fn wide<const OPEN: bool>(pass: Pass<'_, '_>, cipher: &impl StripeCipher) {
     wipe(stage.as_flattened_mut());
 }
 
+/// Touches the lines of all pages from block `start` on, page after page, in the order memory likes best: jumping from page to
+/// page with every piece would wait for each of them.
+#[inline(always)]
+fn touch(src: &[&[u8]], dst: &mut [&mut [u8]], start: usize) {
+    let mut seen = 0;
+    for (from, to) in src.iter().zip(dst) {
+        let bytes = start * 16..from.len().min((start + AHEAD) * 16);
+        for line in from[bytes.clone()].chunks(LINE) {
+            seen ^= line[0];
+        }
+        for line in to[bytes].chunks_mut(LINE) {
+            line[0] = 0;
+        }
+    }
+    core::hint::black_box(seen);
+}
+
 /// Counter blocks of all pages at one counter value.
 #[inline(always)]
 fn set_counters(stream: &mut [Block], counters: &Row, value: Block) {
@@ -146,6 +172,9 @@ fn narrow<B: BlockCipherEncBackend<BlockSize = U16>>(pass: Pass<'_, '_>, backend
     let mut start = 0;
     let mut first = 1;
     while start < blocks {
+        if start.is_multiple_of(AHEAD) {
+            touch(pass.src, pass.dst, start);
+        }
         let run = STRIPE.min(blocks - start);
         for ((from, to), zero) in pass.src.iter().zip(pass.dst.iter_mut()).zip(pass.counters) {
             count_up(&mut stream, zero, first);
