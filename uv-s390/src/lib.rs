@@ -10,6 +10,8 @@ pub mod attest;
 #[cfg(feature = "image")]
 pub mod crypto;
 pub mod diag308;
+#[cfg(feature = "image")]
+pub mod dump;
 pub mod header;
 #[cfg(feature = "image")]
 pub mod hostkey;
