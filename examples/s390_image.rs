@@ -23,6 +23,8 @@ mod report;
 #[path = "s390_image/test.rs"]
 mod test;
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -54,6 +56,9 @@ enum Command {
 /// Largest file taken as image, kernel or RAM disk: 4 GiB.
 const MAX_FILE: u64 = 4 << 30;
 
+/// Bytes at the start of a file in which the header lies as a rule: 1 MiB.
+const HEAD: u64 = 1 << 20;
+
 fn main() -> ExitCode {
     ultravisor::run(|| match Cli::parse().command {
         Command::Create(create) => create.run(),
@@ -68,8 +73,16 @@ fn read_image(path: &Path) -> Result<Vec<u8>, Failure> {
     files::read_file_limited(path, MAX_FILE)
 }
 
-/// Reads only the header of an image.
+/// Reads only the header of an image. It lies near the start as a rule, so that a large image is not read whole.
 fn header_of(path: &Path) -> Result<SeHeader, Failure> {
+    let mut head = Vec::new();
+    // What cannot be read here is told by `read_image`.
+    if let Ok(file) = File::open(path)
+        && file.take(HEAD).read_to_end(&mut head).is_ok()
+        && let Ok((_, header)) = read_header(&head)
+    {
+        return Ok(header);
+    }
     let file = read_image(path)?;
     let (_, header) = read_header(&file).map_err(|error| Failure::unusable(error).at(path.display()))?;
     Ok(header)

@@ -7,7 +7,8 @@ use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use uv_s390::crypto::HostPrivateKey;
 use uv_s390::header::{HeaderError, PlaintextControlFlags, SecretControlFlags};
 use uv_s390::image::{
-    BuildError, ComponentKind, Image, ImageBuilder, ImageError, ImageLayout, KernelError, read_header,
+    BuildError, ComponentFault, ComponentKind, Image, ImageBuilder, ImageError, ImageLayout, IpibFault, KernelError,
+    read_header,
 };
 use uv_s390::ipib::IpibView;
 use uv_s390::psw::Psw;
@@ -168,20 +169,20 @@ fn component_lists_that_break_a_rule_are_refused() {
     let ipib = 0x19000;
     let entry = |index: usize| ipib + 0x88 + 24 * index;
     let reason = |bytes: Vec<u8>| Image::parse(&bytes).unwrap_err();
-    let component = |index, reason| ImageError::Component { index, reason };
-    assert_eq!(reason(patched(entry(1), 0x28)), component(1, "its tweak prefix does not grow"));
-    assert_eq!(reason(patched(entry(0) + 8, 0x15001)), component(0, "its address is not that of a page"));
-    assert_eq!(reason(patched(entry(0) + 16, 0)), component(0, "its length is not a number of pages"));
-    assert_eq!(reason(patched(entry(0) + 16, 0x1001)), component(0, "its length is not a number of pages"));
-    assert_eq!(reason(patched(entry(1) + 8, 0x15000)), component(1, "it begins before the end of the one before it"));
-    assert_eq!(reason(patched(entry(3) + 16, 0x2000)), component(3, "it is not all in the file"));
-    assert_eq!(reason(patched(entry(3) + 16, u64::MAX - 0xfff)), component(3, "it is not all in the file"));
-    assert_eq!(reason(patched(ipib + 0x78, 0x15000)), ImageError::Ipib("it names another place for the SE header"));
-    assert_eq!(reason(patched(ipib + 0x80, 641)), ImageError::Ipib("it names another size of the SE header"));
-    assert_eq!(reason(patched(ipib + 0x70, 0)), ImageError::Ipib("it names no component"));
-    assert_eq!(reason(patched(ipib + 0x70, 5)), ImageError::Ipib("it is too short for its components"));
-    assert_eq!(reason(patched(ipib + 8, 0)), ImageError::Ipib("it is of another type"));
-    assert_eq!(reason(patched(ipib, 4097 << 32)), ImageError::Ipib("it is longer than a page"));
+    let component = |index, fault| ImageError::Component { index, fault };
+    assert_eq!(reason(patched(entry(1), 0x28)), component(1, ComponentFault::PrefixOrder));
+    assert_eq!(reason(patched(entry(0) + 8, 0x15001)), component(0, ComponentFault::Address));
+    assert_eq!(reason(patched(entry(0) + 16, 0)), component(0, ComponentFault::Length));
+    assert_eq!(reason(patched(entry(0) + 16, 0x1001)), component(0, ComponentFault::Length));
+    assert_eq!(reason(patched(entry(1) + 8, 0x15000)), component(1, ComponentFault::Overlap));
+    assert_eq!(reason(patched(entry(3) + 16, 0x2000)), component(3, ComponentFault::OutsideFile));
+    assert_eq!(reason(patched(entry(3) + 16, u64::MAX - 0xfff)), component(3, ComponentFault::OutsideFile));
+    assert_eq!(reason(patched(ipib + 0x78, 0x15000)), ImageError::Ipib(IpibFault::HeaderAddress));
+    assert_eq!(reason(patched(ipib + 0x80, 641)), ImageError::Ipib(IpibFault::HeaderLength));
+    assert_eq!(reason(patched(ipib + 0x70, 0)), ImageError::Ipib(IpibFault::NoComponents));
+    assert_eq!(reason(patched(ipib + 0x70, 5)), ImageError::Ipib(IpibFault::TooShort));
+    assert_eq!(reason(patched(ipib + 8, 0)), ImageError::Ipib(IpibFault::BlockType));
+    assert_eq!(reason(patched(ipib, 4097 << 32)), ImageError::Ipib(IpibFault::TooLong));
     assert_eq!(reason(patched(0xc008, 0x15000)), ImageError::MetadataHeader(0x15000));
     assert_eq!(reason(patched(0xc008, u64::MAX)), ImageError::MetadataHeader(u64::MAX));
     assert_eq!(reason(patched(0xc014, u64::MAX)), ImageError::NoIpib);

@@ -1,5 +1,6 @@
 //! Building an image.
 
+use alloc::borrow::Cow;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
@@ -9,9 +10,7 @@ use thiserror::Error;
 use zerocopy::IntoBytes;
 use zerocopy::byteorder::big_endian::{U32, U64};
 
-use super::bootloader::{
-    BootLoader, KERNEL_ENTRY, STAGE3A_ADDRESS, STAGE3A_ENTRY, Stage3bArgs, Stage3bSource, size_as_u64,
-};
+use super::bootloader::{KERNEL_ENTRY, STAGE3A_ADDRESS, STAGE3A_ENTRY, Stage3bArgs, Stage3bSource, size_as_u64};
 use super::component::{ComponentKind, ImageLayout, Prepared, tweak_prefix};
 use super::digest::PageHasher;
 use super::inputs::ImageBuilder;
@@ -101,7 +100,7 @@ impl ImageBuilder<'_> {
         let image_key = self.image_key.clone().unwrap_or(drawn.image_key);
         let cck = self.cck.clone().unwrap_or(drawn.cck);
 
-        let lengths = components.iter().map(|component| size_as_u64(component.pages.len()));
+        let lengths = components.iter().map(|component| size_as_u64(component.padded));
         let plan = Plan::new(self.layout, self.boot_loader.stage3a().len(), size_as_u64(header_size), lengths)
             .ok_or(BuildError::TooLarge)?;
         self.patch_stage3b(&mut components, &plan.components);
@@ -112,7 +111,7 @@ impl ImageBuilder<'_> {
             .map(|(component, &address)| {
                 let random = self.prefix_part(component.kind, &drawn.prefix_parts);
                 let prefix = tweak_prefix(component.kind.number(self.layout), random);
-                Component::new(prefix, address, size_as_u64(component.pages.len()))
+                Component::new(prefix, address, size_as_u64(component.padded))
             })
             .collect();
         let form = match self.layout {
@@ -127,7 +126,8 @@ impl ImageBuilder<'_> {
         let cipher = PageCipher::new(image_key.expose());
         let mut hasher = PageHasher::new();
         for (component, entry) in components.iter().zip(&list) {
-            let stored = file.put(entry.address.get(), &component.pages)?;
+            let stored = file.place(entry.address.get(), component.padded)?;
+            stored[..component.input.len()].copy_from_slice(&component.input);
             if !self.pcf.contains(PlaintextControlFlags::NO_COMPONENT_ENCRYPTION) {
                 cipher.encrypt_component(entry.tweak_prefix.get(), stored);
             }
@@ -168,8 +168,8 @@ impl ImageBuilder<'_> {
         Ok(BuiltImage { bytes: file.0, header_key, image_key, cck })
     }
 
-    /// Checks and pads the components, in image order.
-    fn prepare(&self) -> Result<Vec<Prepared>, BuildError> {
+    /// Checks and measures the components, in image order.
+    fn prepare(&self) -> Result<Vec<Prepared<'_>>, BuildError> {
         let mut components = Vec::new();
         for kind in self.layout.order() {
             let input = match kind {
@@ -192,7 +192,7 @@ impl ImageBuilder<'_> {
     }
 
     /// Writes the arguments of stage3b, which need the addresses of the other components.
-    fn patch_stage3b(&self, components: &mut [Prepared], addresses: &[u64]) {
+    fn patch_stage3b(&self, components: &mut [Prepared<'_>], addresses: &[u64]) {
         let source = |kind| {
             components
                 .iter()
@@ -210,11 +210,8 @@ impl ImageBuilder<'_> {
             ramdisk: source(ComponentKind::Ramdisk),
             psw: Psw::at(KERNEL_ENTRY),
         };
-        let blob = BootLoader::patched_stage3b(&self.boot_loader, &args);
-        for component in components {
-            if component.kind == ComponentKind::Stage3b {
-                component.pages[..blob.len()].copy_from_slice(&blob);
-            }
+        if let Some(stage3b) = components.iter_mut().find(|component| component.kind == ComponentKind::Stage3b) {
+            stage3b.input = Cow::Owned(self.boot_loader.patched_stage3b(&args));
         }
     }
 }
@@ -223,12 +220,16 @@ impl ImageBuilder<'_> {
 struct File(Vec<u8>);
 
 impl File {
-    /// Copies `bytes` to `offset` and gives the place.
-    fn put(&mut self, offset: u64, bytes: &[u8]) -> Result<&mut [u8], BuildError> {
+    /// The zero bytes at `offset`.
+    fn place(&mut self, offset: u64, length: usize) -> Result<&mut [u8], BuildError> {
         let start = usize::try_from(offset).map_err(|_| BuildError::TooLarge)?;
-        let end = start.checked_add(bytes.len()).ok_or(BuildError::TooLarge)?;
-        let place = self.0.get_mut(start..end).ok_or(BuildError::TooLarge)?;
-        place.copy_from_slice(bytes);
-        Ok(place)
+        let end = start.checked_add(length).ok_or(BuildError::TooLarge)?;
+        self.0.get_mut(start..end).ok_or(BuildError::TooLarge)
+    }
+
+    /// Copies `bytes` to `offset`.
+    fn put(&mut self, offset: u64, bytes: &[u8]) -> Result<(), BuildError> {
+        self.place(offset, bytes.len())?.copy_from_slice(bytes);
+        Ok(())
     }
 }

@@ -2,9 +2,7 @@
 //!
 //! Source: s390-formats §3.
 
-use alloc::vec::Vec;
-
-use zeroize::Zeroizing;
+use alloc::borrow::Cow;
 
 /// Bytes of a page.
 pub const PAGE_SIZE: usize = 4096;
@@ -106,31 +104,30 @@ pub const fn round_up_to_page(length: u64) -> Option<u64> {
     length.checked_next_multiple_of(PAGE_STEP)
 }
 
-/// A component ready to be placed: padded with zeros to whole pages, at least one.
-pub(crate) struct Prepared {
+/// A component ready to be placed; it is padded where it is placed.
+pub(crate) struct Prepared<'a> {
     /// What it is.
     pub(crate) kind: ComponentKind,
+    /// Bytes before padding, without a NUL that is to be added.
+    pub(crate) input: Cow<'a, [u8]>,
     /// Bytes before padding, the NUL of a command line included.
     pub(crate) original: usize,
-    /// Whole pages.
-    pub(crate) pages: Zeroizing<Vec<u8>>,
+    /// Bytes with padding: whole pages, at least one.
+    pub(crate) padded: usize,
 }
 
-impl Prepared {
-    /// Pads `input`; a command line gets its NUL first: only where one is missing
+impl<'a> Prepared<'a> {
+    /// Measures `input` with its padding; a command line gets its NUL first: only where one is missing
     /// ([`ImageLayout::Current`]) or always ([`ImageLayout::Older`]).
     ///
     /// How the older generator treats an empty input is not known; it is treated like today's: one
     /// zero page.
-    pub(crate) fn new(kind: ComponentKind, input: &[u8], layout: ImageLayout) -> Self {
+    pub(crate) fn new(kind: ComponentKind, input: &'a [u8], layout: ImageLayout) -> Self {
         let add_nul = kind == ComponentKind::CommandLine
             && (layout == ImageLayout::Older || input.last().is_none_or(|&last| last != 0));
         let original = input.len() + usize::from(add_nul);
         let padded = original.max(1).next_multiple_of(PAGE_SIZE);
-        let mut pages = Zeroizing::new(Vec::with_capacity(padded));
-        pages.extend_from_slice(input);
-        pages.resize(padded, 0);
-        Self { kind, original, pages }
+        Self { kind, input: Cow::Borrowed(input), original, padded }
     }
 }
 
@@ -141,9 +138,8 @@ mod tests {
 
     fn sizes(kind: ComponentKind, input: &[u8], layout: ImageLayout) -> (usize, usize) {
         let prepared = Prepared::new(kind, input, layout);
-        assert_eq!(&prepared.pages[..input.len()], input);
-        assert!(prepared.pages[input.len()..].iter().all(|&byte| byte == 0));
-        (prepared.original, prepared.pages.len())
+        assert_eq!(*prepared.input, *input);
+        (prepared.original, prepared.padded)
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub use bootloader::{
 pub use build::{BuildError, BuiltImage};
 pub use component::{ComponentKind, ImageLayout, PAGE_SIZE, page_tweak, round_up_to_page, tweak_prefix};
 pub use digest::{Measurement, MeasurementError, PageHasher};
-pub use error::ImageError;
+pub use error::{ComponentFault, ImageError, IpibFault};
 pub use extract::PlainComponent;
 pub use info::{HeaderInfo, KeySlotInfo, SecretInfo};
 pub use inputs::ImageBuilder;

@@ -6,7 +6,7 @@ use core::fmt;
 use super::bootloader::size_as_u64;
 use super::component::PAGE_STEP;
 use super::digest::{Measurement, PageHasher};
-use super::error::ImageError;
+use super::error::{ComponentFault, ImageError, IpibFault};
 use super::metadata::ImageMetadata;
 use crate::header::{MAGIC, SeHeader};
 use crate::ipib::{self, BlockType, Component, IpibView};
@@ -172,16 +172,16 @@ fn find_ipib(file: &[u8], header_offset: u64) -> Result<(u64, IpibView<'_>), Ima
 fn check_ipib_block(ipib: &IpibView<'_>) -> Result<(), ImageError> {
     let total = ipib.total_length();
     if total > ipib::MAX_LENGTH {
-        return Err(ImageError::Ipib("it is longer than a page"));
+        return Err(ImageError::Ipib(IpibFault::TooLong));
     }
     if ipib.block_type() != BlockType::PV {
-        return Err(ImageError::Ipib("it is of another type"));
+        return Err(ImageError::Ipib(IpibFault::BlockType));
     }
     if ipib.component_count() == 0 {
-        return Err(ImageError::Ipib("it names no component"));
+        return Err(ImageError::Ipib(IpibFault::NoComponents));
     }
     if ipib.required_length() > u64::from(total) {
-        return Err(ImageError::Ipib("it is too short for its components"));
+        return Err(ImageError::Ipib(IpibFault::TooShort));
     }
     Ok(())
 }
@@ -191,10 +191,10 @@ fn check_ipib(ipib: &IpibView<'_>, header_offset: u64, header: &SeHeader) -> Res
     check_ipib_block(ipib)?;
     let open = |stated: u64| stated == 0 && ipib.pv_version() == 0;
     if ipib.header_address() != header_offset && !open(ipib.header_address()) {
-        return Err(ImageError::Ipib("it names another place for the SE header"));
+        return Err(ImageError::Ipib(IpibFault::HeaderAddress));
     }
     if ipib.header_length() != size_as_u64(header.as_bytes().len()) && !open(ipib.header_length()) {
-        return Err(ImageError::Ipib("it names another size of the SE header"));
+        return Err(ImageError::Ipib(IpibFault::HeaderLength));
     }
     Ok(())
 }
@@ -203,30 +203,30 @@ fn check_ipib(ipib: &IpibView<'_>, header_offset: u64, header: &SeHeader) -> Res
 fn parts<'a>(file: &'a [u8], ipib: &IpibView<'a>) -> Result<Vec<(Component, &'a [u8])>, ImageError> {
     let mut parts: Vec<(Component, &[u8])> = Vec::new();
     for entry in ipib.components() {
-        let wrong = |reason| Err(ImageError::Component { index: parts.len(), reason });
+        let wrong = |fault| Err(ImageError::Component { index: parts.len(), fault });
         let (address, length) = (entry.address.get(), entry.length.get());
         if !address.is_multiple_of(PAGE_STEP) {
-            return wrong("its address is not that of a page");
+            return wrong(ComponentFault::Address);
         }
         if length == 0 || !length.is_multiple_of(PAGE_STEP) {
-            return wrong("its length is not a number of pages");
+            return wrong(ComponentFault::Length);
         }
         if let Some((before, _)) = parts.last() {
             if before.tweak_prefix.get() >= entry.tweak_prefix.get() {
-                return wrong("its tweak prefix does not grow");
+                return wrong(ComponentFault::PrefixOrder);
             }
             if before.address.get().saturating_add(before.length.get()) > address {
-                return wrong("it begins before the end of the one before it");
+                return wrong(ComponentFault::Overlap);
             }
         }
         let start = usize::try_from(address).ok();
         let end = address.checked_add(length).and_then(|end| usize::try_from(end).ok());
         let stored = start.zip(end).and_then(|(start, end)| file.get(start..end));
-        let Some(stored) = stored else { return wrong("it is not all in the file") };
+        let Some(stored) = stored else { return wrong(ComponentFault::OutsideFile) };
         parts.push((entry, stored));
     }
     if u64::try_from(parts.len()) != Ok(u64::from(ipib.component_count())) {
-        return Err(ImageError::Ipib("its component list is cut off"));
+        return Err(ImageError::Ipib(IpibFault::CutOff));
     }
     Ok(parts)
 }
