@@ -3,6 +3,7 @@
 //!
 //! This package exists to own `examples/` and `tests/`; nothing in it is part of the libraries.
 
+pub mod esmb;
 pub mod exit;
 pub mod files;
 pub mod output;
