@@ -14,6 +14,7 @@ pub mod codes;
 pub mod entry;
 #[cfg(feature = "esm")]
 pub mod esm;
+pub mod kvm;
 pub mod msr;
 pub mod numbers;
 pub mod profile;

@@ -1,0 +1,29 @@
+//! The hypervisor's side of a secure VM, as KVM-HV and QEMU do it.
+//!
+//! | file | what |
+//! |---|---|
+//! | `vm` | a VM: memory slots, flags, capability |
+//! | `gfn`, `pool` | KVM's word for each guest page, the pool of device pages |
+//! | [`hcall`] | the `H_SVM_*` hypercalls, one file each |
+//! | `events` | host access, page faults, notifiers, memory hot-plug |
+//! | `svm_off` | `KVM_PPC_SVM_OFF` |
+//! | `vcpu` | the run loop |
+//! | `traits` | the traits of `uv-core` |
+//!
+//! Nothing here can reach secure memory: all of it works over [`Ultracall`](crate::Ultracall),
+//! [`GuestEntry`](crate::GuestEntry) and normal memory.
+
+mod events;
+mod gfn;
+pub mod hcall;
+mod pool;
+mod svm_off;
+mod traits;
+mod vcpu;
+mod vm;
+
+pub use gfn::GfnState;
+pub use pool::{DevicePage, DevicePool};
+pub use traits::Entered;
+pub use vcpu::{KvmVcpu, PowerExit};
+pub use vm::{Defects, Host, KvmError, SecureGuest, Vm, VmConfig};
