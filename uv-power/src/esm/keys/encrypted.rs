@@ -1,4 +1,4 @@
-//! Pass phrases of PKCS#1 PEM files, as OpenSSL's traditional form has them (RFC 1421 headers).
+//! Pass phrases: PKCS#1 PEM files as OpenSSL's traditional form has them (RFC 1421 headers), and PKCS#8 with PBES2.
 
 use alloc::vec::Vec;
 
@@ -8,9 +8,39 @@ use cipher::block_padding::Pkcs7;
 use cipher::{BlockModeDecrypt, KeyIvInit};
 use des::TdesEde3;
 use md5::{Digest as _, Md5};
+use pkcs8::EncryptedPrivateKeyInfoRef;
+use pkcs8::pkcs5::pbes2::Kdf;
 use zeroize::Zeroizing;
 
 use super::KeyError;
+
+/// Most rounds of PBKDF2 that a key file may ask for: some seconds of work.
+const PBKDF2_ROUNDS_MAX: u32 = 10_000_000;
+/// Most memory that scrypt may take, in blocks of 128 bytes: 128 MiB.
+const SCRYPT_BLOCKS_MAX: u64 = 1 << 20;
+/// Most lanes that scrypt may run, one after the other.
+const SCRYPT_LANES_MAX: u16 = 16;
+
+/// Decrypts an `EncryptedPrivateKeyInfo` (PBES2 only) and gives the DER of the `PrivateKeyInfo` in it.
+///
+/// The file says how much work the pass phrase costs; more than the limits above is refused before it is done.
+pub(super) fn decrypt_pkcs8(der: &[u8], passphrase: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    let info = EncryptedPrivateKeyInfoRef::try_from(der).map_err(|_| KeyError::UnsupportedEncryption)?;
+    let scheme = info.encryption_algorithm.pbes2().ok_or(KeyError::UnsupportedEncryption)?;
+    let affordable = match &scheme.kdf {
+        Kdf::Pbkdf2(kdf) => kdf.iteration_count <= PBKDF2_ROUNDS_MAX,
+        Kdf::Scrypt(kdf) => {
+            let blocks = kdf.cost_parameter.checked_mul(kdf.block_size.into());
+            blocks.is_some_and(|blocks| blocks <= SCRYPT_BLOCKS_MAX) && kdf.parallelization <= SCRYPT_LANES_MAX
+        }
+        _ => false,
+    };
+    if !affordable {
+        return Err(KeyError::UnsupportedEncryption);
+    }
+    let plain = info.decrypt(passphrase).map_err(|_| KeyError::WrongPassphrase)?;
+    Ok(Zeroizing::new(Vec::from(plain.as_bytes())))
+}
 
 /// Cipher and iv out of a `DEK-Info` line.
 pub(super) struct Encryption {

@@ -46,8 +46,11 @@ pub enum KeyError {
     /// The pass phrase is wrong, or the file is damaged.
     #[error("the pass phrase does not open the key")]
     WrongPassphrase,
-    /// Encrypted in a way that is not DES-EDE3-CBC or AES-CBC in PKCS#1 PEM form.
-    #[error("the key is encrypted in an unsupported way (supported: PKCS#1 PEM with DES-EDE3-CBC or AES-CBC)")]
+    /// Encrypted in a way that is neither DES-EDE3-CBC or AES-CBC in PKCS#1 PEM form nor PKCS#8 with PBES2, or one
+    /// that asks for an absurd amount of work.
+    #[error(
+        "the key is encrypted in an unsupported way (supported: PKCS#1 PEM with DES-EDE3-CBC or AES-CBC, PKCS#8 with PBES2)"
+    )]
     UnsupportedEncryption,
     /// The wrapped data cannot be opened with this key.
     #[error("cannot be unwrapped with this key")]
@@ -161,8 +164,8 @@ impl PrivateKey {
         Ok(Self { key, public })
     }
 
-    /// Reads PKCS#1 (`BEGIN RSA PRIVATE KEY`, plain or with `Proc-Type: 4,ENCRYPTED`) or plain PKCS#8
-    /// (`BEGIN PRIVATE KEY`). `passphrase` is only looked at when the file is encrypted.
+    /// Reads PKCS#1 (`BEGIN RSA PRIVATE KEY`, plain or with `Proc-Type: 4,ENCRYPTED`) or PKCS#8
+    /// (`BEGIN PRIVATE KEY`, `BEGIN ENCRYPTED PRIVATE KEY`). `passphrase` is only looked at when the file is encrypted.
     ///
     /// # Errors
     /// Every variant of [`KeyError`] but the last two; [`KeyError::PassphraseNeeded`] asks the caller for one.
@@ -184,7 +187,11 @@ impl PrivateKey {
                 let der = Zeroizing::new(pem.decode()?);
                 Self::new(RsaPrivateKey::from_pkcs8_der(&der).map_err(|_| KeyError::Malformed)?)
             }
-            "ENCRYPTED PRIVATE KEY" => Err(KeyError::UnsupportedEncryption),
+            "ENCRYPTED PRIVATE KEY" => {
+                let passphrase = passphrase.ok_or(KeyError::PassphraseNeeded)?;
+                let der = encrypted::decrypt_pkcs8(&pem.decode()?, passphrase)?;
+                Self::new(RsaPrivateKey::from_pkcs8_der(&der).map_err(|_| KeyError::WrongPassphrase)?)
+            }
             label if label.ends_with("PUBLIC KEY") => Err(KeyError::PublicGiven),
             _ => Err(KeyError::NotRsa),
         }

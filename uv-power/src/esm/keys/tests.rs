@@ -94,3 +94,21 @@ fn nothing_secret_is_printed() {
     let owner = PrivateKey::from_pem(OWNER, None).unwrap();
     assert_eq!(format!("{owner:?}"), format!("PrivateKey(.., {:?})", owner.public().fingerprint()));
 }
+
+#[test]
+fn other_encrypted_forms_open_with_their_pass_phrase_only() {
+    macro_rules! form {
+        ($name:literal) => {
+            include_bytes!(concat!("../../../../tests/fixtures/esm-keys/owner2-", $name, ".pem")).as_slice()
+        };
+    }
+    let public = PublicKey::from_pem(OWNER2_PUB).unwrap();
+    for file in [form!("pkcs8-pbkdf2"), form!("pkcs8-des3-sha1"), form!("pkcs8-scrypt"), form!("pkcs1-aes256")] {
+        let open = |phrase: Option<&[u8]>| PrivateKey::from_pem(file, phrase).map(|key| key.public().fingerprint());
+        assert_eq!(open(Some(b"owner-pass")), Ok(public.fingerprint()));
+        assert_eq!(open(Some(b"owner-pas")), Err(KeyError::WrongPassphrase));
+        assert_eq!(open(None), Err(KeyError::PassphraseNeeded));
+    }
+    let costly = PrivateKey::from_pem(form!("pkcs8-costly"), Some(b"owner-pass")).map(drop);
+    assert_eq!(costly, Err(KeyError::UnsupportedEncryption));
+}
