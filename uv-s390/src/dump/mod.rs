@@ -6,12 +6,15 @@
 //! [`StorageState`] (16 bytes for each page) says how to read a page: encrypted, zero or shared. The dump key needs the
 //! customer communication key ([`Cck`](crate::crypto::Cck)), so only the guest owner can make it.
 //!
+//! [`elf`] is the file in which all this travels.
+//!
 //! Pages are not authenticated: a changed ciphertext page decrypts to noise without an error.
 
 mod completion;
 mod cpu_area;
 mod cpu_note;
 mod cpu_state;
+pub mod elf;
 mod error;
 mod key;
 mod memory;
