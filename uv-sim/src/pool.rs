@@ -5,7 +5,6 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use spin::{Mutex, Once};
 use uv_core::PageSize;
-use zeroize::Zeroize;
 
 /// Frames in one block of the slot table.
 const BLOCK: usize = 1024;
@@ -56,6 +55,8 @@ pub(crate) struct FramePool {
     blocks: Box<[Once<Block>]>,
     free: Mutex<Free>,
     in_use: AtomicU64,
+    /// Buffers for ciphertext on its way; kept, since fresh memory is dearer than the cipher.
+    scratch: Mutex<Vec<Vec<u8>>>,
 }
 
 impl FramePool {
@@ -67,7 +68,17 @@ impl FramePool {
             blocks: (0..blocks).map(|_| Once::new()).collect(),
             free: Mutex::new(Free { reuse: Vec::new(), fresh: 0 }),
             in_use: AtomicU64::new(0),
+            scratch: Mutex::new(Vec::new()),
         }
+    }
+
+    /// Lends a buffer of `len` bytes with any content that is not secret. What `act` leaves in it must not be secret.
+    pub(crate) fn with_scratch<R>(&self, len: usize, act: impl FnOnce(&mut [u8]) -> R) -> R {
+        let mut buffer = self.scratch.lock().pop().unwrap_or_default();
+        buffer.resize(len.max(buffer.len()), 0);
+        let result = act(&mut buffer[..len]);
+        self.scratch.lock().push(buffer);
+        result
     }
 
     pub(crate) fn page_size(&self) -> PageSize {
@@ -126,7 +137,9 @@ impl FramePool {
 
     /// Wipes a frame and gives it back.
     pub(crate) fn wipe(&self, mut frame: Frame) {
-        frame.bytes.zeroize();
+        frame.bytes.fill(0);
+        // Keeps the compiler from dropping the fill: what is written here must be in memory.
+        zeroize::optimization_barrier(&frame.bytes);
         frame.zero = true;
         self.give_back([frame]);
     }

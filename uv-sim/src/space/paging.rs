@@ -79,8 +79,7 @@ impl SecureSpace {
     ) -> Result<(), RangeError<SpaceError>> {
         self.in_batches(range, target, |batch, target| {
             let claims = self.claim_all(batch, |s| s == PageState::Secure)?;
-            let (sealed, records) = self.seal_batch(&claims)?;
-            memory.write(target, &sealed)?;
+            let records = self.seal_batch(&claims, memory, target)?;
             let mut kept = self.records.lock();
             for (claim, record) in claims.iter().zip(records) {
                 claim.commit_word(Word::new(PageState::Sealed, claim.old().label(), u64::from(kept.insert(record))));
@@ -100,8 +99,7 @@ impl SecureSpace {
     /// As [`SecureSpace::seal_out`].
     pub fn seal_copy(&self, gfn: Gfn, memory: &dyn NormalMemory, target: HostAddr) -> Result<(), SpaceError> {
         let claims = self.claim_all(gfn.into(), |s| s == PageState::Secure)?;
-        let (sealed, _) = self.seal_batch(&claims)?;
-        Ok(memory.write(target, &sealed)?)
+        self.seal_batch(&claims, memory, target).map(drop)
     }
 
     /// Opens sealed pages from normal memory, from `source` on: each becomes secure if the bytes there are its newest
@@ -119,17 +117,24 @@ impl SecureSpace {
     ) -> Result<(), RangeError<SpaceError>> {
         self.in_batches(range, source, |batch, source| {
             let claims = self.claim_all(batch, |s| s == PageState::Sealed)?;
-            let mut sealed = alloc::vec![0; claims.len() * self.page_size().bytes()];
-            memory.read(source, &mut sealed)?;
             let records: Vec<SealRecord> = {
                 let kept = self.records.lock();
                 claims.iter().filter_map(|claim| kept.get(claim.old().index())).collect()
             };
             let mut frames = self.take_frames(claims.len())?;
-            let failed = {
-                let sources: Vec<&[u8]> = sealed.chunks_exact(self.page_size().bytes()).collect();
+            let size = self.page_size().bytes();
+            let opened = self.pool.with_scratch(claims.len() * size, |sealed| {
+                memory.read(source, sealed)?;
+                let sources: Vec<&[u8]> = sealed.chunks_exact(size).collect();
                 let mut pages: Vec<&mut [u8]> = frames.iter_mut().map(Frame::bytes_mut).collect();
-                self.sealer.open_range(batch.first.0, &records, &sources, &mut pages)
+                Ok(self.sealer.open_range(batch.first.0, &records, &sources, &mut pages))
+            });
+            let failed = match opened {
+                Ok(failed) => failed,
+                Err(error) => {
+                    frames.into_iter().for_each(|frame| self.pool.wipe(frame));
+                    return Err(SpaceError::Memory(error));
+                }
             };
             // A call the sealer does not take at all opens nothing: the first page counts as wrong.
             let failed = failed.map_or(Some(0), |failed| failed.iter().next());
@@ -145,26 +150,31 @@ impl SecureSpace {
         })
     }
 
-    /// Seals the frames of claimed secure pages; the pages stay secure.
-    fn seal_batch(&self, claims: &[Claim<'_>]) -> Result<(Vec<u8>, Vec<SealRecord>), SpaceError> {
+    /// Seals the frames of claimed secure pages into normal memory; the pages stay secure.
+    fn seal_batch(
+        &self,
+        claims: &[Claim<'_>],
+        memory: &dyn NormalMemory,
+        target: HostAddr,
+    ) -> Result<Vec<SealRecord>, SpaceError> {
         let size = self.page_size().bytes();
         let first = claims.first().map_or(Gfn(0), Claim::gfn);
         let version = self.version.fetch_add(claims.len() as u64, Ordering::Relaxed);
         let mut records = alloc::vec![SealRecord::default(); claims.len()];
-        let mut sealed = alloc::vec![0; claims.len() * size];
-        let mut frames: Vec<Frame> = claims.iter().filter_map(|claim| self.remove_frame(claim.old())).collect();
+        let frames: Vec<Frame> = claims.iter().filter_map(|claim| self.remove_frame(claim.old())).collect();
         debug_assert_eq!(frames.len(), claims.len(), "a claimed secure page has its frame");
-        let done = {
+        let written = self.pool.with_scratch(claims.len() * size, |sealed| {
             let sources: Vec<&[u8]> = frames.iter().map(Frame::bytes).collect();
             let mut targets: Vec<&mut [u8]> = sealed.chunks_exact_mut(size).collect();
-            self.sealer.seal_range(first.0, |index| version + index as u64, &sources, &mut targets, &mut records)
-        };
-        frames.drain(..).for_each(|frame| self.pool.put(frame));
-        match done {
-            Ok(()) => Ok((sealed, records)),
+            let versions = |index| version + index as u64;
             // The sealer refuses only page numbers that its nonce cannot carry.
-            Err(_) => Err(SpaceError::OutOfRange(first)),
-        }
+            self.sealer
+                .seal_range(first.0, versions, &sources, &mut targets, &mut records)
+                .map_err(|_| SpaceError::OutOfRange(first))?;
+            Ok(memory.write(target, sealed)?)
+        });
+        frames.into_iter().for_each(|frame| self.pool.put(frame));
+        written.map(|()| records)
     }
 
     /// Cuts a range into batches and counts the pages done.
