@@ -12,6 +12,7 @@
 //! | [`crypto`] | page ciphers, digests, sealing: the one place of page cryptography |
 //! | [`guest`] | virtual CPUs with a script |
 //! | [`bare`] | the engine alone as a backend of `uv-core`, without any machine's calls |
+//! | [`wrap`] | wrappers that disturb or record what passes through |
 //! | [`rng`] | seeded randomness: everything can be repeated from one number |
 //!
 //! A page costs 8 bytes of table once it was touched, 48 more while it is sealed, and its frame while it is secure.
@@ -31,6 +32,7 @@ mod record;
 pub mod rng;
 mod space;
 mod table;
+pub mod wrap;
 
 pub use engine::{Engine, EngineConfig};
 pub use fault::{GuestFault, SpaceError};
