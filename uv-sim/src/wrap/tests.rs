@@ -22,7 +22,7 @@ fn vm() -> BareVm {
 
 #[test]
 fn a_struck_range_says_how_far_it_came_and_can_be_taken_up_there() {
-    let flaky = FlakyVm::new(vm(), 3, 128);
+    let flaky = FlakyVm::new(vm(), 4, 200);
     let (mut next, mut struck) = (0, 0);
     while next < 16 {
         match flaky.page_out_range(PageRange::new(Gfn(next), 16 - next)) {
