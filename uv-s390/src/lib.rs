@@ -13,11 +13,14 @@ pub mod diag308;
 #[cfg(feature = "image")]
 pub mod dump;
 pub mod header;
+pub mod host;
 #[cfg(feature = "image")]
 pub mod hostkey;
 #[cfg(feature = "image")]
 pub mod image;
 pub mod ipib;
+pub mod ipl;
+pub mod kvm;
 pub mod psw;
 #[cfg(feature = "image")]
 pub mod request;

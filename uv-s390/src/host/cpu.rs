@@ -1,0 +1,171 @@
+//! Virtual CPUs and their secure counterparts.
+
+use alloc::sync::Arc;
+
+use spin::Mutex;
+use zerocopy::byteorder::big_endian::U32;
+
+use super::{Allocation, Guest, HostError};
+use crate::abi::{CpuState, CreateCpu, NoData, SetCpuState, UvCommand};
+use crate::sie::{SidaDesignation, fields};
+
+/// A virtual CPU in the kernel.
+#[derive(Debug)]
+pub(super) struct Cpu {
+    /// CPU address.
+    pub(super) number: u16,
+    /// The page with the state description.
+    pub(super) block: Allocation,
+    /// The secure CPU.
+    pub(super) secure: Mutex<Option<SecureCpu>>,
+    /// State by the host's book-keeping. KVM makes CPUs stopped.
+    pub(super) stopped: Mutex<bool>,
+}
+
+/// What the Ultravisor has for a CPU.
+#[derive(Debug)]
+pub(super) struct SecureCpu {
+    pub(super) handle: u64,
+    storage: Allocation,
+    pub(super) sida: Allocation,
+}
+
+impl Guest {
+    /// Adds a virtual CPU, stopped. For a protected VM a secure CPU is made at once.
+    ///
+    /// # Errors
+    /// [`HostError::Cpu`] for a number that is taken or above the machine's highest; [`HostError::NoStorage`];
+    /// [`HostError::Call`] of CREATE_SEC_CPU: the CPU does not exist then.
+    pub fn add_cpu(&self, number: u16) -> Result<(), HostError> {
+        let _lock = self.lock.lock();
+        let mut cpus = self.cpus.write();
+        let known = cpus.iter().any(|cpu| cpu.number == number);
+        if known || number > self.host.info().max_guest_cpu_id.get() {
+            return Err(HostError::Cpu(number));
+        }
+        let block = self.host.allocate_zeroed(0x1000, 0x1000)?;
+        let [h0, h1, h2, h3, l0, l1, l2, l3] = self.sca_origin.0.to_be_bytes();
+        self.host.hardware.update_state(block.origin(), |state| {
+            state.cpu_address = number.into();
+            state.sca_high = U32::from_bytes([h0, h1, h2, h3]);
+            state.sca_low = U32::from_bytes([l0, l1, l2, l3]);
+            state.ecb2 = fields::ECB2_EXTENDED_SCA;
+            state.msl = (self.storage_len().saturating_sub(1) & !0xf_ffff).into();
+            state.sidad = fields::GBEA_RESET.into();
+        })?;
+        let cpu = Arc::new(Cpu { number, block, secure: Mutex::new(None), stopped: Mutex::new(true) });
+        if self.is_protected()
+            && let Err(error) = self.create_secure_cpu(&cpu)
+        {
+            if let Ok(cpu) = Arc::try_unwrap(cpu) {
+                self.host.pages.free(cpu.block);
+            }
+            return Err(error);
+        }
+        cpus.push(cpu);
+        Ok(())
+    }
+
+    /// Number of virtual CPUs.
+    #[must_use]
+    pub fn cpu_count(&self) -> usize {
+        self.cpus.read().len()
+    }
+
+    /// The CPU numbers in the order in which the CPUs were added.
+    #[must_use]
+    pub fn cpu_numbers(&self) -> alloc::vec::Vec<u16> {
+        self.cpus.read().iter().map(|cpu| cpu.number).collect()
+    }
+
+    pub(super) fn cpu(&self, number: u16) -> Result<Arc<Cpu>, HostError> {
+        self.cpus.read().iter().find(|cpu| cpu.number == number).cloned().ok_or(HostError::Cpu(number))
+    }
+
+    /// Makes secure CPUs for all; on failure those made are destroyed.
+    pub(super) fn create_secure_cpus(&self) -> Result<(), HostError> {
+        let cpus = self.cpus.read();
+        let made = cpus.iter().try_for_each(|cpu| self.create_secure_cpu(cpu));
+        drop(cpus);
+        if made.is_err() {
+            let _ = self.destroy_secure_cpus();
+        }
+        made
+    }
+
+    /// SIDA and CPU storage, CREATE_SEC_CPU, then handles and format into the state description.
+    fn create_secure_cpu(&self, cpu: &Cpu) -> Result<(), HostError> {
+        let conf_handle = self.handle()?;
+        let len = self.host.info().cpu_stor_len.get();
+        let order = len.max(0x1000).checked_next_power_of_two().ok_or(HostError::NoStorage(len))?;
+        let sida = self.host.allocate_zeroed(0x1000, 0x1000)?;
+        let storage = match self.host.allocate(order, order) {
+            Ok(storage) => storage,
+            Err(error) => {
+                self.host.pages.free(sida);
+                return Err(error);
+            }
+        };
+        let hardware = &self.host.hardware;
+        let state_origin = cpu.block.origin();
+        let mut block = CreateCpu::new(conf_handle, cpu.number, storage.origin().0, state_origin.0);
+        let designation = SidaDesignation(sida.origin().0);
+        let created = hardware
+            .update_state(state_origin, |state| state.sidad = designation.0.into())
+            .and_then(|()| Ok(self.host.call(&mut block)?));
+        if let Err(error) = created {
+            self.host.pages.free(storage);
+            self.host.pages.free(sida);
+            hardware.update_state(state_origin, |state| state.sidad = fields::GBEA_RESET.into())?;
+            return Err(error);
+        }
+        let handle = block.cpu_handle.get();
+        *cpu.secure.lock() = Some(SecureCpu { handle, storage, sida });
+        hardware.update_state(state_origin, |state| {
+            state.cpu_handle = handle.into();
+            state.conf_handle = conf_handle.into();
+            state.sdf = fields::SDF_PROTECTED;
+        })
+    }
+
+    /// DESTROY_SEC_CPU for all. Goes on after a failure (that CPU's storage is lost) and reports the first one.
+    pub(super) fn destroy_secure_cpus(&self) -> Result<(), HostError> {
+        let mut result = Ok(());
+        for cpu in self.cpus.read().iter() {
+            result = result.and(self.destroy_secure_cpu(cpu));
+        }
+        result
+    }
+
+    fn destroy_secure_cpu(&self, cpu: &Cpu) -> Result<(), HostError> {
+        let Some(secure) = cpu.secure.lock().take() else { return Ok(()) };
+        let result = self.host.call(&mut NoData::new(UvCommand::DESTROY_SEC_CPU, secure.handle));
+        match &result {
+            Ok(()) => self.host.pages.free(secure.storage),
+            Err(error) => tracing::error!(cpu = cpu.number, %error, "CPU not destroyed, its storage is lost"),
+        }
+        self.host.pages.free(secure.sida);
+        self.host.hardware.update_state(cpu.block.origin(), |state| {
+            state.cpu_handle = 0.into();
+            state.conf_handle = 0.into();
+            state.sdf = fields::SDF_NORMAL;
+            state.sidad = fields::GBEA_RESET.into();
+        })?;
+        Ok(result?)
+    }
+
+    /// CPU_SET_STATE on a secure CPU.
+    ///
+    /// # Errors
+    /// [`HostError::Cpu`], [`HostError::NotProtected`], [`HostError::Call`].
+    pub fn set_cpu_state(&self, number: u16, state: CpuState) -> Result<(), HostError> {
+        let cpu = self.cpu(number)?;
+        let handle = secure_handle(&cpu)?;
+        Ok(self.host.call(&mut SetCpuState::new(handle, state))?)
+    }
+}
+
+/// Handle of the secure CPU.
+pub(super) fn secure_handle(cpu: &Cpu) -> Result<u64, HostError> {
+    cpu.secure.lock().as_ref().map(|secure| secure.handle).ok_or(HostError::NotProtected)
+}

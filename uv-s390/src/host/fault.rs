@@ -1,0 +1,79 @@
+//! Program interruptions around secure storage, as the kernel serves them (s390-ultravisor §4.3).
+
+use uv_core::{AccessError, Gfn, GuestAddr, HostAddr, PageSize};
+
+use super::gmap::PageFlags;
+use super::{Guest, HostError};
+use crate::uvc::{PgmCode, ProgramInterruption};
+
+/// What the kernel did about an interruption that ended SIE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Served {
+    /// The guest needs this page imported (0x3e): whoever runs the CPU does it.
+    Missing(Gfn),
+    /// The cause is gone: enter again.
+    Again,
+}
+
+impl Guest {
+    /// Serves an interruption that the host took while in SIE.
+    ///
+    /// 0x3e is handed on; 0x3f and a leftover 0x3d destroy the page (or export it) and enter again; an address that is not
+    /// reliable (TEID bit 61 off on a machine that has the bit) cannot be served.
+    pub(super) fn serve(&self, interruption: ProgramInterruption) -> Result<Served, HostError> {
+        let unserved = HostError::Interruption(interruption);
+        let teid = interruption.teid.ok_or(unserved)?;
+        let gfn = PageSize::K4.gfn(GuestAddr(teid.page()));
+        match interruption.code {
+            PgmCode::NON_SECURE_STORAGE_ACCESS => Ok(Served::Missing(gfn)),
+            PgmCode::SECURE_STORAGE_VIOLATION | PgmCode::SECURE_STORAGE_ACCESS => {
+                if self.host.features().contains(crate::abi::Features::MISC) && !teid.is_reliable() {
+                    return Err(unserved);
+                }
+                self.destroy_or_export(gfn)?;
+                Ok(Served::Again)
+            }
+            _ => Err(unserved),
+        }
+    }
+
+    /// Reads guest storage as a device model or a debugger does: pages that are secure are converted first, so that
+    /// shared pages give what the guest put there and all others give ciphertext.
+    ///
+    /// # Errors
+    /// [`HostError::Access`] for addresses without memory, [`HostError::Call`] when a page cannot be converted.
+    pub fn host_read(&self, at: GuestAddr, into: &mut [u8]) -> Result<(), HostError> {
+        self.converting(|| self.storage().read(at, into))
+    }
+
+    /// Writes guest storage, as [`Guest::host_read`] reads it. What is written over the ciphertext of an exported page makes
+    /// that page unusable for the guest: its next import fails.
+    ///
+    /// # Errors
+    /// As [`Guest::host_read`].
+    pub fn host_write(&self, at: GuestAddr, from: &[u8]) -> Result<(), HostError> {
+        self.converting(|| self.storage().write(at, from))
+    }
+
+    /// Repeats an access until it meets no secure page any more.
+    fn converting(&self, mut access: impl FnMut() -> Result<(), AccessError>) -> Result<(), HostError> {
+        let mut last = None;
+        loop {
+            match access() {
+                Err(AccessError::Secure { at }) if last != Some(at) => {
+                    last = Some(at);
+                    self.secure_storage_access(at)?;
+                }
+                done => return Ok(done?),
+            }
+        }
+    }
+
+    fn secure_storage_access(&self, at: HostAddr) -> Result<(), HostError> {
+        let pinned = self.host.secure_storage_access(at)?;
+        if let Some(gfn) = self.gmap.page_at(at).filter(|_| !pinned) {
+            self.gmap.change(gfn, PageFlags::EXPORTED, PageFlags::IMPORTED);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,281 @@
+//! Running a protected CPU: KVM's loop around SIE.
+
+use alloc::sync::Arc;
+
+use spin::MutexGuard;
+use uv_core::{Access, ErrorType, Exit, Gfn, PageSize, Vcpu};
+
+use super::cpu::Cpu;
+use super::fault::Served;
+use super::{Guest, HostError, Intercept, S390Exit};
+use crate::diag308::kernel::{self, Handled};
+use crate::sie::{InjectionControl, InterceptionCode, StateDescription};
+
+/// IPA of the instructions that KVM serves itself when it is notified of them.
+mod ipa {
+    /// SET PREFIX.
+    pub(super) const SPX: u16 = 0xb210;
+    /// UV call.
+    pub(super) const UVC: u16 = 0xb9a4;
+    /// DIAGNOSE with the registers of the normalized form.
+    pub(super) const DIAG: u16 = 0x8302;
+}
+
+/// Number of the general register in which the normalized form of DIAGNOSE has the function code.
+const DIAG_CODE: usize = 5;
+/// Register with the subcode of DIAG 308 (r3 of the normalized form).
+const DIAG_SUBCODE: usize = 2;
+
+/// A virtual CPU of a protected VM, for the thread that runs it.
+///
+/// Source: s390-ultravisor §6. What KVM serves in the kernel never becomes an exit: the prefix pages (112), the notification of
+/// SET PREFIX, of an unshare of a pinned page, and of the yielding DIAGNOSEs; pages that belong to a dead configuration.
+#[derive(Debug)]
+pub struct S390Vcpu {
+    guest: Arc<Guest>,
+    cpu: Arc<Cpu>,
+}
+
+impl Guest {
+    /// The vCPU with this number, to be run.
+    ///
+    /// # Errors
+    /// [`HostError::Cpu`].
+    pub fn vcpu(self: &Arc<Self>, number: u16) -> Result<S390Vcpu, HostError> {
+        Ok(S390Vcpu { guest: self.clone(), cpu: self.cpu(number)? })
+    }
+}
+
+impl S390Vcpu {
+    /// CPU number.
+    #[must_use]
+    pub fn number(&self) -> u16 {
+        self.cpu.number
+    }
+
+    /// The VM.
+    #[must_use]
+    pub const fn guest(&self) -> &Arc<Guest> {
+        &self.guest
+    }
+
+    /// Runs as `KVM_RUN` does: pages that the guest misses are imported in the kernel and never reach user space.
+    ///
+    /// # Errors
+    /// As [`Vcpu::run`], and those of the import.
+    pub fn run_served(&mut self) -> Result<Exit<S390Exit>, HostError> {
+        loop {
+            match self.run()? {
+                Exit::PageMissing { gfn, .. } => self.guest.import(gfn)?,
+                other => return Ok(other),
+            }
+        }
+    }
+
+    /// What the state description shows of the CPU: for a protected guest the filtered copy.
+    ///
+    /// # Errors
+    /// [`HostError::Access`].
+    pub fn state(&self) -> Result<StateDescription, HostError> {
+        self.guest.host.hardware.read_state(self.cpu.block.origin())
+    }
+
+    /// Sets general registers of the save area and the condition code, and asks for an injection: what a hypervisor may
+    /// change between two entries. The Ultravisor takes of it what the exit permits.
+    ///
+    /// # Errors
+    /// [`HostError::Access`].
+    pub fn answer(&mut self, change: impl FnOnce(&mut Answer<'_>)) -> Result<(), HostError> {
+        self.guest.host.hardware.update_state(self.cpu.block.origin(), |state| change(&mut Answer { state }))
+    }
+
+    /// Copies bytes of an instruction's operand out of the SIDA.
+    ///
+    /// # Errors
+    /// [`HostError::NotProtected`]; [`HostError::Access`] past its end.
+    pub fn sida_read(&self, offset: u64, into: &mut [u8]) -> Result<(), HostError> {
+        self.guest.sida_read(self.cpu.number, offset, into)
+    }
+
+    /// Copies bytes of an instruction's result into the SIDA.
+    ///
+    /// # Errors
+    /// As [`S390Vcpu::sida_read`].
+    pub fn sida_write(&self, offset: u64, from: &[u8]) -> Result<(), HostError> {
+        self.guest.sida_write(self.cpu.number, offset, from)
+    }
+
+    /// KVM's part of an exit; `None` when the guest can go on.
+    fn kernel_exit(&self, state: &StateDescription) -> Result<Option<Exit<S390Exit>>, HostError> {
+        let code = state.interception();
+        let (ipa, diag) = (state.ipa.get(), state.gr(DIAG_CODE));
+        let intercept = || Intercept::of(state);
+        Ok(Some(match code {
+            InterceptionCode::VALIDITY => {
+                return Err(state.validity().map_or(HostError::CannotRun, HostError::Validity));
+            }
+            InterceptionCode::PV_PREFIX => {
+                let prefix = PageSize::K4.gfn(uv_core::GuestAddr(state.prefix_address()));
+                self.guest.import(prefix)?;
+                self.guest.import(prefix.add(1))?;
+                return Ok(None);
+            }
+            InterceptionCode::WAIT => Exit::Halted,
+            InterceptionCode::STOP => Exit::Arch(S390Exit::Stop),
+            InterceptionCode::PV_NOTIFICATION => match ipa {
+                ipa::SPX => {
+                    self.set_prefix()?;
+                    return Ok(None);
+                }
+                ipa::UVC => {
+                    self.unpin_for_unshare()?;
+                    return Ok(None);
+                }
+                ipa::DIAG if matches!(diag & 0xffff, 0x44 | 0x9c) => Exit::Arch(S390Exit::Yield(intercept())),
+                _ => Exit::Arch(S390Exit::Notification(intercept())),
+            },
+            InterceptionCode::PV_INSTRUCTION => match (ipa, diag & 0xffff) {
+                (ipa::DIAG, 0x308) => match kernel::handle(state.gr(DIAG_SUBCODE)) {
+                    Handled::Exit(flags) => Exit::Arch(S390Exit::Reset(flags)),
+                    Handled::UserSpace => Exit::Arch(S390Exit::Instruction(intercept())),
+                },
+                _ => Exit::Arch(S390Exit::Instruction(intercept())),
+            },
+            _ => Exit::Arch(S390Exit::Other(intercept())),
+        }))
+    }
+
+    /// The new prefix is in the first word of the SIDA.
+    fn set_prefix(&self) -> Result<(), HostError> {
+        let mut word = [0; 4];
+        self.sida_read(0, &mut word)?;
+        self.guest.host.hardware.update_state(self.cpu.block.origin(), |state| {
+            state.set_prefix_address(u32::from_be_bytes(word));
+        })
+    }
+
+    /// The guest unshares a page that is pinned: its control block is in the SIDA, the page at 0x20. After the unpin the
+    /// guest issues the call again.
+    fn unpin_for_unshare(&self) -> Result<(), HostError> {
+        let mut address = [0; 8];
+        self.sida_read(0x20, &mut address)?;
+        self.guest.unpin(PageSize::K4.gfn(uv_core::GuestAddr(u64::from_be_bytes(address))))
+    }
+}
+
+impl ErrorType for S390Vcpu {
+    type Error = HostError;
+}
+
+impl Vcpu for S390Vcpu {
+    type Arch = S390Exit;
+
+    /// Enters the guest with SIE until somebody has to act. The state description is left as the machine stored it.
+    ///
+    /// # Errors
+    /// [`HostError::NotProtected`]; [`HostError::CannotRun`] while the CPU is stopped or the VM is dumped;
+    /// [`HostError::Validity`]; [`HostError::Interruption`] for what cannot be served; those of serving.
+    fn run(&mut self) -> Result<Exit<S390Exit>, HostError> {
+        loop {
+            if !self.guest.is_protected() {
+                return Err(HostError::NotProtected);
+            }
+            if self.guest.is_dumping() || *self.cpu.stopped.lock() {
+                return Err(HostError::CannotRun);
+            }
+            let hardware = &self.guest.host.hardware;
+            let asce = self.guest.asce().0;
+            match hardware.sie.enter(self.cpu.block.origin(), asce) {
+                Err(interruption) => match self.guest.serve(interruption)? {
+                    Served::Missing(gfn) => return Ok(Exit::PageMissing { gfn, access: Access::Load }),
+                    Served::Again => {}
+                },
+                Ok(()) => {
+                    if let Some(exit) = self.kernel_exit(&self.state()?)? {
+                        return Ok(exit);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What a hypervisor may change of a protected CPU between two entries.
+#[derive(Debug)]
+pub struct Answer<'a> {
+    state: &'a mut StateDescription,
+}
+
+impl Answer<'_> {
+    /// Bits 18 and 19 of the PSW mask: the condition code.
+    const CC_SHIFT: u32 = 63 - 19;
+
+    /// Sets a general register of the save area.
+    pub fn set_gr(&mut self, number: usize, value: u64) {
+        self.state.set_gr(number, value);
+    }
+
+    /// Sets the condition code (cut to two bits).
+    pub fn set_cc(&mut self, cc: u8) {
+        let mask = self.state.psw.mask.get() & !(3 << Self::CC_SHIFT);
+        self.state.psw.mask = (mask | u64::from(cc & 3) << Self::CC_SHIFT).into();
+    }
+
+    /// Asks for an injection at the next entry.
+    pub fn inject(&mut self, control: InjectionControl) {
+        self.state.iictl = control.0;
+    }
+
+    /// The fields that describe the interruption to inject, and all others.
+    pub fn state(&mut self) -> &mut StateDescription {
+        self.state
+    }
+}
+
+impl Guest {
+    fn sida(&self, cpu: &Cpu, offset: u64, len: usize) -> Result<uv_core::HostAddr, HostError> {
+        let secure: MutexGuard<'_, _> = cpu.secure.lock();
+        let sida = &secure.as_ref().ok_or(HostError::NotProtected)?.sida;
+        let outside = uv_core::AccessError::Unmapped { at: sida.origin(), len };
+        let end = u64::try_from(len).ok().and_then(|len| len.checked_add(offset)).ok_or(outside)?;
+        if end > sida.bytes() {
+            return Err(outside.into());
+        }
+        sida.origin().checked_add(offset).ok_or_else(|| outside.into())
+    }
+
+    /// Size of the SIDA in bytes, as the designation in the state description says. For an ordinary CPU the field has another
+    /// meaning and so has the number.
+    ///
+    /// # Errors
+    /// [`HostError::Cpu`], [`HostError::Access`].
+    pub fn sida_size(&self, number: u16) -> Result<u64, HostError> {
+        Ok(self.host.hardware.read_state(self.cpu(number)?.block.origin())?.sida().size())
+    }
+
+    /// Reads the SIDA of a CPU.
+    ///
+    /// # Errors
+    /// [`HostError::Cpu`], [`HostError::NotProtected`], [`HostError::Access`] past its end.
+    pub fn sida_read(&self, number: u16, offset: u64, into: &mut [u8]) -> Result<(), HostError> {
+        let at = self.sida(&*self.cpu(number)?, offset, into.len())?;
+        Ok(self.host.hardware.memory.read(at, into)?)
+    }
+
+    /// Writes the SIDA of a CPU.
+    ///
+    /// # Errors
+    /// As [`Guest::sida_read`].
+    pub fn sida_write(&self, number: u16, offset: u64, from: &[u8]) -> Result<(), HostError> {
+        let at = self.sida(&*self.cpu(number)?, offset, from.len())?;
+        Ok(self.host.hardware.memory.write(at, from)?)
+    }
+
+    /// Imports a page that the guest misses.
+    ///
+    /// # Errors
+    /// Those of [`PageIn`](uv_core::PageIn).
+    pub fn serve_missing(&self, gfn: Gfn) -> Result<(), HostError> {
+        self.import(gfn)
+    }
+}

@@ -1,0 +1,60 @@
+//! Error numbers of Linux system calls.
+
+use core::fmt;
+
+/// Error number of a failed ioctl. Open: any number may come from a kernel.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Errno(pub i32);
+
+macro_rules! errnos {
+    ($($(#[$doc:meta])* $name:ident = $value:literal;)*) => {
+        impl Errno {
+            $($(#[$doc])* pub const $name: Self = Self($value);)*
+
+            /// The name, where it is one that these commands give.
+            #[must_use]
+            pub const fn name(self) -> Option<&'static str> {
+                match self {
+                    $(Self::$name => Some(stringify!($name)),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+errnos! {
+    /// Interrupted by a signal.
+    EINTR = 4;
+    /// Input or output error: the Ultravisor refused to begin or end protection.
+    EIO = 5;
+    /// No such device or address: the CPU is not protected.
+    ENXIO = 6;
+    /// Argument too long.
+    E2BIG = 7;
+    /// Try again.
+    EAGAIN = 11;
+    /// Out of memory.
+    ENOMEM = 12;
+    /// Bad address.
+    EFAULT = 14;
+    /// Invalid argument, or a refusal of the Ultravisor.
+    EINVAL = 22;
+    /// No such command.
+    ENOTTY = 25;
+}
+
+impl fmt::Debug for Errno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for Errno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => f.write_str(name),
+            None => write!(f, "errno {}", self.0),
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Numbers of the user API (s390-ultravisor §7.1; numbers without a place there are those of Linux's public header).
+
+use core::fmt;
+
+/// Request numbers.
+pub mod request {
+    /// KVM_CHECK_EXTENSION (vm), the capability as value.
+    pub const CHECK_EXTENSION: u32 = 0xae03;
+    /// KVM_S390_PV_COMMAND (vm).
+    pub const PV_COMMAND: u32 = 0xc020_aec5;
+    /// KVM_S390_PV_CPU_COMMAND (vcpu).
+    pub const PV_CPU_COMMAND: u32 = 0xc020_aed0;
+    /// KVM_S390_NORMAL_RESET (vcpu).
+    pub const NORMAL_RESET: u32 = 0xaec3;
+    /// KVM_S390_CLEAR_RESET (vcpu).
+    pub const CLEAR_RESET: u32 = 0xaec4;
+    /// KVM_S390_INITIAL_RESET (vcpu).
+    pub const INITIAL_RESET: u32 = 0xae97;
+    /// KVM_GET_MP_STATE (vcpu), 4 bytes.
+    pub const GET_MP_STATE: u32 = 0x8004_ae98;
+    /// KVM_SET_MP_STATE (vcpu), 4 bytes.
+    pub const SET_MP_STATE: u32 = 0x4004_ae99;
+    /// KVM_GET_ONE_REG (vcpu), 16 bytes.
+    pub const GET_ONE_REG: u32 = 0x4010_aeab;
+    /// KVM_SET_ONE_REG (vcpu), 16 bytes.
+    pub const SET_ONE_REG: u32 = 0x4010_aeac;
+    /// KVM_S390_MEM_OP (vm and vcpu), 64 bytes.
+    pub const MEM_OP: u32 = 0x4040_aeb1;
+}
+
+/// Capability numbers.
+pub mod capability {
+    /// The three CPU resets.
+    pub const VCPU_RESETS: u64 = 179;
+    /// Protected VMs.
+    pub const PROTECTED: u64 = 180;
+    /// Dumps of protected VMs.
+    pub const PROTECTED_DUMP: u64 = 217;
+    /// Ending protection asynchronously.
+    pub const PROTECTED_ASYNC_DISABLE: u64 = 224;
+}
+
+/// Command of `KVM_S390_PV_COMMAND`. Open: user space may send anything.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PvCommand(pub u32);
+
+macro_rules! commands {
+    ($($(#[$doc:meta])* $name:ident = $value:literal;)*) => {
+        impl PvCommand {
+            $($(#[$doc])* pub const $name: Self = Self($value);)*
+        }
+
+        impl fmt::Debug for PvCommand {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match *self {
+                    $(Self::$name => f.write_str(concat!("KVM_PV_", stringify!($name))),)*
+                    Self(other) => write!(f, "KVM_PV command {other}"),
+                }
+            }
+        }
+    };
+}
+
+commands! {
+    /// Begins protection.
+    ENABLE = 0;
+    /// Ends protection.
+    DISABLE = 1;
+    /// Gives the SE header.
+    SET_SEC_PARMS = 2;
+    /// Unpacks a component.
+    UNPACK = 3;
+    /// Verifies the image.
+    VERIFY = 4;
+    /// Prepares a reset.
+    PREP_RESET = 5;
+    /// Unshares all pages.
+    UNSHARE_ALL = 6;
+    /// Queries.
+    INFO = 7;
+    /// Dumps.
+    DUMP = 8;
+    /// Sets the configuration aside.
+    ASYNC_CLEANUP_PREPARE = 9;
+    /// Ends what was set aside.
+    ASYNC_CLEANUP_PERFORM = 10;
+}
+
+impl fmt::Display for PvCommand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}

@@ -1,0 +1,73 @@
+//! KVM's user API for protected VMs.
+//!
+//! | part | job |
+//! |---|---|
+//! | [`KvmPv`] | the seam: one ioctl as values |
+//! | [`request`], [`capability`], [`PvCommand`], [`Errno`] | its numbers |
+//! | `structs` | its structures |
+//! | `kernel` | the kernel's side: [`Guest`](crate::host::Guest) answers the ioctls |
+//! | [`client`] | user space's side: each command as a function |
+//!
+//! What user space writes against [`KvmPv`] runs on the kernel of this library today; an implementor for `/dev/kvm` only has to
+//! pass addresses instead of slices.
+//!
+//! Source: s390-ultravisor §7.
+
+pub mod client;
+mod errno;
+mod ioctl;
+mod kernel;
+mod structs;
+
+pub use errno::Errno;
+pub use ioctl::{PvCommand, capability, request};
+pub use structs::{Dmp, InfoDump, InfoHeader, InfoVm, MemOp, PvCmd, SecParm, Unp, dump_sub, info_id, mem_op};
+
+/// Which file descriptor an ioctl is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// The VM.
+    Vm,
+    /// The vCPU with this number.
+    Vcpu(u16),
+}
+
+/// Argument of an ioctl, with what its addresses point to.
+///
+/// On the machine these are three pieces of user space linked by addresses: the ioctl's structure; what its address
+/// field (`data`, `buf`) points to; and what that one's address field (`origin`, `buff_addr`) points to. An implementor for a real
+/// kernel stores the addresses of the slices in those fields; a field's value in the slices themselves means nothing.
+#[derive(Debug, Default)]
+pub struct Argument<'a> {
+    /// The argument itself, for ioctls that take a number.
+    pub value: u64,
+    /// The ioctl's structure.
+    pub block: &'a mut [u8],
+    /// What the structure's address field points to.
+    pub data: &'a mut [u8],
+    /// What the address field in `data` points to.
+    pub buffer: &'a mut [u8],
+}
+
+/// One ioctl on a VM or on one of its CPUs.
+///
+/// Who calls: user space, from any thread.
+pub trait KvmPv: Send + Sync {
+    /// Issues the ioctl and returns its value (0 where it has none). Output fields are stored in the argument.
+    ///
+    /// # Errors
+    /// The error number. A piece of the argument that is shorter than what the kernel copies gives [`Errno::EFAULT`].
+    fn ioctl(&self, target: Target, request: u32, argument: &mut Argument<'_>) -> Result<u64, Errno>;
+}
+
+impl<T: KvmPv + ?Sized> KvmPv for &T {
+    fn ioctl(&self, target: Target, request: u32, argument: &mut Argument<'_>) -> Result<u64, Errno> {
+        (**self).ioctl(target, request, argument)
+    }
+}
+
+impl<T: KvmPv + ?Sized> KvmPv for alloc::sync::Arc<T> {
+    fn ioctl(&self, target: Target, request: u32, argument: &mut Argument<'_>) -> Result<u64, Errno> {
+        (**self).ioctl(target, request, argument)
+    }
+}
