@@ -79,6 +79,7 @@ impl<'a> SealedRequest<'a> {
     ) -> Result<OpenedRequest, OpenError> {
         let slot = open_slots(self.slots, self.customer, host_keys)?;
         let plaintext = self.open_with_key(&slot.key)?;
+        tracing::debug!(host_key = %slot.host_key, bytes = plaintext.len(), "request opened");
         Ok(OpenedRequest { key: slot.key, host_key: slot.host_key, plaintext })
     }
 }

@@ -8,6 +8,40 @@
 //! 1048 bytes (0x104, 0x105, 0x106) says how long the request is; then [`AsrcbHead::check_flags`] (0x107),
 //! [`Asrcb::parse`], and [`Asrcb::open`] (0x108, 0x109, 0x10a).
 
+//!
+//! ```
+//! use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
+//! use uv_s390::crypto::{Cck, HostPrivateKey};
+//! use uv_s390::request::{ConfigUid, ImageIdentity, RequestSecrets};
+//! use uv_s390::secret::*;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut rng = ChaCha20Rng::from_seed([1; 32]);
+//! let machine = HostPrivateKey::generate(&mut rng);
+//! let image = ImageIdentity { pld: [1; 64], ald: [2; 64], tld: [3; 64], tag: [4; 16] };
+//! let cck = Cck::random(&mut rng);
+//!
+//! // The owner asks.
+//! let request = AddSecretRequest {
+//!     image,
+//!     cuid: ConfigUid::ANY,
+//!     flags: AddSecretFlags::empty(),
+//!     secret: GuestSecret::plaintext(SecretId::of_name("greeting"), b"hello")?,
+//!     extension: ExtensionSecret::Derived(cck.clone()),
+//! };
+//! let asrcb = request.seal(&UserData::None, &RequestSecrets::random(&mut rng), &[machine.public()])?;
+//!
+//! // The Ultravisor takes the secret.
+//! let parsed = Asrcb::parse(&asrcb)?;
+//! parsed.head().check_flags(AddSecretFlags::DISABLE_DUMP)?;
+//! assert!(parsed.head().is_for_image(&image));
+//! let (opened, _) = parsed.open([&machine])?;
+//! assert_eq!(opened.extension, ExtensionSecret::derive(&cck, &image.tag));
+//! assert_eq!(decode_plaintext(opened.secret.expose()), Some(&b"hello"[..]));
+//! # Ok(())
+//! # }
+//! ```
+
 mod asrcb;
 mod build;
 mod error;

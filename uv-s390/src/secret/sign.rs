@@ -201,3 +201,27 @@ impl fmt::Debug for UserDataVerifier {
         write!(f, "UserDataVerifier({:?})", self.kind())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::ChaCha20Rng;
+    use rand_chacha::rand_core::SeedableRng;
+
+    use super::*;
+
+    /// Other tools may choose a shorter salt than ours.
+    #[test]
+    fn any_salt_length_is_taken() {
+        let pem = include_str!("../../tests/fixtures/keys/sign-rsa2048.pem");
+        let private = rsa::RsaPrivateKey::from_pkcs8_pem(pem).unwrap();
+        let verifier = UserDataSigner::from_pem(pem).unwrap().verifier();
+        let mut rng = ChaCha20Rng::from_seed([3; 32]);
+        for salt in [0, 20, 64, 190] {
+            let key = pss::SigningKey::<Sha512>::new_with_salt_len(private.clone(), salt);
+            let signature = key.sign_with_rng(&mut rng, b"message").to_vec();
+            verifier.verify(UserDataKind::SIGNED_RSA_2048, b"message", &signature).unwrap();
+            let error = verifier.verify(UserDataKind::SIGNED_RSA_2048, b"massage", &signature).unwrap_err();
+            assert_eq!(error, SignatureError::Mismatch, "salt {salt}");
+        }
+    }
+}
