@@ -1,6 +1,6 @@
 //! Pages in and out.
 
-use uv_core::{ErrorKind, Gfn, PageIn, PageOut, PageRange, PageState, SecureVm};
+use uv_core::{Error, ErrorKind, Gfn, PageIn, PageOut, PageRange, PageState, SecureVm};
 
 use super::SECRET;
 use crate::bench::{Bench, ensure, refused};
@@ -15,6 +15,7 @@ pub(crate) fn rules<B: Backend>() -> Vec<Rule<B>> {
         Rule { name: "out-twice", says: "paging out what is out changes nothing", check: out_twice },
         Rule { name: "ranges", says: "a range does what its pages one by one do", check: ranges },
         Rule { name: "no-slot", says: "pages in no memory slot are refused as an argument", check: no_slot },
+        Rule { name: "threads", says: "threads that move the same pages at once lose nothing", check: threads },
         Rule { name: "normal-vm", says: "a normal VM has no pages to move", check: normal_vm },
     ]
 }
@@ -104,6 +105,34 @@ fn no_slot<B: Backend>(b: &mut Bench<B>) -> Result<(), String> {
     }
     let huge = PageRange::new(b.page(0), u64::MAX);
     refused(b.vm(0).page_out_range(huge), ErrorKind::InvalidArgument, "a range without end")
+}
+
+fn threads<B: Backend>(b: &mut Bench<B>) -> Result<(), String> {
+    b.enter(0)?;
+    (0..6).try_for_each(|n| b.store(0, n, SECRET))?;
+    let vm = b.vm(0);
+    let pages: Vec<Gfn> = (0..6).map(|n| b.page(n)).collect();
+    // Whoever comes second finds the page busy or moved already; nothing else may be the matter.
+    let passes =
+        |e: &<B as Backend>::Error| matches!(e.kind(), ErrorKind::Busy | ErrorKind::Partial | ErrorKind::WrongState);
+    let work = |turn: usize| {
+        for round in 0..40 {
+            let gfn = pages[(round * (turn + 1) + turn) % pages.len()];
+            let moved = if (round + turn).is_multiple_of(2) { vm.page_out(gfn) } else { vm.page_in(gfn) };
+            if let Err(e) = moved.as_ref()
+                && !passes(e)
+            {
+                return Err(format!("a move beside another one is refused as {:?}: {e}", e.kind()));
+            }
+        }
+        Ok(())
+    };
+    let work = &work;
+    std::thread::scope(|scope| {
+        let running: Vec<_> = (0..3).map(|turn| scope.spawn(move || work(turn))).collect();
+        running.into_iter().try_for_each(|t| t.join().unwrap_or_else(|_| Err("a thread panicked".into())))
+    })?;
+    (0..6).try_for_each(|n| b.expect(0, n, SECRET))
 }
 
 fn normal_vm<B: Backend>(b: &mut Bench<B>) -> Result<(), String> {
