@@ -5,6 +5,7 @@
 //! | [`profile`] | which ultravisor is meant where documents and code disagree | - |
 //! | [`codes`], [`numbers`], [`msr`], [`regs`] | the vocabulary of the machine: return codes, call numbers, registers | - |
 //! | [`ultracall`], [`entry`] | the seams: one `sc 2`, one guest entry; typed calls on top | - |
+//! | [`sim`] | the ultravisor's side: a simulated machine | `sim` |
 //! | [`esm`] | ESM blobs: the guest owner's side and the checks an ultravisor makes | `esm` |
 #![no_std]
 
@@ -19,6 +20,8 @@ pub mod msr;
 pub mod numbers;
 pub mod profile;
 pub mod regs;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod ultracall;
 
 pub use codes::{HvCode, UvCode};

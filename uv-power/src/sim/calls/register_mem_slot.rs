@@ -1,0 +1,72 @@
+//! `UV_REGISTER_MEM_SLOT` (R4 lpid, R5 start, R6 size, R7 flags, R8 slot; power-pef §3.8).
+//!
+//! | # | check | documented | firmware |
+//! |---|---|---|---|
+//! | 0 | lpid has no object | `U_PARAMETER` | `U_PARAMETER` (the published code crashes) |
+//! | 1 | start not a page address | `U_P2` | `U_PARAMETER` |
+//! | 2 | start + size wraps, or lies beyond what a page table reaches | `U_P3` | `U_PARAMETER` |
+//! | 3 | slot number ≥ 512 | `U_P5` | `U_PARAMETER` |
+//! | 4 | overlaps a slot with another number | `U_P2` | `U_PARAMETER` |
+//! | 5 | flags ≠ 0 | `U_P4` | ignored |
+//! | 6 | size 0 | `U_P3` | takes the slot away |
+//! | 7 | no secure memory to back the slot | does not reserve | `U_PARAMETER` |
+//!
+//! Size is rounded up to a page. Only the low 16 bits of R8 count. A slot registered again under its number is replaced and
+//! its pages are given up (the published code leaks them).
+
+use core::sync::atomic::Ordering;
+
+use uv_core::{Gfn, PageRange};
+
+use super::super::machine::Inner;
+use super::super::svm::Slots;
+use super::unregister_mem_slot::give_up;
+use crate::codes::UvCode;
+use crate::numbers::{MEM_SLOTS, PAGE_BYTES, PAGE_ORDER};
+use crate::regs::Regs;
+
+/// The low 16 bits of a register: the slot number.
+pub(super) fn slot_number(register: u64) -> u16 {
+    let [.., high, low] = register.to_be_bytes();
+    u16::from_be_bytes([high, low])
+}
+
+pub(super) fn register(machine: &Inner, regs: &Regs) -> UvCode {
+    let platform = &machine.platform;
+    let code = |code| if platform.firmware() { UvCode::U_PARAMETER } else { code };
+    let (start, size, flags) = (regs.gpr[5], regs.gpr[6], regs.gpr[7]);
+    let id = slot_number(regs.gpr[8]);
+    let Some(svm) = machine.svm(regs.gpr[4]) else { return UvCode::U_PARAMETER };
+    if !start.is_multiple_of(PAGE_BYTES) {
+        return code(UvCode::U_P2);
+    }
+    let range = PageRange::new(Gfn(start >> PAGE_ORDER), size.div_ceil(PAGE_BYTES));
+    if start.checked_add(size).is_none() || range.first.0 + range.count > svm.space.pages() {
+        return code(UvCode::U_P3);
+    }
+    if id >= MEM_SLOTS {
+        return code(UvCode::U_P5);
+    }
+    let mut slots = svm.slots.write();
+    if slots.overlapping(id, range).is_some() {
+        return code(UvCode::U_P2);
+    }
+    if !platform.firmware() {
+        if flags != 0 {
+            return UvCode::U_P4;
+        }
+        if range.count == 0 {
+            return UvCode::U_P3;
+        }
+    }
+    let units = Slots::units(range);
+    if !platform.reserve(units) {
+        return UvCode::U_PARAMETER;
+    }
+    svm.reserved.fetch_add(units, Ordering::Relaxed);
+    if let Some(old) = slots.replace(id, range) {
+        give_up(&svm, old);
+    }
+    tracing::debug!(lpid = svm.lpid.0, id, first = range.first.0, pages = range.count, "memory slot registered");
+    UvCode::U_SUCCESS
+}

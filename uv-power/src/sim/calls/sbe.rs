@@ -1,0 +1,47 @@
+//! `UV_SEND_SBE_COMMAND` (R4 chip, R5 opcode, R6 input → R4 output; power-pef §3.7).
+//!
+//! | # | check | both profiles |
+//! |---|---|---|
+//! | 1 | opcode ≥ 3 | `U_PARAMETER` |
+//! | 2 | chip unknown | `U_PARAMETER` |
+//! | 3 | opcode 1 or 2 with an input | `U_PARAMETER` |
+//! | 4 | the mailbox is busy | -2, which is `U_XSCOM_BUSY` and `U_FUNCTION` |
+//! | - | 0 starts a timer, 1 handles an interrupt (output in R4), 2 starts a dump of the memory | `U_SUCCESS` |
+
+use super::super::machine::Inner;
+use crate::codes::UvCode;
+use crate::regs::Regs;
+
+/// The self boot engine of a chip: a mailbox with a timer.
+#[derive(Debug, Default)]
+pub(crate) struct Sbe {
+    /// The mailbox takes nothing now.
+    pub(crate) busy: bool,
+    /// The timer that was set last.
+    pub(crate) timer: u64,
+    /// Interrupts that wait to be handled.
+    pub(crate) interrupts: u64,
+    /// Whether a dump was asked for.
+    pub(crate) dump: bool,
+}
+
+const TIMER: u64 = 0;
+const INTERRUPT: u64 = 1;
+const DUMP: u64 = 2;
+
+pub(super) fn send(machine: &Inner, regs: &mut Regs) -> UvCode {
+    let (chip, opcode, input) = (regs.gpr[4], regs.gpr[5], regs.gpr[6]);
+    if opcode > DUMP || !machine.platform.scom.lock().has_chip(chip) || (opcode != TIMER && input != 0) {
+        return UvCode::U_PARAMETER;
+    }
+    let mut sbe = machine.platform.sbe.lock();
+    if sbe.busy {
+        return UvCode::U_XSCOM_BUSY;
+    }
+    match opcode {
+        TIMER => sbe.timer = input,
+        INTERRUPT => regs.gpr[4] = core::mem::take(&mut sbe.interrupts),
+        _ => sbe.dump = true,
+    }
+    UvCode::U_SUCCESS
+}

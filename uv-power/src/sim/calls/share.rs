@@ -1,0 +1,83 @@
+//! `UV_SHARE_PAGE`, `UV_UNSHARE_PAGE` (R4 first gfn, R5 pages) and `UV_UNSHARE_ALL_PAGES` (power-pef §3.15, §15).
+//!
+//! | # | check | documented | firmware |
+//! |---|---|---|---|
+//! | 1 | no object | `U_INVALID` | `U_FUNCTION` |
+//! | 2 | first page in no slot | `U_PARAMETER` | R3 unchanged |
+//! | 3 | no pages, or pages in no slot | `U_P2` | R3 unchanged |
+//! | 4 | a page is in motion | `U_BUSY` | R3 unchanged |
+//! | 5 | a page is the ultravisor's (unshare) | `U_PARAMETER` | R3 unchanged |
+//! | 6 | the hypervisor refuses (share) | `U_P2` | R3 unchanged |
+//! | - | done | `U_SUCCESS` | R3 unchanged |
+//!
+//! The firmware never writes R3: the guest finds the call's number there.
+
+use alloc::boxed::Box;
+
+use uv_core::{Gfn, PageRange};
+
+use super::super::flow::{FlowEnd, Port, Uv};
+use super::super::machine::Inner;
+use super::super::sharing::{Kind, ShareError};
+use super::Effect;
+use crate::codes::UvCode;
+use crate::regs::Regs;
+
+fn begin(machine: &Inner, regs: &Regs) -> Result<Uv, Effect> {
+    let none = if machine.platform.firmware() { UvCode::U_FUNCTION } else { UvCode::U_INVALID };
+    let svm = machine.svm(regs.lpidr.0.into()).ok_or(none)?;
+    Ok(Uv { platform: alloc::sync::Arc::clone(&machine.platform), svm, port: Port::default() })
+}
+
+/// What the guest gets for what happened.
+fn end(firmware: bool, done: Result<(), ShareError>) -> FlowEnd {
+    let code = match done {
+        Ok(()) => UvCode::U_SUCCESS,
+        Err(ShareError::First | ShareError::Ultravisors) => UvCode::U_PARAMETER,
+        Err(ShareError::Count | ShareError::Refused) => UvCode::U_P2,
+        Err(ShareError::InMotion) => UvCode::U_BUSY,
+        Err(ShareError::Lost(why)) => return FlowEnd::Kill(why),
+    };
+    if firmware { FlowEnd::Keep } else { FlowEnd::Result(code) }
+}
+
+pub(super) fn share(machine: &Inner, regs: &Regs) -> Effect {
+    let uv = match begin(machine, regs) {
+        Ok(uv) => uv,
+        Err(effect) => return effect,
+    };
+    let range = PageRange::new(Gfn(regs.gpr[4]), regs.gpr[5]);
+    let (svm, port) = (alloc::sync::Arc::clone(&uv.svm), uv.port.clone());
+    let flow = Box::pin(async move {
+        let done = uv.share(range, Kind::Explicit).await;
+        end(uv.platform.firmware(), done)
+    });
+    Effect::Flow(svm, port, flow)
+}
+
+pub(super) fn unshare(machine: &Inner, regs: &Regs) -> Effect {
+    let uv = match begin(machine, regs) {
+        Ok(uv) => uv,
+        Err(effect) => return effect,
+    };
+    let range = PageRange::new(Gfn(regs.gpr[4]), regs.gpr[5]);
+    let (svm, port) = (alloc::sync::Arc::clone(&uv.svm), uv.port.clone());
+    let flow = Box::pin(async move {
+        let done = uv.unshare(range).await;
+        end(uv.platform.firmware(), done)
+    });
+    Effect::Flow(svm, port, flow)
+}
+
+pub(super) fn unshare_all(machine: &Inner, regs: &Regs) -> Effect {
+    let uv = match begin(machine, regs) {
+        Ok(uv) => uv,
+        Err(effect) => return effect,
+    };
+    let (svm, port) = (alloc::sync::Arc::clone(&uv.svm), uv.port.clone());
+    let flow = Box::pin(async move {
+        let done = uv.unshare_all().await;
+        end(uv.platform.firmware(), done)
+    });
+    Effect::Flow(svm, port, flow)
+}

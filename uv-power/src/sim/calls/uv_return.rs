@@ -1,0 +1,148 @@
+//! `UV_RETURN`: the hypervisor goes (back) to a secure VM (power-pef §8.6).
+//!
+//! In: R0 result of the hypercall, R4 … R12 its outputs, R2 SRR1 of the guest (documented: interrupt number), R31 the
+//! cookie, HSRR0 the cookie or a vector to inject, HSRR1 its byte order.
+//!
+//! | # | check | documented | firmware |
+//! |---|---|---|---|
+//! | 1 | the hypervisor runs a transaction | the guest gets a program interrupt (0x700) | the hypervisor continues at 0x700, status in its MSR |
+//! | 2 | LPIDR has no object | `U_PARAMETER` | `U_PARAMETER` (the published code stops the machine) |
+//! | 3 | the VM was killed | `U_STATE` | `U_STATE` |
+//! | 4 | R0 is a start-cpu cookie | the new virtual CPU starts | the same |
+//! | 5 | cookie unknown, used, of another VM | `U_PARAMETER` | `U_PARAMETER` (stops there) |
+//! | 6 | virtual CPU number not below the maximum; PIDR changed | VM killed | VM killed |
+//! | 7 | HSRR0 a legal vector | injected | injected |
+//!
+//! Documented, the interrupt number in R2 counts too: a legal vector there is injected; hypervisors that pass SRR1 in R2
+//! have a value there that is no vector.
+
+use alloc::sync::Arc;
+
+use super::super::flow::{Answer, FlowEnd};
+use super::super::machine::Inner;
+use super::super::reflect::{self, cookies::Holder, vectors};
+use super::super::svm::{Svm, SvmState};
+use super::super::vcpu::{self, Stop, UvContext, VcpuState};
+use crate::codes::UvCode;
+use crate::msr::{INTERRUPT_STATUS, Msr, STATUS_TM_BAD_THING};
+use crate::regs::Regs;
+
+/// Lowest value of a cookie; vectors are below.
+const LOWEST_COOKIE: u64 = 0x2000;
+
+pub(crate) fn uv_return(machine: &Inner, hv: &mut Regs) {
+    if let Err(code) = enter(machine, hv) {
+        tracing::warn!(%code, lpid = hv.lpidr.0, "UV_RETURN refused");
+        hv.gpr[3] = code.to_register();
+    }
+}
+
+fn enter(machine: &Inner, hv: &mut Regs) -> Result<(), UvCode> {
+    let in_transaction = hv.msr().in_transaction();
+    if in_transaction && machine.platform.firmware() {
+        hv.msr |= STATUS_TM_BAD_THING;
+        hv.srr0 = hv.nip;
+        hv.nip = vectors::PROGRAM;
+        return Ok(());
+    }
+    let svm = machine.svm(hv.lpidr.0.into()).ok_or(UvCode::U_PARAMETER)?;
+    if svm.is_killed() {
+        return Err(UvCode::U_STATE);
+    }
+    if hv.gpr[0] >= LOWEST_COOKIE
+        && let Some(start) = svm.cookies.lock().take_start(hv.gpr[0])
+    {
+        // A context that stopped itself before is released.
+        if let Some(Holder::Context(old)) = svm.cookies.lock().take(hv.gpr[31])
+            && let Some(vcpu) = machine.vcpu(svm.lpid, old)
+        {
+            vcpu.state.lock().context = None;
+        }
+        return reflect::rtas::start_vcpu(machine, &svm, start, hv);
+    }
+    let holder = svm.cookies.lock().take_context(hv.gpr[31]).ok_or(UvCode::U_PARAMETER)?;
+    let vcpu = machine.vcpu(svm.lpid, holder).ok_or(UvCode::U_PARAMETER)?;
+    let mut st = vcpu.state.lock();
+    let known = st.context.take_if(|context| u64::from(context.cookie) == hv.gpr[31]);
+    let context = known.ok_or(UvCode::U_PARAMETER)?;
+    if resume(machine, &svm, &mut st, hv, context, in_transaction) == Stop::No {
+        vcpu::go_on(machine, &mut st, hv);
+    }
+    Ok(())
+}
+
+fn resume(
+    machine: &Inner,
+    svm: &Arc<Svm>,
+    st: &mut VcpuState,
+    hv: &mut Regs,
+    context: UvContext,
+    in_transaction: bool,
+) -> Stop {
+    let max = svm.max_vcpus.load(core::sync::atomic::Ordering::Relaxed);
+    if svm.state() == SvmState::Secure && hv.vcpu >= max {
+        return vcpu::apply(machine, svm, st, hv, FlowEnd::Kill("virtual CPU number past the maximum"));
+    }
+    if hv.pidr != context.pidr {
+        return vcpu::apply(machine, svm, st, hv, FlowEnd::Kill("PIDR changed"));
+    }
+    st.regs.ic = st.regs.ic.wrapping_add(hv.ic);
+    let mut out = [0; 9];
+    out.copy_from_slice(&hv.gpr[4..13]);
+    let (r0, inject) = (hv.gpr[0], injected(machine, hv, context.vector, svm));
+    if let Some(window) = context.window
+        && context.flow.is_none()
+    {
+        if window.outputs > 0 {
+            st.regs.gpr[3] = r0;
+        }
+        for (register, value) in (4..3 + window.outputs).zip(out) {
+            st.regs.gpr[register] = value;
+        }
+    }
+    if context.vector == vectors::MACHINE_CHECK
+        && let Some(vector) = inject
+        && !reflect::machine_check::copy_log(machine, svm, st, r0, vector)
+    {
+        return vcpu::apply(machine, svm, st, hv, FlowEnd::Kill("malformed machine check log"));
+    }
+    if in_transaction {
+        interrupt_guest(st, hv, vectors::PROGRAM, STATUS_TM_BAD_THING);
+    } else if let Some(vector) = inject {
+        interrupt_guest(st, hv, vector, hv.gpr[2]);
+    }
+    match context.flow {
+        Some((flow, port)) => {
+            port.answer(Answer::new(r0, out));
+            vcpu::poll_flow(machine, svm, st, hv, flow, port)
+        }
+        None => {
+            st.finish_call();
+            Stop::No
+        }
+    }
+}
+
+/// The vector to inject, if the hypervisor names a legal one.
+fn injected(machine: &Inner, hv: &Regs, reflected: u64, svm: &Svm) -> Option<u64> {
+    let legal = |vector: u64| {
+        if reflected == vectors::MACHINE_CHECK {
+            vector == svm.machine_check_vector() && vector.is_multiple_of(16)
+        } else {
+            vector < LOWEST_COOKIE && vector.is_multiple_of(32)
+        }
+    };
+    if hv.hsrr0 != hv.gpr[31] && legal(hv.hsrr0) {
+        return Some(hv.hsrr0);
+    }
+    let number = hv.gpr[2];
+    (!machine.platform.firmware() && number != 0 && legal(number)).then_some(number)
+}
+
+fn interrupt_guest(st: &mut VcpuState, hv: &Regs, vector: u64, status: u64) {
+    let regs = &mut st.regs;
+    regs.srr0 = regs.nip;
+    regs.srr1 = (regs.msr & !INTERRUPT_STATUS) | (status & INTERRUPT_STATUS);
+    regs.nip = vector;
+    regs.msr = (Msr::SF | Msr::S | Msr::ME).bits() | (hv.hsrr1 & Msr::LE.bits());
+}

@@ -1,0 +1,44 @@
+//! What a simulated machine is made of.
+
+use crate::Profile;
+use crate::esm::keys::PrivateKey;
+
+/// Configuration of a [`Machine`](super::Machine).
+#[derive(Debug, Clone)]
+pub struct MachineConfig {
+    /// Which ultravisor runs on it.
+    pub profile: Profile,
+    /// Secure memory in pages of 64 KiB.
+    pub secure_pages: u32,
+    /// The wrapping key of the machine. On hardware it lives in a TPM.
+    pub key: PrivateKey,
+    /// Everything random comes from this number.
+    pub seed: u64,
+    /// Carry on to secure mode when the check of an ESM blob fails, as a published build of the firmware does (power-pef
+    /// §18 row 31). A machine that has it on protects nobody; off by default.
+    pub tolerate_failed_check: bool,
+    /// Enforce the SCOM access list (power-pef §18 row 29). `None`: the profile's way, documented yes, firmware no.
+    pub enforce_scom_list: Option<bool>,
+}
+
+impl MachineConfig {
+    /// A machine of the documented profile with 1 GiB of secure memory.
+    #[must_use]
+    pub fn new(key: PrivateKey) -> Self {
+        Self {
+            profile: Profile::Documented,
+            secure_pages: 16384,
+            key,
+            seed: 0,
+            tolerate_failed_check: false,
+            enforce_scom_list: None,
+        }
+    }
+
+    /// The same with another profile.
+    #[must_use]
+    pub const fn with_profile(mut self, profile: Profile) -> Self {
+        self.profile = profile;
+        self
+    }
+}

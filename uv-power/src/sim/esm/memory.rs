@@ -1,0 +1,121 @@
+//! Guest memory as the ultravisor reads and writes it, during a transition and for RTAS calls.
+
+use alloc::vec::Vec;
+
+use sha2::{Digest as _, Sha512};
+use uv_core::{Access, Gfn, GuestAddr, PageRange, PageSize, PageState};
+
+use super::EsmFailure;
+use crate::codes::HvCode;
+use crate::esm::digests::Sha512Digest;
+use crate::numbers::PageInFlags;
+use crate::sim::flow::Uv;
+use crate::sim::svm::GfnState;
+
+/// Pages below this number are asked for once; the firmware's bitmap ends here.
+const TRACKED: u64 = 16_777_216;
+/// Bytes looked at in one step.
+const STEP: u64 = 1 << 16;
+
+/// The pages that `len` bytes at `at` touch.
+fn pages(at: GuestAddr, len: u64) -> Result<PageRange, EsmFailure> {
+    let last = at.checked_add(len.saturating_sub(1)).ok_or(EsmFailure::NoSlot(at))?;
+    let first = PageSize::K64.gfn(at);
+    Ok(PageRange::new(first, if len == 0 { 0 } else { PageSize::K64.gfn(last).0 - first.0 + 1 }))
+}
+
+impl Uv {
+    /// Has the pages of `len` bytes at `at` brought in, each once.
+    pub(super) async fn bring(&self, at: GuestAddr, len: u64) -> Result<(), EsmFailure> {
+        for gfn in pages(at, len)?.iter() {
+            if !self.svm.slots.read().contains(gfn) {
+                return Err(EsmFailure::NoSlot(PageSize::K64.addr(gfn)));
+            }
+            if gfn.0 < TRACKED && self.svm.brought.lock().contains(&gfn.0) {
+                continue;
+            }
+            self.ask(gfn).await?;
+            self.svm.brought.lock().insert(gfn.0);
+        }
+        Ok(())
+    }
+
+    async fn ask(&self, gfn: Gfn) -> Result<(), EsmFailure> {
+        match self.page_in(gfn, PageInFlags::empty()).await {
+            HvCode::H_SUCCESS => Ok(()),
+            code => Err(EsmFailure::Page { gfn, code }),
+        }
+    }
+
+    /// Sees to it that a page can be read: one that went out under pressure comes back, one that nobody provided is zeros.
+    async fn present(&self, gfn: Gfn) -> Result<(), EsmFailure> {
+        if self.svm.gfn_state(gfn) == GfnState::PagedOut {
+            self.ask(gfn).await?;
+        }
+        if self.svm.space.state(gfn) == Ok(PageState::Absent) {
+            self.make_room(gfn).await;
+            self.svm.space.zero_in(gfn).map_err(|_| EsmFailure::NoMemory)?;
+        }
+        Ok(())
+    }
+
+    /// Calls `take` with the bytes at `at`, piece by piece. The pages were brought in before.
+    async fn each_piece(&self, at: GuestAddr, len: u64, mut take: impl FnMut(&[u8])) -> Result<(), EsmFailure> {
+        let mut buffer = alloc::vec![0; PageSize::K64.bytes()];
+        let mut done = 0;
+        while done < len {
+            let here = at.checked_add(done).ok_or(EsmFailure::NoSlot(at))?;
+            let step = (STEP - PageSize::K64.offset(here.0)).min(len - done);
+            self.present(PageSize::K64.gfn(here)).await?;
+            let piece = usize::try_from(step).ok().and_then(|step| buffer.get_mut(..step));
+            let piece = piece.ok_or(EsmFailure::Unreadable(here))?;
+            self.svm
+                .space
+                .guest_read(&*self.platform.memory, here, piece, Access::Load)
+                .map_err(|_| EsmFailure::Unreadable(here))?;
+            take(piece);
+            done += step;
+        }
+        Ok(())
+    }
+
+    /// Brings in and reads bytes. Only as much memory is taken as the hypervisor delivered.
+    pub(super) async fn read(&self, at: GuestAddr, len: u64) -> Result<Vec<u8>, EsmFailure> {
+        self.bring(at, len).await?;
+        let mut bytes = Vec::new();
+        self.each_piece(at, len, |piece| bytes.extend_from_slice(piece)).await?;
+        Ok(bytes)
+    }
+
+    /// Reads bytes of a VM that is secure already.
+    pub(crate) async fn fetch(&self, at: GuestAddr, len: u64) -> Result<Vec<u8>, EsmFailure> {
+        for gfn in pages(at, len)?.iter() {
+            if !self.svm.slots.read().contains(gfn) {
+                return Err(EsmFailure::NoSlot(PageSize::K64.addr(gfn)));
+            }
+        }
+        let mut bytes = Vec::new();
+        self.each_piece(at, len, |piece| bytes.extend_from_slice(piece)).await?;
+        Ok(bytes)
+    }
+
+    /// Brings in and digests bytes.
+    pub(super) async fn digest(&self, at: GuestAddr, len: u64) -> Result<Sha512Digest, EsmFailure> {
+        self.bring(at, len).await?;
+        let mut hash = Sha512::new();
+        self.each_piece(at, len, |piece| hash.update(piece)).await?;
+        Ok(Sha512Digest(hash.finalize().into()))
+    }
+
+    /// Writes bytes into guest memory.
+    pub(crate) async fn write(&self, at: GuestAddr, bytes: &[u8]) -> Result<(), EsmFailure> {
+        for gfn in pages(at, bytes.len() as u64)?.iter() {
+            if !self.svm.slots.read().contains(gfn) {
+                return Err(EsmFailure::NoSlot(PageSize::K64.addr(gfn)));
+            }
+            self.present(gfn).await?;
+        }
+        let memory = &*self.platform.memory;
+        self.svm.space.guest_write(memory, at, bytes).map_err(|_| EsmFailure::Unreadable(at))
+    }
+}

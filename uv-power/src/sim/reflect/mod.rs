@@ -1,0 +1,160 @@
+//! From a secure guest to the hypervisor: who gets an interrupt, and what the registers show (power-pef §8).
+//!
+//! The hypervisor's registers are made new for every reflection: everything is neutral, and only what the tables of the
+//! fact sheet name is put in. So a register that nobody thought of shows nothing.
+
+pub(crate) mod cookies;
+pub(crate) mod machine_check;
+mod neutral;
+pub(crate) mod rtas;
+pub mod vectors;
+pub(super) mod windows;
+
+use alloc::{boxed::Box, sync::Arc};
+
+use super::flow::{Flow, FlowEnd, Port, Request};
+use super::machine::Inner;
+use super::svm::Svm;
+use super::vcpu::{Stop, UvContext, VcpuState, apply};
+use crate::codes::HvCode;
+use crate::msr::{Msr, SC_LEVEL_1, SC_LEVEL_MASK};
+use crate::numbers::HvCall;
+use crate::regs::Regs;
+use cookies::Holder;
+use neutral::Frame;
+use vectors::Disposition;
+
+/// What the hypervisor is entered for.
+struct Reason {
+    vector: u64,
+    window: Option<windows::Window>,
+    flow: Option<(Flow, Port)>,
+}
+
+/// Enters the hypervisor: the guest's context stays behind under a cookie.
+fn enter(machine: &Inner, svm: &Arc<Svm>, st: &mut VcpuState, hv: &mut Regs, reason: Reason, frame: Frame) -> Stop {
+    let Reason { vector, window, flow } = reason;
+    let cookie = svm.cookies.lock().issue(Holder::Context(st.regs.vcpu));
+    st.context = Some(UvContext { cookie, vector, pidr: st.regs.pidr, window, flow });
+    neutral::hide_counters(&mut st.regs);
+    *hv = neutral::frame(&machine.platform, &st.regs, hv, cookie, vector, frame);
+    tracing::trace!(lpid = svm.lpid.0, vcpu = st.regs.vcpu, vector, "reflected to the hypervisor");
+    Stop::Hypervisor
+}
+
+/// Reflects an exception.
+pub(crate) fn exception(machine: &Inner, svm: &Arc<Svm>, st: &mut VcpuState, hv: &mut Regs, vector: u64) -> Stop {
+    enter(machine, svm, st, hv, Reason { vector, window: None, flow: None }, Frame::Exception)
+}
+
+/// An interrupt that arrived while the guest ran.
+pub(crate) fn interrupt(machine: &Inner, svm: &Arc<Svm>, st: &mut VcpuState, hv: &mut Regs, vector: u64) -> Stop {
+    match vectors::disposition(vector, machine.platform.firmware()) {
+        Disposition::Reflect => exception(machine, svm, st, hv, vector),
+        Disposition::ToGuest => {
+            let regs = &mut st.regs;
+            regs.srr0 = regs.nip;
+            regs.srr1 = regs.msr & !crate::msr::INTERRUPT_STATUS;
+            regs.nip = vector;
+            regs.msr = (Msr::SF | Msr::S | Msr::ME).bits() | (regs.msr & Msr::LE.bits());
+            Stop::No
+        }
+        Disposition::Kill => apply(machine, svm, st, hv, FlowEnd::Kill("hypervisor emulation assistance")),
+        Disposition::Resume => {
+            tracing::warn!(vector, "unexpected interrupt");
+            Stop::No
+        }
+    }
+}
+
+/// A hypercall of the guest.
+///
+/// | number | what happens |
+/// |---|---|
+/// | `H_RANDOM` | not reflected; documented: the ultravisor makes the number (R4); firmware: `H_FUNCTION` |
+/// | `H_CEDE` | external interrupts are enabled for the guest, then reflected with the real decrementer |
+/// | `H_RTAS` | bounced |
+/// | unknown, or without a window | `H_FUNCTION` (the published code stops the machine) |
+/// | else | R3 … of its window |
+pub(crate) fn hypercall(machine: &Inner, svm: &Arc<Svm>, st: &mut VcpuState, hv: &mut Regs) -> Stop {
+    let number = HvCall(st.regs.gpr[3]);
+    let answer = |st: &mut VcpuState, code: HvCode| {
+        st.regs.gpr[3] = code.to_register();
+        st.finish_call();
+        Stop::No
+    };
+    if number == HvCall::H_RANDOM {
+        if machine.platform.firmware() {
+            return answer(st, HvCode::H_FUNCTION);
+        }
+        st.regs.gpr[4] = machine.platform.random();
+        return answer(st, HvCode::H_SUCCESS);
+    }
+    if number == HvCall::H_RTAS {
+        return rtas::call(machine, svm, st, hv);
+    }
+    let Some(window) = windows::window(number.0) else { return answer(st, HvCode::H_FUNCTION) };
+    if number == HvCall::H_CEDE {
+        st.regs.msr |= Msr::EE.bits();
+    }
+    let frame = Frame::Hypercall { inputs: window.inputs, junk: machine.platform.random() };
+    let reason = Reason { vector: vectors::SYSTEM_CALL, window: Some(window), flow: None };
+    enter(machine, svm, st, hv, reason, frame)
+}
+
+/// A hypercall of the ultravisor itself, made in the place of the guest's exception.
+pub(crate) fn ultravisors_hypercall(
+    machine: &Inner,
+    svm: &Arc<Svm>,
+    st: &mut VcpuState,
+    hv: &mut Regs,
+    request: Request,
+    flow: (Flow, Port),
+) -> Stop {
+    let frame = Frame::Ultravisors { number: request.number.0, args: Box::from(request.args) };
+    enter(machine, svm, st, hv, Reason { vector: vectors::SYSTEM_CALL, window: None, flow: Some(flow) }, frame)
+}
+
+/// The transition failed: the hypervisor is entered as if the guest had made `H_SVM_INIT_ABORT` (power-pef §7.4). It goes
+/// back to the guest by itself, so no cookie is left.
+///
+/// SRR1's call level is 1; in the published code an OR makes it 3.
+pub(crate) fn init_abort(machine: &Inner, st: &mut VcpuState, hv: &mut Regs) -> Stop {
+    let guest = &st.regs;
+    let mut out = guest.clone();
+    out.gpr[3] = HvCall::H_SVM_INIT_ABORT.0;
+    out.srr0 = guest.nip;
+    let level = if machine.platform.firmware() { SC_LEVEL_MASK } else { SC_LEVEL_1 };
+    out.srr1 = (guest.msr & !(Msr::S.bits() | SC_LEVEL_MASK)) | level;
+    out.msr = neutral::hypervisor_msr(&machine.platform, guest, vectors::SYSTEM_CALL, false);
+    out.nip = vectors::SYSTEM_CALL;
+    keep_hypervisors(&mut out, hv);
+    *hv = out;
+    Stop::Hypervisor
+}
+
+/// An exception of a guest that is not secure: everything is in the registers.
+pub(crate) fn plain(st: &VcpuState, hv: &mut Regs, vector: u64) -> Stop {
+    let guest = &st.regs;
+    let mut out = guest.clone();
+    let facilities = guest.msr & (Msr::FP | Msr::VEC | Msr::VSX).bits();
+    out.msr = (Msr::SF | Msr::HV | Msr::ME).bits() | hv.msr & Msr::LE.bits() | facilities;
+    out.nip = vector;
+    let level = if vector == vectors::SYSTEM_CALL { SC_LEVEL_1 } else { 0 };
+    let interrupted = (guest.nip, (guest.msr & !(SC_LEVEL_MASK | Msr::S.bits())) | level);
+    if vectors::is_hypervisors(vector, guest.lpcr) {
+        (out.hsrr0, out.hsrr1) = interrupted;
+    } else {
+        (out.srr0, out.srr1) = interrupted;
+    }
+    keep_hypervisors(&mut out, hv);
+    *hv = out;
+    Stop::Hypervisor
+}
+
+/// Registers that are the hypervisor's own.
+fn keep_hypervisors(out: &mut Regs, hv: &Regs) {
+    out.hsprg = hv.hsprg;
+    out.lpcr = hv.lpcr;
+    out.hfscr = hv.hfscr;
+}

@@ -1,0 +1,100 @@
+//! The registers that the hypervisor finds (power-pef §8.2).
+
+use alloc::boxed::Box;
+
+use super::super::platform::Platform;
+use super::vectors;
+use crate::msr::{Msr, SC_LEVEL_1, SC_LEVEL_MASK};
+use crate::numbers::HvCall;
+use crate::regs::{Regs, Spr};
+
+/// What the general registers show.
+pub(super) enum Frame {
+    /// Nothing but the cookie.
+    Exception,
+    /// R3 … R(2 + inputs) of the guest; the firmware leaves a random number in R0.
+    Hypercall { inputs: usize, junk: u64 },
+    /// A call of the ultravisor.
+    Ultravisors { number: u64, args: Box<[u64]> },
+}
+
+/// MMCR0: counters frozen.
+const MMCR0_FREEZE: u64 = 0x8000_0000;
+/// MMCR0: bits that are cleared (PMAE, BHRBA, EBE, PMCC, PMAO, FC56).
+const MMCR0_CLEARED: u64 = 0x0400_0000 | 0x0020_0000 | 0x0010_0000 | 0x000c_0000 | 0x80 | 0x10;
+/// MMCRA: sampling enabled.
+const MMCRA_SAMPLE: u64 = 1;
+/// Decrementer that is far away.
+const DEC_FAR: u64 = 0x7fff_ffff;
+
+/// At every entry of the ultravisor: performance monitoring stops telling about the guest.
+pub(super) const fn hide_counters(guest: &mut Regs) {
+    guest.mmcra &= !MMCRA_SAMPLE;
+}
+
+/// The machine state of the hypervisor after an entry.
+pub(super) fn hypervisor_msr(platform: &Platform, guest: &Regs, vector: u64, recoverable: bool) -> u64 {
+    let mut msr = Msr::SF | Msr::HV;
+    msr.set(Msr::ME, vector != vectors::MACHINE_CHECK);
+    msr.set(Msr::LE, platform.hv_little_endian.load(core::sync::atomic::Ordering::Relaxed));
+    msr.set(Msr::RI, recoverable);
+    (msr | guest.msr().intersection(Msr::FP | Msr::VEC | Msr::VSX)).bits()
+}
+
+/// Makes the registers for one entry. `hv` are the hypervisor's own at its last leave.
+///
+/// Vector-scalar registers are zero whether the guest had the facility on or not: the published code leaves what is live
+/// where it was off.
+pub(super) fn frame(platform: &Platform, guest: &Regs, hv: &Regs, cookie: u32, vector: u64, frame: Frame) -> Regs {
+    let mut out = Regs {
+        nip: vector,
+        msr: hypervisor_msr(platform, guest, vector, vectors::is_hypervisors(vector, hv.lpcr)),
+        hsprg: hv.hsprg,
+        lpcr: hv.lpcr,
+        hfscr: hv.hfscr,
+        lpidr: guest.lpidr,
+        pidr: guest.pidr,
+        vcpu: guest.vcpu,
+        dec: DEC_FAR,
+        mmcr0: (guest.mmcr0 & !MMCR0_CLEARED) | MMCR0_FREEZE,
+        mmcra: guest.mmcra,
+        // The register document says "save and clear", the firmware does not touch it.
+        amr: if platform.firmware() { guest.amr } else { 0 },
+        ..Regs::default()
+    };
+    let level = if vector == vectors::SYSTEM_CALL { SC_LEVEL_1 } else { 0 };
+    let interrupted = (guest.msr & !SC_LEVEL_MASK) | Msr::S.bits() | level;
+    (out.srr0, out.hsrr0) = (cookie.into(), cookie.into());
+    (out.srr1, out.hsrr1) = (interrupted, interrupted);
+    match frame {
+        Frame::Exception => {}
+        Frame::Hypercall { inputs, junk } => {
+            out.gpr[3..3 + inputs].copy_from_slice(&guest.gpr[3..3 + inputs]);
+            if platform.firmware() {
+                out.gpr[0] = junk;
+            }
+            if guest.gpr[3] == HvCall::H_CEDE.0 {
+                out.dec = guest.dec;
+            }
+        }
+        Frame::Ultravisors { number, args } => {
+            out.gpr[3] = number;
+            for (register, value) in out.gpr[4..13].iter_mut().zip(args) {
+                *register = value;
+            }
+        }
+    }
+    out.gpr[31] = cookie.into();
+    match vector {
+        vectors::MACHINE_CHECK => {
+            for spr in [Spr::DAR, Spr::DSISR] {
+                out.spr.set(spr, guest.spr.get(spr).unwrap_or(0));
+            }
+            out.asdr = guest.asdr;
+        }
+        vectors::DATA_STORAGE => (out.hdsisr, out.hdar, out.asdr) = (guest.hdsisr, guest.hdar, guest.asdr),
+        vectors::INSTRUCTION_STORAGE => (out.hdar, out.asdr) = (guest.hdar, guest.asdr),
+        _ => {}
+    }
+    out
+}

@@ -1,3 +1,0 @@
-//! Tests that need more than one call.
-
-mod boot;
