@@ -27,4 +27,6 @@ pub mod request;
 #[cfg(feature = "image")]
 pub mod secret;
 pub mod sie;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod uvc;

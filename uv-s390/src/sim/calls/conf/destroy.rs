@@ -1,0 +1,34 @@
+//! DESTROY_SEC_CONF: ends a configuration.
+//!
+//! | # | check | result |
+//! |---|---|---|
+//! | 1 | the handle is a configuration's | rc 0x0020 |
+//! | 2 | no other call is at work on it | cc 2 |
+//! | 3 | no CPU of it exists | rc 0x01f0 (UNSURE) |
+//! | 4 | no AP queue is bound to it | rc 0x01f0 (UNSURE) |
+//!
+//! Afterwards the keys and everything secret of the guest are wiped; frames that were private are zero and the host's,
+//! shared ones are the host's as they are; the donated storage is zero and the host's; the handle is gone.
+
+use core::sync::atomic::Ordering;
+
+use crate::abi::NoData;
+use crate::sim::answer::Answer;
+use crate::sim::machine::Machine;
+use crate::uvc::UvRc;
+
+pub(in crate::sim) fn destroy(machine: &Machine, block: &mut NoData) -> Answer {
+    let conf = machine.conf(block.handle.get())?;
+    let mut alive = conf.close()?;
+    if !conf.cpus.read().is_empty() || conf.ap_queues.load(Ordering::Relaxed) > 0 {
+        return Err(UvRc::STATE.into());
+    }
+    *alive = false;
+    machine.release_frames(&conf);
+    machine.confs.write().remove(&conf.handle);
+    machine.owners.write().remove(&conf.id);
+    conf.forget();
+    conf.storage.lock().drain(..).for_each(|donation| machine.storage.give_back(&donation));
+    tracing::debug!(handle = conf.handle, "secure configuration destroyed");
+    Ok(())
+}

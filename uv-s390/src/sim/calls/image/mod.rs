@@ -1,0 +1,9 @@
+//! The image: SE header, unpack, verify.
+
+mod set_params;
+mod unpack;
+mod verify;
+
+pub(in crate::sim) use set_params::set_params;
+pub(in crate::sim) use unpack::unpack;
+pub(in crate::sim) use verify::verify;

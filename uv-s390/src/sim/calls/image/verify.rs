@@ -1,0 +1,44 @@
+//! VERIFY_IMG: the unpacked image is the one that the header describes.
+//!
+//! | # | check | rc, rrc |
+//! |---|---|---|
+//! | 1 | the handle is a whole configuration's | 0x0020; 0x01f0 (UNSURE) |
+//! | 2 | a header was taken, the image is not verified yet | 0x01f0 (UNSURE) |
+//! | 3 | nobody is unpacking | cc 2 |
+//! | 4 | digest of the addresses | 0x0102, 0x001a |
+//! | 5 | digest of the pages | 0x0102, 0x001b |
+//! | 6 | digest of the tweaks | 0x0102, 0x001c |
+//! | 7 | number of pages | 0x0102, 0x001d |
+//!
+//! In which order a real machine compares is not known (UNSURE). After a difference nothing leads on but the end of the
+//! configuration.
+
+use crate::abi::NoData;
+use crate::sim::answer::{Answer, Refusal};
+use crate::sim::conf::{LoadFrom, Phase};
+use crate::sim::machine::Machine;
+use crate::uvc::UvRc;
+
+pub(in crate::sim) fn verify(machine: &Machine, block: &mut NoData) -> Answer {
+    let conf = machine.conf(block.handle.get())?;
+    let _open = conf.open_whole()?;
+    let hasher = conf.hasher.try_lock().ok_or(Refusal::Busy)?;
+    let mut life = conf.life.lock();
+    if life.phase != Phase::Unpacking {
+        return Err(UvRc::STATE.into());
+    }
+    let image = conf.image.read().clone().ok_or(UvRc::STATE)?;
+    match hasher.clone().finish().check(image.header.fixed()) {
+        Ok(()) => {
+            life.phase = Phase::Verified;
+            life.load_from = LoadFrom::Header;
+            life.loaded = false;
+            tracing::debug!(handle = conf.handle, "image verified");
+            Ok(())
+        }
+        Err(error) => {
+            life.phase = Phase::Failed;
+            Err(error.uv_code().into())
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! The calls: one file for each, in a folder for each family.
+//!
+//! Every file tells its checks in a table, in the order in which they are made; the code makes them in that order. The
+//! checks that all calls share come before and stand in `dispatch`.
+
+pub(super) mod conf;
+pub(super) mod cpu;
+pub(super) mod image;
+pub(super) mod init;
+pub(super) mod query;
+pub(super) mod share;
+pub(super) mod storage;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,25 @@
+//! The guest's own sharing calls.
+
+mod remove;
+mod set;
+
+pub(in crate::sim) use remove::remove;
+pub(in crate::sim) use set::set;
+
+use uv_core::{Gfn, GuestAddr};
+
+use super::super::answer::Refusal;
+use super::super::conf::Conf;
+use super::super::frames::FrameClaim;
+use super::super::machine::Machine;
+use crate::abi::Share;
+use crate::uvc::UvRc;
+
+/// The page that a sharing call names, with its frame claimed; the host is asked for the page first when it is not secure.
+fn page<'m>(machine: &'m Machine, conf: &Conf, block: &Share) -> Result<(Gfn, FrameClaim<'m>), Refusal> {
+    let addr = GuestAddr(block.paddr.get());
+    let gfn = conf.gfn(addr).filter(|_| addr.0 & 0xfff == 0).ok_or(UvRc::SHARE_RANGE)?;
+    let frame = machine.locate(conf, addr, true).map_err(Refusal::Interrupted)?;
+    let claim = machine.storage.frames.claim(frame)?;
+    if claim.old().page() == Some((conf.id, gfn)) { Ok((gfn, claim)) } else { Err(Refusal::Busy) }
+}

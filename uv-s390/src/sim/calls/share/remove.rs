@@ -1,0 +1,24 @@
+//! REMOVE_SHARED_ACCESS: the guest takes a shared page back.
+//!
+//! | # | check | result |
+//! |---|---|---|
+//! | 1 | the address is in guest storage and page aligned | rc 0x0101 |
+//! | 2 | the page is secure or shared | the *host* takes non-secure storage access (0x3e) first (UNSURE); the guest issues the call again |
+//! | 3 | nobody else is changing the page | cc 2 |
+//! | 4 | the page is not pinned | interception 108; the guest issues the call again |
+//!
+//! The content stays. Taking back a private page is success.
+
+use crate::abi::Share;
+use crate::sim::answer::{Answer, Refusal};
+use crate::sim::conf::Conf;
+use crate::sim::frames::Frame;
+use crate::sim::machine::Machine;
+
+pub(in crate::sim) fn remove(machine: &Machine, conf: &Conf, block: &mut Share) -> Answer {
+    let (gfn, frame) = super::page(machine, conf, block)?;
+    if let Frame::Pinned(..) = frame.old() {
+        return Err(Refusal::Intercept);
+    }
+    machine.unshare(conf, gfn, &frame)
+}

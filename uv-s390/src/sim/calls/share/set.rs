@@ -1,0 +1,19 @@
+//! SET_SHARED_ACCESS: the guest opens a page to the host.
+//!
+//! | # | check | result |
+//! |---|---|---|
+//! | 1 | the address is in guest storage and page aligned | rc 0x0101 |
+//! | 2 | the page is secure | the *host* takes non-secure storage access (0x3e) first (UNSURE); the guest issues the call again |
+//! | 3 | nobody else is changing the page | cc 2 |
+//!
+//! The content goes along. Sharing a shared page is success.
+
+use crate::abi::Share;
+use crate::sim::answer::Answer;
+use crate::sim::conf::Conf;
+use crate::sim::machine::Machine;
+
+pub(in crate::sim) fn set(machine: &Machine, conf: &Conf, block: &mut Share) -> Answer {
+    let (gfn, frame) = super::page(machine, conf, block)?;
+    machine.share(conf, gfn, &frame)
+}

@@ -1,0 +1,33 @@
+//! PIN_PAGE_SHARED: the guest cannot take a shared page back. The host also uses it to find out whether a page is shared.
+//!
+//! | # | check | result |
+//! |---|---|---|
+//! | 1 | the address is that of a frame | rc 0x0032 |
+//! | 2 | nobody else is changing frame or page | cc 2 |
+//! | 3 | the frame is shared | rc 0x01f0 (UNSURE) |
+//!
+//! Pinning a pinned page is success (UNSURE).
+
+use uv_core::HostAddr;
+
+use crate::abi::ConvertFrom;
+use crate::sim::answer::Answer;
+use crate::sim::frames::Frame;
+use crate::sim::machine::Machine;
+use crate::sim::pages::PINNED;
+use crate::uvc::UvRc;
+
+pub(in crate::sim) fn pin(machine: &Machine, block: &mut ConvertFrom) -> Answer {
+    let frame = machine.storage.frames.claim(HostAddr(block.paddr.get()))?;
+    match frame.old() {
+        Frame::Pinned(..) => Ok(()),
+        Frame::Shared(owner, gfn) => {
+            let conf = machine.owner(owner).ok_or(UvRc::STATE)?;
+            let _open = conf.open()?;
+            conf.space.set_label(gfn, PINNED)?;
+            frame.set(Frame::Pinned(owner, gfn));
+            Ok(())
+        }
+        _ => Err(UvRc::STATE.into()),
+    }
+}

@@ -1,0 +1,194 @@
+//! A secure configuration: one protected VM, as the Ultravisor keeps it.
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::AtomicU32;
+
+use spin::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use uv_core::{Gfn, GuestAddr};
+use uv_sim::SecureSpace;
+
+use super::answer::Refusal;
+use super::cpu::Cpu;
+use super::frames::ConfId;
+use super::memory::Donation;
+use crate::header::{OpenedHeader, SeHeader};
+use crate::image::{PageCipher, PageHasher};
+use crate::sie::Asce;
+use crate::uvc::UvRc;
+
+/// How far a configuration has come.
+///
+/// ```text
+/// Created ──SET_SEC_CONF_PARAMS──▶ Unpacking ──VERIFY_IMG──▶ Verified
+///    ▲                                  └──────fails──────▶ Failed
+/// Partial (creation failed half way: rc 0x8xxx)
+/// ```
+/// From every phase DESTROY_SEC_CONF ends the configuration; from `Partial` and `Failed` nothing else leads on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Partial,
+    Created,
+    Unpacking,
+    Verified,
+    Failed,
+}
+
+/// Where a reset inside protection stands (s390-ultravisor §3.2). No CPU can be entered but in `None`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reset {
+    /// No reset is under way.
+    None,
+    /// The guest issued DIAG 308 subcode 0 or 1.
+    Asked,
+    /// All shared pages are private again.
+    Unshared,
+    /// PREPARE_RESET is done: CPU resets and the load of the PSW follow.
+    Prepared,
+}
+
+/// Where the start PSW comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LoadFrom {
+    /// The SE header.
+    Header,
+    /// The short PSW at guest absolute 0.
+    Zero,
+    /// The restart-new PSW in the prefix area.
+    Restart,
+}
+
+/// What changes over a configuration's life.
+#[derive(Debug)]
+pub(crate) struct Life {
+    pub(crate) phase: Phase,
+    pub(crate) reset: Reset,
+    /// Whether the reset under way clears (subcode 0).
+    pub(crate) clearing: bool,
+    /// CPU number of the one that issued the DIAG 308.
+    pub(crate) initiator: Option<u16>,
+    pub(crate) load_from: LoadFrom,
+    /// Whether a CPU was set to operating-load since VERIFY_IMG or PREPARE_RESET.
+    pub(crate) loaded: bool,
+    pub(crate) dumping: bool,
+}
+
+/// An SE header that was accepted, and what it gave.
+#[derive(Debug)]
+pub(crate) struct Image {
+    pub(crate) header: SeHeader,
+    pub(crate) opened: OpenedHeader,
+    pub(crate) cipher: PageCipher,
+}
+
+pub(crate) struct Conf {
+    pub(crate) id: ConfId,
+    pub(crate) handle: u64,
+    pub(crate) asce: Asce,
+    pub(crate) mso: u64,
+    pub(crate) msl: u64,
+    pub(crate) space: Arc<SecureSpace>,
+    pub(crate) storage: Mutex<Vec<Donation>>,
+    pub(crate) life: Mutex<Life>,
+    pub(crate) image: RwLock<Option<Arc<Image>>>,
+    /// Held while a page is unpacked: the digests depend on the order.
+    pub(crate) hasher: Mutex<PageHasher>,
+    pub(crate) cpus: RwLock<BTreeMap<u16, Arc<Cpu>>>,
+    /// AP queues bound to the configuration.
+    pub(crate) ap_queues: AtomicU32,
+    #[expect(dead_code, reason = "attestation names it")]
+    pub(crate) uid: [u8; 16],
+    /// Read by every call at work on the configuration, written by the one that ends it; `false` after the end.
+    alive: RwLock<bool>,
+}
+
+/// What a new configuration is made of.
+pub(crate) struct NewConf {
+    pub(crate) id: ConfId,
+    pub(crate) handle: u64,
+    pub(crate) asce: Asce,
+    pub(crate) mso: u64,
+    pub(crate) msl: u64,
+    pub(crate) space: Arc<SecureSpace>,
+    pub(crate) uid: [u8; 16],
+}
+
+impl Conf {
+    /// A configuration without storage, in phase `Partial`.
+    pub(crate) fn new(new: NewConf) -> Self {
+        Self {
+            id: new.id,
+            handle: new.handle,
+            asce: new.asce,
+            mso: new.mso,
+            msl: new.msl,
+            space: new.space,
+            storage: Mutex::new(Vec::new()),
+            life: Mutex::new(Life {
+                phase: Phase::Partial,
+                reset: Reset::None,
+                clearing: false,
+                initiator: None,
+                load_from: LoadFrom::Header,
+                loaded: false,
+                dumping: false,
+            }),
+            image: RwLock::new(None),
+            hasher: Mutex::new(PageHasher::new()),
+            cpus: RwLock::new(BTreeMap::new()),
+            ap_queues: AtomicU32::new(0),
+            uid: new.uid,
+            alive: RwLock::new(true),
+        }
+    }
+
+    /// Keeps the configuration from being ended for as long as the guard lives.
+    pub(crate) fn open(&self) -> Result<RwLockReadGuard<'_, bool>, Refusal> {
+        let alive = self.alive.try_read().ok_or(Refusal::Busy)?;
+        if *alive { Ok(alive) } else { Err(UvRc::INVALID_CONF_HANDLE.into()) }
+    }
+
+    /// As [`Conf::open`], for calls that need a whole configuration.
+    pub(crate) fn open_whole(&self) -> Result<RwLockReadGuard<'_, bool>, Refusal> {
+        let alive = self.open()?;
+        if self.life.lock().phase == Phase::Partial { Err(UvRc::STATE.into()) } else { Ok(alive) }
+    }
+
+    /// Keeps every other call away: for the one that ends the configuration.
+    pub(crate) fn close(&self) -> Result<RwLockWriteGuard<'_, bool>, Refusal> {
+        let alive = self.alive.try_write().ok_or(Refusal::Busy)?;
+        if *alive { Ok(alive) } else { Err(UvRc::INVALID_CONF_HANDLE.into()) }
+    }
+
+    /// Wipes what the configuration keeps of its owner's secrets: for the call that ends it.
+    pub(crate) fn forget(&self) {
+        *self.image.write() = None;
+    }
+
+    /// The page at guest absolute `addr`; `None` outside guest storage.
+    pub(crate) fn gfn(&self, addr: GuestAddr) -> Option<Gfn> {
+        (addr.0 < self.msl).then_some(Gfn(addr.0 >> 12))
+    }
+
+    /// The guest absolute address of an address seen through the guest ASCE; `None` outside guest storage.
+    pub(crate) fn absolute(&self, seen: u64) -> Option<GuestAddr> {
+        seen.checked_sub(self.mso).filter(|addr| *addr < self.msl).map(GuestAddr)
+    }
+
+    /// Whether every CPU is stopped; `Busy` when one is running right now.
+    pub(crate) fn all_stopped(&self) -> Result<bool, Refusal> {
+        for cpu in self.cpus.read().values() {
+            if !cpu.core.try_lock().ok_or(Refusal::Busy)?.is_stopped() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl core::fmt::Debug for Conf {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Conf").field("id", &self.id).field("life", &self.life).finish_non_exhaustive()
+    }
+}

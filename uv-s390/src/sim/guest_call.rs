@@ -1,0 +1,65 @@
+//! UV calls of a protected guest.
+//!
+//! The checks of `dispatch` come first, in guest role; an inaccessible control block is the guest's own page translation
+//! exception. Where a call needs a guest page that is not secure, the host takes the program interruption and the guest
+//! issues the call again.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use zerocopy::FromBytes;
+use zeroize::Zeroizing;
+
+use super::answer::{Answer, Refusal};
+use super::calls;
+use super::conf::Conf;
+use super::dispatch::{admit, finish, with};
+use super::guest::InsnResult;
+use super::machine::Machine;
+use crate::abi::{Role, UvCommand, UvcbHeader};
+use crate::uvc::{Cc, PgmCode, ProgramInterruption, UvRc};
+
+/// What became of a guest's call.
+pub(super) enum Called {
+    /// Condition code and control block, or an exception in the guest.
+    Done(InsnResult),
+    /// The host takes this.
+    Interrupted(ProgramInterruption),
+    /// Interception 108: a pinned page is to be unpinned. With the control block.
+    Intercept(Vec<u8>),
+}
+
+impl Machine {
+    /// Issues a guest's call.
+    pub(super) fn guest_call(&self, conf: &Arc<Conf>, problem_state: bool, mut block: Vec<u8>) -> Called {
+        if problem_state {
+            return Called::Done(InsnResult::Exception(PgmCode::PRIVILEGED_OPERATION));
+        }
+        let answer = match admit(&block, self.generation, Role::Guest) {
+            Err(Refusal::Interrupted(interruption)) => {
+                return Called::Done(InsnResult::Exception(interruption.code));
+            }
+            Err(refusal) => Err(refusal),
+            Ok(info) => self.guest_command(conf, info.command, &mut block),
+        };
+        let command = UvcbHeader::ref_from_prefix(&block).map_or(UvCommand(0), |(header, _)| header.command());
+        tracing::trace!(%command, ?answer, "guest UVC");
+        if answer == Err(Refusal::Intercept) {
+            return Called::Intercept(block);
+        }
+        match finish(&mut block, answer) {
+            Ok(cc) => Called::Done(InsnResult::Data { cc: Cc::into(cc), bytes: Zeroizing::new(block) }),
+            Err(interruption) => Called::Interrupted(interruption),
+        }
+    }
+
+    fn guest_command(&self, conf: &Arc<Conf>, command: UvCommand, block: &mut [u8]) -> Answer {
+        match command {
+            UvCommand::QUI => calls::query::qui(self, block, Role::Guest),
+            UvCommand::QUERY_KEYS => with(block, |block| calls::query::keys(self, block)),
+            UvCommand::SET_SHARED_ACCESS => with(block, |block| calls::share::set(self, conf, block)),
+            UvCommand::REMOVE_SHARED_ACCESS => with(block, |block| calls::share::remove(self, conf, block)),
+            _ => Err(UvRc::INVALID_COMMAND.into()),
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! The simulated machine.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use rand_core::Rng;
+use spin::{Mutex, RwLock};
+use uv_core::{GuestAddr, HostAddr, PageCounts, PageSize};
+use uv_sim::crypto::Suite;
+use uv_sim::rng::SimRng;
+use uv_sim::{Engine, EngineConfig};
+
+use super::answer::Refusal;
+use super::clock::Clock;
+use super::conf::Conf;
+use super::cpu::Cpu;
+use super::frames::ConfId;
+use super::guest::GuestCode;
+use super::memory::{Donation, HostView, Storage};
+use super::profile::Generation;
+use crate::abi::Features;
+use crate::crypto::HostPrivateKey;
+use crate::sie::{AddressSpaces, GuestMap, HostMapping};
+use crate::uvc::UvRc;
+
+/// What a machine is made of.
+#[derive(Clone, Debug)]
+pub struct MachineConfig {
+    /// Generation.
+    pub generation: Generation,
+    /// Bytes of host memory, from host absolute 0 on. Only what is used costs real memory. The storage that INIT_UV takes must
+    /// lie at or above 2 GiB, so a useful machine has more.
+    pub memory: u64,
+    /// How many guest pages can be secure at once.
+    pub secure_frames: u32,
+    /// The machine's host key.
+    pub host_key: HostPrivateKey,
+    /// Its backup host key.
+    pub backup_key: Option<HostPrivateKey>,
+    /// Everything random comes from this number.
+    pub seed: u64,
+}
+
+impl MachineConfig {
+    /// A machine of the newest generation with 4 GiB of memory and a fresh host key.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        let mut rng = SimRng::from_seed(seed).fork("host key");
+        Self {
+            generation: Generation::Z17,
+            memory: 4 << 30,
+            secure_frames: 1 << 20,
+            host_key: HostPrivateKey::generate(&mut rng),
+            backup_key: None,
+            seed,
+        }
+    }
+}
+
+/// A simulated IBM Z machine: its storage, its Ultravisor, its CPUs.
+///
+/// | who | uses |
+/// |---|---|
+/// | the hypervisor | [`UvCall`](crate::uvc::UvCall), [`Sie`](crate::sie::Sie), [`AddressSpaces`], [`Machine::host_memory`] |
+/// | the operator | [`MachineConfig`], [`Machine::load_normal`], [`Machine::set_running_cpus`], [`Machine::set_ap_queues`] |
+/// | the guest's owner | [`Machine::set_guest`] |
+/// | a test | [`Machine::page_counts`], [`Machine::advance_clock`] |
+pub struct Machine {
+    pub(crate) generation: Generation,
+    pub(crate) host_key: HostPrivateKey,
+    pub(crate) backup_key: Option<HostPrivateKey>,
+    pub(crate) storage: Arc<Storage>,
+    pub(crate) engine: Engine,
+    pub(crate) rng: Mutex<SimRng>,
+    pub(crate) clock: Clock,
+    pub(crate) running_cpus: AtomicU32,
+    /// The storage of INIT_UV; `None` before.
+    pub(crate) base: Mutex<Option<Donation>>,
+    pub(crate) confs: RwLock<BTreeMap<u64, Arc<Conf>>>,
+    pub(crate) owners: RwLock<BTreeMap<ConfId, Arc<Conf>>>,
+    pub(crate) cpus: RwLock<BTreeMap<u64, Arc<Cpu>>>,
+    pub(crate) next_id: AtomicU32,
+    pub(crate) spaces: RwLock<BTreeMap<u64, Arc<dyn GuestMap>>>,
+    pub(crate) guests: Mutex<BTreeMap<HostAddr, Box<dyn GuestCode>>>,
+}
+
+impl core::fmt::Debug for Machine {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Machine").field("generation", &self.generation).finish_non_exhaustive()
+    }
+}
+
+impl Machine {
+    /// A machine after power-on: the Ultravisor is not initialized.
+    #[must_use]
+    pub fn new(config: MachineConfig) -> Self {
+        let engine =
+            Engine::new(EngineConfig { page_size: PageSize::K4, frames: config.secure_frames, seed: config.seed });
+        let rng = engine.rng("ultravisor");
+        Self {
+            generation: config.generation,
+            host_key: config.host_key,
+            backup_key: config.backup_key,
+            storage: Arc::new(Storage::new(config.memory)),
+            engine,
+            rng: Mutex::new(rng),
+            clock: Clock::new(),
+            running_cpus: AtomicU32::new(1),
+            base: Mutex::new(None),
+            confs: RwLock::new(BTreeMap::new()),
+            owners: RwLock::new(BTreeMap::new()),
+            cpus: RwLock::new(BTreeMap::new()),
+            next_id: AtomicU32::new(1),
+            spaces: RwLock::new(BTreeMap::new()),
+            guests: Mutex::new(BTreeMap::new()),
+        }
+    }
+
+    /// Generation of the machine.
+    #[must_use]
+    pub fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// Host memory as the hypervisor reaches it.
+    #[must_use]
+    pub fn host_memory(&self) -> HostView {
+        HostView(Arc::clone(&self.storage))
+    }
+
+    /// How many host CPUs run; INIT_UV wants one.
+    pub fn set_running_cpus(&self, count: u32) {
+        self.running_cpus.store(count, Ordering::Relaxed);
+    }
+
+    /// Binds AP queues to a configuration: it cannot be destroyed while it has some. Returns whether the handle exists.
+    pub fn set_ap_queues(&self, conf_handle: u64, count: u32) -> bool {
+        let conf = self.confs.read().get(&conf_handle).cloned();
+        conf.map(|conf| conf.ap_queues.store(count, Ordering::Relaxed)).is_some()
+    }
+
+    /// Says what the guest CPU with its state description at `state` runs. For the guest's owner; may be called before the CPU
+    /// exists. A CPU for which nothing was said waits for ever.
+    pub fn set_guest(&self, state: HostAddr, code: impl GuestCode + 'static) {
+        self.guests.lock().insert(state, Box::new(code));
+    }
+
+    /// Lets time pass, in units of the TOD clock ([`TOD_PER_MICROSECOND`](super::TOD_PER_MICROSECOND)).
+    pub fn advance_clock(&self, units: u64) {
+        self.clock.advance(units);
+    }
+
+    /// The TOD clock.
+    #[must_use]
+    pub fn clock(&self) -> u64 {
+        self.clock.now()
+    }
+
+    /// How many pages of a configuration stand in each state; `None` for an unknown handle. For tests and displays: no
+    /// hypervisor of a real machine can ask that.
+    #[must_use]
+    pub fn page_counts(&self, conf_handle: u64) -> Option<PageCounts> {
+        Some(self.confs.read().get(&conf_handle)?.space.counts())
+    }
+
+    /// Secure frames in use.
+    #[must_use]
+    pub fn secure_frames_in_use(&self) -> u64 {
+        self.engine.frames_in_use()
+    }
+
+    /// Host reset "load normal" (host DIAG 308 subcode 1): every configuration ends, all donated storage is cleared and
+    /// given back, the Ultravisor is not initialized again (s390-ultravisor §1.1). No call may be at work and no guest may run.
+    pub fn load_normal(&self) {
+        let confs = core::mem::take(&mut *self.confs.write());
+        self.owners.write().clear();
+        let cpus = core::mem::take(&mut *self.cpus.write());
+        for cpu in cpus.values() {
+            cpu.core.lock().destroyed = true;
+            self.storage.give_back(&cpu.storage);
+        }
+        for conf in confs.values() {
+            self.release_frames(conf);
+            conf.storage.lock().drain(..).for_each(|donation| self.storage.give_back(&donation));
+        }
+        if let Some(base) = self.base.lock().take() {
+            self.storage.give_back(&base);
+        }
+        // What configurations destroyed fast have left behind.
+        for (at, _) in self.storage.frames.owned() {
+            if let Some(claim) = self.storage.claim_waiting(at) {
+                self.storage.clear(at);
+                claim.set(super::frames::Frame::Normal);
+            }
+        }
+        tracing::info!("load-normal reset of the machine");
+    }
+
+    pub(crate) fn features(&self) -> Features {
+        self.generation.features()
+    }
+
+    /// The configuration with a handle.
+    pub(crate) fn conf(&self, handle: u64) -> Result<Arc<Conf>, Refusal> {
+        self.confs.read().get(&handle).cloned().ok_or_else(|| UvRc::INVALID_CONF_HANDLE.into())
+    }
+
+    /// The CPU with a handle.
+    pub(crate) fn cpu(&self, handle: u64) -> Result<Arc<Cpu>, Refusal> {
+        self.cpus.read().get(&handle).cloned().ok_or_else(|| UvRc::INVALID_CPU_HANDLE.into())
+    }
+
+    /// The configuration that frame words name.
+    pub(crate) fn owner(&self, id: ConfId) -> Option<Arc<Conf>> {
+        self.owners.read().get(&id).cloned()
+    }
+
+    /// A fresh handle: random, so that no change of bits leads to another one.
+    pub(crate) fn fresh_handle(&self) -> u64 {
+        loop {
+            let handle = self.rng.lock().next_u64();
+            if handle != 0 && !self.confs.read().contains_key(&handle) && !self.cpus.read().contains_key(&handle) {
+                return handle;
+            }
+        }
+    }
+
+    /// Where the hypervisor's tables say that guest absolute `addr` lies.
+    pub(crate) fn translate(&self, conf: &Conf, addr: GuestAddr) -> Option<HostMapping> {
+        let map = self.spaces.read().get(&conf.asce.0).cloned()?;
+        let mut mapping = map.translate(GuestAddr(conf.mso.checked_add(addr.0)?))?;
+        mapping.frame = HostAddr(mapping.frame.0 & !0xfff);
+        Some(mapping)
+    }
+
+    /// The suite in which pages are exported.
+    pub(crate) const SUITE: Suite = Suite::Aes256XtsSha256;
+}
+
+impl AddressSpaces for Machine {
+    fn attach(&self, asce: u64, map: Arc<dyn GuestMap>) {
+        self.spaces.write().insert(asce, map);
+    }
+
+    fn detach(&self, asce: u64) {
+        self.spaces.write().remove(&asce);
+    }
+}

@@ -1,0 +1,195 @@
+//! Host memory: what the hypervisor sees of it, and what is donated of it.
+
+use alloc::sync::Arc;
+
+use uv_core::{AccessError, HostAddr, NormalMemory};
+use uv_sim::HostMemory;
+
+use super::frames::{ClaimError, ConfId, Frame, FrameClaim, FrameTable};
+
+/// Bytes of a frame.
+pub(crate) const FRAME: u64 = 0x1000;
+
+/// The host CPU's prefix area: the Ultravisor takes no storage there.
+const LOWCORE_END: u64 = 0x2000;
+
+/// All storage of the machine, with the owner of each frame.
+pub(crate) struct Storage {
+    pub(crate) bytes: Arc<HostMemory>,
+    pub(crate) frames: FrameTable,
+}
+
+impl Storage {
+    pub(crate) fn new(size: u64) -> Self {
+        Self { bytes: Arc::new(HostMemory::new(size)), frames: FrameTable::new(size) }
+    }
+
+    /// Whether the host may access `len` bytes at `at` now.
+    pub(crate) fn host_check(&self, at: HostAddr, len: u64) -> Result<(), AccessError> {
+        self.bytes.check(at, len)?;
+        if len == 0 {
+            return Ok(());
+        }
+        let last = at.0 + (len - 1);
+        for page in (at.0 >> 12)..=(last >> 12) {
+            let page = HostAddr(page << 12);
+            if self.frames.get(page).is_some_and(Frame::is_closed_to_host) {
+                return Err(AccessError::Secure { at: page });
+            }
+        }
+        Ok(())
+    }
+
+    /// Clears a frame.
+    pub(crate) fn clear(&self, at: HostAddr) {
+        const ZEROS: [u8; 4096] = [0; 4096];
+        // A frame in the table lies in memory, so the write cannot fail.
+        let _ = self.bytes.write(at, &ZEROS);
+    }
+
+    /// Waits for a frame that another call is changing. For calls that must not stop half way.
+    pub(crate) fn claim_waiting(&self, at: HostAddr) -> Option<FrameClaim<'_>> {
+        loop {
+            match self.frames.claim(at) {
+                Ok(claim) => return Some(claim),
+                Err(ClaimError::Outside) => return None,
+                Err(ClaimError::Busy) => core::hint::spin_loop(),
+            }
+        }
+    }
+
+    /// Takes `len` bytes at `origin` for `owner`: all frames must be normal. On an error nothing was taken.
+    pub(crate) fn donate(&self, origin: u64, len: u64, owner: ConfId) -> Result<Donation, NotAvailable> {
+        let area = Area::new(origin, len).ok_or(NotAvailable)?;
+        for (done, frame) in area.frames().enumerate() {
+            let taken = self.frames.claim(frame).ok().filter(|claim| claim.old() == Frame::Normal);
+            match taken {
+                Some(claim) => claim.set(Frame::Donated(owner)),
+                None => {
+                    area.frames().take(done).for_each(|frame| self.release(frame));
+                    return Err(NotAvailable);
+                }
+            }
+        }
+        tracing::debug!(origin, len, owner = owner.0, "storage donated");
+        Ok(Donation(area))
+    }
+
+    /// Gives donated storage back, cleared.
+    pub(crate) fn give_back(&self, donation: &Donation) {
+        for frame in donation.0.frames() {
+            self.clear(frame);
+            self.release(frame);
+        }
+        tracing::debug!(origin = donation.0.origin, len = donation.0.len, "donated storage given back");
+    }
+
+    fn release(&self, frame: HostAddr) {
+        if let Some(claim) = self.claim_waiting(frame) {
+            claim.set(Frame::Normal);
+        }
+    }
+}
+
+/// The storage is not all there, not aligned, or given away already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NotAvailable;
+
+/// Whole frames.
+#[derive(Clone, Copy, Debug)]
+struct Area {
+    origin: u64,
+    len: u64,
+}
+
+impl Area {
+    /// The frames of `len` bytes at `origin`; `None` when the origin is not a frame's or the end does not exist.
+    fn new(origin: u64, len: u64) -> Option<Self> {
+        let len = len.checked_next_multiple_of(FRAME)?;
+        origin.checked_add(len)?;
+        (origin & (FRAME - 1) == 0).then_some(Self { origin, len })
+    }
+
+    fn frames(self) -> impl Iterator<Item = HostAddr> {
+        (self.origin..self.origin + self.len).step_by(0x1000).map(HostAddr)
+    }
+}
+
+/// Storage that belongs to the Ultravisor until it is given back.
+#[derive(Debug)]
+pub(crate) struct Donation(Area);
+
+/// Whether `len` bytes at `origin` touch the host's lowcore.
+pub(crate) fn overlaps_lowcore(origin: u64, len: u64) -> bool {
+    len > 0 && origin < LOWCORE_END
+}
+
+/// Host memory as the hypervisor reaches it: normal and shared frames, nothing else.
+///
+/// An access that touches a donated or a secure frame gives [`AccessError::Secure`] with that frame's address: the
+/// secure-storage-access exception (0x3d). Reading the bytes of a frame that was just taken gives what the hypervisor could
+/// see before, never plaintext.
+#[derive(Clone)]
+pub struct HostView(pub(crate) Arc<Storage>);
+
+impl core::fmt::Debug for HostView {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("HostView").field("size", &self.size()).finish()
+    }
+}
+
+impl HostView {
+    /// Size of host memory in bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.0.bytes.size()
+    }
+}
+
+impl NormalMemory for HostView {
+    fn read(&self, at: HostAddr, into: &mut [u8]) -> Result<(), AccessError> {
+        self.0.host_check(at, into.len() as u64)?;
+        self.0.bytes.read(at, into)
+    }
+
+    fn write(&self, at: HostAddr, from: &[u8]) -> Result<(), AccessError> {
+        self.0.host_check(at, from.len() as u64)?;
+        self.0.bytes.write(at, from)
+    }
+
+    fn check(&self, at: HostAddr, len: u64) -> Result<(), AccessError> {
+        self.0.host_check(at, len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn donated_storage_is_closed_and_comes_back_cleared() {
+        let storage = Arc::new(Storage::new(0x10_0000));
+        let host = HostView(Arc::clone(&storage));
+        host.write(HostAddr(0x5ff0), &[7; 32]).unwrap();
+        let donation = storage.donate(0x5000, 0x1800, ConfId(9)).unwrap();
+        let closed = |at| Err(AccessError::Secure { at: HostAddr(at) });
+        assert_eq!(host.read(HostAddr(0x4fff), &mut [0; 2]), closed(0x5000));
+        assert_eq!(host.write(HostAddr(0x6fff), &[1]), closed(0x6000));
+        assert_eq!(host.check(HostAddr(0x7000), 1), Ok(()));
+        assert_eq!(storage.donate(0x3000, 0x3000, ConfId(9)).err(), Some(NotAvailable));
+        assert_eq!(host.check(HostAddr(0x3000), 0x2000), Ok(()), "a refused donation takes nothing");
+        storage.give_back(&donation);
+        let mut back = [1; 32];
+        host.read(HostAddr(0x5ff0), &mut back).unwrap();
+        assert_eq!(back, [0; 32]);
+    }
+
+    #[test]
+    fn what_cannot_be_donated() {
+        let storage = Storage::new(0x10_0000);
+        for (origin, len) in [(0x10_0000, 1), (0xff000, 0x1001), (8, 0x1000), (!0xfff, 0x2000)] {
+            assert_eq!(storage.donate(origin, len, ConfId(1)).err(), Some(NotAvailable));
+        }
+        assert!(overlaps_lowcore(0x1000, 1) && !overlaps_lowcore(0x2000, 1));
+    }
+}

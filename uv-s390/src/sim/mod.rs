@@ -1,0 +1,50 @@
+//! The Ultravisor half: a simulated IBM Z machine.
+//!
+//! [`Machine`] answers UV calls and runs protected guests as the firmware of a real machine does, over the page engine of
+//! `uv-sim`. A hypervisor talks to it through the seams [`UvCall`](crate::uvc::UvCall), [`Sie`](crate::sie::Sie),
+//! [`AddressSpaces`](crate::sie::AddressSpaces) and through [`Machine::host_memory`], and through nothing else.
+//!
+//! # Pages
+//! State of a guest page, as s390-ultravisor §4 names them:
+//!
+//! | state | frame word | engine | host access | guest access |
+//! |---|---|---|---|---|
+//! | NS, DST | normal | absent | yes | 0x3e |
+//! | SEC | secure | secure | 0x3d | yes |
+//! | SHR | shared | shared | yes | yes |
+//! | PIN | pinned | shared, label 1 | yes | yes; unshare: interception 108 |
+//! | EXP, was private | normal | sealed | ciphertext | 0x3e |
+//! | EXP, was shared | normal | withdrawn | content in clear | 0x3e |
+//! | donated | donated | | 0x3d | 0x3f |
+//! | frame of another guest, or of another page | secure or shared | | as that page | 0x3f |
+//!
+//! Invariant: plaintext of a page in SEC is in the engine only; host memory holds what the host could read anyway.
+//!
+//! # What is simplified
+//! Host virtual addresses are host absolute. Guest real addresses are guest absolute (scripts do not use prefixing).
+//! Interruptions do not change the flow of a script.
+
+mod answer;
+mod calls;
+mod clock;
+mod conf;
+mod cpu;
+mod dispatch;
+mod execute;
+mod frames;
+mod guest;
+mod guest_call;
+mod machine;
+mod memory;
+mod pages;
+mod profile;
+#[cfg(test)]
+mod rig;
+mod sie;
+
+pub use clock::TOD_PER_MICROSECOND;
+pub use execute::Uvc;
+pub use guest::{GuestCode, GuestInsn, InsnResult, Interruption};
+pub use machine::{Machine, MachineConfig};
+pub use memory::HostView;
+pub use profile::Generation;

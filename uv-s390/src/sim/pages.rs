@@ -1,0 +1,148 @@
+//! The moves of a page, with its frame: what the storage calls, the guest's sharing calls and teardown have in common
+//! (s390-ultravisor §4).
+//!
+//! Every function takes the frame claimed, so that engine and frame table change together. Which frame belongs to which
+//! page is known from the frame table only: a page that is secure in the engine, seen through another frame, is refused.
+
+use uv_core::{Gfn, GuestAddr, HostAddr, PageRange, PageState};
+use uv_sim::{Content, Label};
+
+use super::answer::{Answer, Refusal};
+use super::conf::Conf;
+use super::frames::{Frame, FrameClaim};
+use super::machine::Machine;
+use crate::abi::Features;
+use crate::sie::MappingSize;
+use crate::uvc::UvRc;
+
+/// Label of a page that is pinned.
+pub(crate) const PINNED: Label = Label(1);
+
+impl Machine {
+    /// The frame behind a guest page for import and unpack: mapped, writable, as a 4 KiB page (or a 1 MiB page where the machine
+    /// can do that).
+    pub(crate) fn import_frame(&self, conf: &Conf, addr: GuestAddr) -> Result<HostAddr, Refusal> {
+        let mapping = self.translate(conf, addr).filter(|mapping| mapping.writable).ok_or(UvRc::NOT_MAPPED)?;
+        let large = self.features().contains(Features::LARGE_FRAMES);
+        match mapping.size {
+            MappingSize::Page => Ok(mapping.frame),
+            MappingSize::Segment if large => Ok(mapping.frame),
+            MappingSize::Segment | MappingSize::Region => Err(UvRc::ADDRESS.into()),
+        }
+    }
+
+    /// Import: the page behind a claimed frame becomes secure, or shared again if it was shared when it was exported.
+    pub(crate) fn import(&self, conf: &Conf, gfn: Gfn, frame: &FrameClaim<'_>) -> Answer {
+        match frame.old() {
+            Frame::Normal => {}
+            old if old.page() == Some((conf.id, gfn)) => return Err(UvRc::ALREADY_SECURE.into()),
+            Frame::Shared(owner, page) if self.features().contains(Features::MISC) && owner != conf.id => {
+                self.take_over(owner, page)?;
+            }
+            _ => return Err(UvRc::FOREIGN_FRAME.into()),
+        }
+        match conf.space.state(gfn)? {
+            PageState::Absent => conf.space.zero_in(gfn)?,
+            PageState::Sealed => {
+                let range = PageRange::from(gfn);
+                conf.space.open_in(range, &self.storage.bytes, frame.at()).map_err(|error| error.error)?;
+            }
+            PageState::Withdrawn => {
+                conf.space.restore(gfn, &self.storage.bytes, frame.at())?;
+                frame.set(Frame::Shared(conf.id, gfn));
+                return Ok(());
+            }
+            PageState::Secure | PageState::Shared => return Err(UvRc::FOREIGN_FRAME.into()),
+        }
+        frame.set(Frame::Secure(conf.id, gfn));
+        Ok(())
+    }
+
+    /// Feature "misc": a shared frame of another configuration changes hands, as if it had been exported.
+    fn take_over(&self, owner: super::frames::ConfId, page: Gfn) -> Answer {
+        match self.owner(owner) {
+            Some(other) => {
+                let _open = other.open()?;
+                Ok(other.space.withdraw(page)?)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Export: private pages are sealed into their frame, shared ones are taken from the guest as they are.
+    pub(crate) fn export(&self, frame: &FrameClaim<'_>) -> Answer {
+        let Some((owner, gfn)) = frame.old().page() else {
+            return if frame.old() == Frame::Normal { Ok(()) } else { Err(UvRc::FOREIGN_FRAME.into()) };
+        };
+        let Some(conf) = self.owner(owner) else {
+            // The rest of a configuration that was destroyed fast: its keys are gone, there is nothing to seal.
+            self.storage.clear(frame.at());
+            frame.set(Frame::Normal);
+            return Ok(());
+        };
+        let _open = conf.open()?;
+        match frame.old() {
+            Frame::Secure(..) => {
+                let range = PageRange::from(gfn);
+                conf.space.seal_out(range, &self.storage.bytes, frame.at()).map_err(|error| error.error)?;
+            }
+            _ => {
+                conf.space.set_label(gfn, Label::default())?;
+                conf.space.withdraw(gfn)?;
+            }
+        }
+        frame.set(Frame::Normal);
+        Ok(())
+    }
+
+    /// Destroy: the content is gone, the frame is the host's and zero.
+    pub(crate) fn destroy(&self, frame: &FrameClaim<'_>) -> Answer {
+        let Some((owner, gfn)) = frame.old().page() else {
+            return Err(UvRc::FOREIGN_FRAME.into());
+        };
+        if let Some(conf) = self.owner(owner) {
+            let _open = conf.open()?;
+            conf.space.destroy(gfn)?;
+        }
+        self.storage.clear(frame.at());
+        frame.set(Frame::Normal);
+        Ok(())
+    }
+
+    /// Guest SHARE of a page behind a claimed frame: secure becomes shared with its content.
+    pub(crate) fn share(&self, conf: &Conf, gfn: Gfn, frame: &FrameClaim<'_>) -> Answer {
+        if let Frame::Secure(..) = frame.old() {
+            conf.space.share(gfn, &self.storage.bytes, frame.at(), Content::Kept)?;
+            frame.set(Frame::Shared(conf.id, gfn));
+        }
+        Ok(())
+    }
+
+    /// A shared or pinned page becomes private, with the content it has now.
+    pub(crate) fn unshare(&self, conf: &Conf, gfn: Gfn, frame: &FrameClaim<'_>) -> Answer {
+        if let Frame::Shared(..) | Frame::Pinned(..) = frame.old() {
+            conf.space.unshare(gfn, &self.storage.bytes, Content::Kept)?;
+            conf.space.set_label(gfn, Label::default())?;
+            frame.set(Frame::Secure(conf.id, gfn));
+        }
+        Ok(())
+    }
+
+    /// Gives every frame of a configuration back to the host, private ones cleared, and ends its secure memory.
+    pub(crate) fn release_frames(&self, conf: &Conf) {
+        conf.space.close();
+        for (at, frame) in self.storage.frames.owned() {
+            if frame.page().is_none_or(|(owner, _)| owner != conf.id) {
+                continue;
+            }
+            if let Some(claim) = self.storage.claim_waiting(at)
+                && claim.old().page().is_some_and(|(owner, _)| owner == conf.id)
+            {
+                if let Frame::Secure(..) = claim.old() {
+                    self.storage.clear(at);
+                }
+                claim.set(Frame::Normal);
+            }
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Completing the instruction that left the guest last, with what the host put into the save area, the SIDA and the
+//! condition code.
+
+use zeroize::Zeroizing;
+
+use crate::psw::Psw;
+use crate::sie::{StateDescription, Validity};
+use crate::sim::conf::Conf;
+use crate::sim::cpu::{Core, Pending};
+use crate::sim::guest::{GuestInsn, InsnResult};
+use crate::sim::machine::Machine;
+
+/// Bytes that STSI and STHYI store.
+const RESULT: usize = 0x1000;
+/// The condition code in a PSW mask.
+const PSW_CC_SHIFT: u32 = 63 - 19;
+
+impl Machine {
+    /// Completes what is pending.
+    pub(super) fn complete(&self, sd: &StateDescription, conf: &Conf, core: &mut Core) -> Result<(), Validity> {
+        let result = match &core.pending {
+            Pending::None => return Ok(()),
+            Pending::Retry => None,
+            Pending::Notification(insn) => Some(self.notified(conf, insn)),
+            Pending::Instruction(insn) => Some(self.emulated(sd, insn)?),
+        };
+        if let Pending::Instruction(_) = core.pending {
+            let cc = condition(sd);
+            let old = core.registers.psw;
+            let mask = old.mask.get() & !(3 << PSW_CC_SHIFT) | u64::from(cc) << PSW_CC_SHIFT;
+            core.registers.psw = Psw::new(mask, old.address.get());
+        }
+        core.pending = Pending::None;
+        if let (Some(result), Some(guest)) = (result, &mut core.guest) {
+            if let InsnResult::Registers(gr) = &result {
+                core.registers.gr[..5].copy_from_slice(gr);
+            }
+            guest.complete(result);
+        }
+        Ok(())
+    }
+
+    /// After an interception 108 the host's edits do not count.
+    fn notified(&self, conf: &Conf, insn: &GuestInsn) -> InsnResult {
+        match insn {
+            GuestInsn::Sigp { order, cpu, .. } => Self::sigp(conf, *order, *cpu),
+            GuestInsn::Servc { .. } => InsnResult::Condition { cc: 0, value: 0 },
+            _ => InsnResult::Done,
+        }
+    }
+
+    /// After an interception 104 the result is the host's.
+    fn emulated(&self, sd: &StateDescription, insn: &GuestInsn) -> Result<InsnResult, Validity> {
+        let data = |cc: u8, len: usize| -> Result<InsnResult, Validity> {
+            let mut bytes = Zeroizing::new(alloc::vec![0; len]);
+            self.read_sida(sd, &mut bytes)?;
+            Ok(InsnResult::Data { cc, bytes })
+        };
+        match insn {
+            GuestInsn::Diag { code: 0x500, gr } => Ok(InsnResult::Registers([gr[0], gr[1], sd.gr(2), gr[3], gr[4]])),
+            GuestInsn::Diag { gr, .. } => Ok(InsnResult::Registers([sd.gr(0), sd.gr(1), gr[2], gr[3], gr[4]])),
+            // The IPIB that was stored; its response code is found in GR1 by the caller of the instruction.
+            GuestInsn::Diag308 { subcode: 6, .. } => {
+                let mut bytes = Zeroizing::new(alloc::vec![0; RESULT]);
+                self.read_sida(sd, &mut bytes)?;
+                Ok(InsnResult::Ipl { response: sd.gr(1), ipib: bytes })
+            }
+            GuestInsn::Diag308 { .. } => {
+                Ok(InsnResult::Ipl { response: sd.gr(1), ipib: Zeroizing::new(alloc::vec::Vec::new()) })
+            }
+            // The condition code of a service call is the Ultravisor's.
+            GuestInsn::Servc { sccb, .. } => data(0, sccb.len()),
+            GuestInsn::Stsi { .. } | GuestInsn::Sthyi { .. } => data(condition(sd), RESULT),
+            GuestInsn::ChannelIo { operand, .. } => data(condition(sd), operand.len().max(RESULT)),
+            _ => Ok(InsnResult::Done),
+        }
+    }
+}
+
+/// The condition code in the state description.
+fn condition(sd: &StateDescription) -> u8 {
+    let [_, _, byte, ..] = sd.psw.mask.to_bytes();
+    byte >> 4 & 3
+}

@@ -1,0 +1,87 @@
+//! Interruptions that the host asks to be injected (s390-ultravisor §6.4).
+//!
+//! | # | check | validity |
+//! |---|---|---|
+//! | 1 | the class is known | 0x2008 |
+//! | 2 | specification, operand: the entry completes an interception 104 that permits it | 0x2008 |
+//! | 3 | machine check, external, I/O: the entry completes no interception 104 or 112 and does not start the CPU | 0x2008 |
+//! | 4 | … and the guest is enabled for it | 0x2008 |
+//! | 5 | service signal: a SERVC was seen since the last one | 0x2008 |
+
+use crate::sie::{InjectionControl, StateDescription, Validity};
+use crate::sim::conf::LoadFrom;
+use crate::sim::cpu::{Core, Pending};
+use crate::sim::guest::{InsnResult, Interruption, SERVICE_SIGNAL};
+use crate::uvc::PgmCode;
+
+/// PSW bit 6: I/O mask.
+pub(super) const PSW_IO: u64 = 1 << (63 - 6);
+/// PSW bit 7: external mask.
+pub(super) const PSW_EXTERNAL: u64 = 1 << (63 - 7);
+/// PSW bit 13: machine-check mask.
+pub(super) const PSW_MACHINE_CHECK: u64 = 1 << (63 - 13);
+
+/// Takes over what the state description asks for.
+pub(super) fn take(sd: &StateDescription, core: &mut Core) -> Result<(), Validity> {
+    let interruption = match sd.injection() {
+        InjectionControl::NONE => return Ok(()),
+        InjectionControl::SPECIFICATION => {
+            return program(core, InjectionControl::SPECIFICATION, PgmCode::SPECIFICATION);
+        }
+        InjectionControl::OPERAND => return program(core, InjectionControl::OPERAND, PgmCode::OPERAND),
+        InjectionControl::MACHINE_CHECK => Interruption::MachineCheck { mcic: mcic(sd) },
+        InjectionControl::EXTERNAL => Interruption::External {
+            code: sd.ext_code.get(),
+            cpu: sd.ext_cpu_addr.get(),
+            parameter: sd.ext_params.get(),
+        },
+        InjectionControl::IO => Interruption::Io {
+            subchannel: u32::from(sd.subchannel_id.get()) << 16 | u32::from(sd.subchannel_nr.get()),
+            parameter: sd.io_int_parm.get(),
+            word: sd.io_int_word.get(),
+        },
+        InjectionControl::RESTART => Interruption::Restart,
+        _ => return Err(Validity::INJECTION),
+    };
+    if matches!(core.pending, Pending::Instruction(_)) {
+        return Err(Validity::INJECTION);
+    }
+    let mask = core.registers.psw.mask.get();
+    let enabled = match interruption {
+        Interruption::Restart => {
+            core.load = Some(LoadFrom::Restart);
+            core.delivered.push_back(interruption);
+            return Ok(());
+        }
+        Interruption::MachineCheck { .. } => mask & PSW_MACHINE_CHECK != 0,
+        Interruption::External { code: SERVICE_SIGNAL, .. } => mask & PSW_EXTERNAL != 0 && !core.service_masked,
+        Interruption::External { .. } => mask & PSW_EXTERNAL != 0,
+        Interruption::Io { .. } => mask & PSW_IO != 0,
+    };
+    if !enabled || core.no_injection {
+        return Err(Validity::INJECTION);
+    }
+    if let Interruption::External { code: SERVICE_SIGNAL, .. } = interruption {
+        core.service_masked = true;
+    }
+    core.delivered.push_back(interruption);
+    Ok(())
+}
+
+/// A program interruption instead of the result of the instruction at work.
+fn program(core: &mut Core, control: InjectionControl, code: PgmCode) -> Result<(), Validity> {
+    match &core.pending {
+        Pending::Instruction(insn) if insn.permits(control) => {}
+        _ => return Err(Validity::INJECTION),
+    }
+    core.pending = Pending::None;
+    if let Some(guest) = &mut core.guest {
+        guest.complete(InsnResult::Exception(code));
+    }
+    Ok(())
+}
+
+/// The machine-check interruption code lies over parameter, CPU address and code of an external interruption.
+fn mcic(sd: &StateDescription) -> u64 {
+    u64::from(sd.ext_params.get()) << 32 | u64::from(sd.ext_cpu_addr.get()) << 16 | u64::from(sd.ext_code.get())
+}

@@ -1,0 +1,77 @@
+//! What the host sees of an exit.
+
+use alloc::vec::Vec;
+
+use crate::psw::Psw;
+use crate::sie::{InterceptionCode, StateDescription, Validity};
+
+/// An interception as it is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Exit {
+    pub(crate) code: InterceptionCode,
+    pub(crate) ipa: u16,
+    pub(crate) ipb: u32,
+    /// The general registers that the instruction needs; all others are 0.
+    pub(crate) gr: [u64; 16],
+    /// The guest PSW as far as the host may know it; the PSW is left as it was when there is none.
+    pub(crate) psw: Option<Psw>,
+}
+
+impl Exit {
+    /// An interception without an instruction.
+    pub(crate) const fn plain(code: InterceptionCode) -> Self {
+        Self { code, ipa: 0, ipb: 0, gr: [0; 16], psw: None }
+    }
+
+    /// A validity interception.
+    pub(crate) fn validity(validity: Validity) -> Self {
+        Self { ipb: u32::from(validity.0) << 16, ..Self::plain(InterceptionCode::VALIDITY) }
+    }
+
+    /// An instruction.
+    pub(crate) fn instruction(code: InterceptionCode, shape: Shape) -> Self {
+        let mut gr = [0; 16];
+        for (number, value) in shape.gr {
+            if let Some(slot) = gr.get_mut(number) {
+                *slot = value;
+            }
+        }
+        Self { code, ipa: shape.ipa, ipb: shape.ipb, gr, psw: None }
+    }
+
+    pub(crate) fn with_psw(self, psw: Psw) -> Self {
+        Self { psw: Some(psw), ..self }
+    }
+
+    /// Stores the interception. Control registers are filtered: the host sees none.
+    pub(crate) fn store(self, sd: &mut StateDescription) {
+        sd.icptcode = self.code.0;
+        sd.icptstatus = 0;
+        sd.ipa = self.ipa.into();
+        sd.ipb = self.ipb.into();
+        if self.code == InterceptionCode::VALIDITY {
+            return;
+        }
+        sd.save_area = self.gr.map(Into::into);
+        sd.crs = [0.into(); 16];
+        if let Some(psw) = self.psw {
+            sd.psw = psw;
+        }
+    }
+}
+
+/// An instruction in normalized form: text and registers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Shape {
+    pub(crate) ipa: u16,
+    pub(crate) ipb: u32,
+    pub(crate) gr: Vec<(usize, u64)>,
+}
+
+/// The masks for interruptions, the wait bit and the condition code: what the host may know of a guest PSW.
+pub(crate) const PSW_VISIBLE: u64 = 0x0306_3000_0000_0000;
+
+/// The part of a PSW that the host may know.
+pub(crate) fn filtered(psw: Psw) -> Psw {
+    Psw::new(psw.mask.get() & PSW_VISIBLE, 0)
+}

@@ -1,0 +1,73 @@
+//! Loading a PSW: where a guest's program begins.
+
+use alloc::sync::Arc;
+
+use uv_core::GuestAddr;
+use uv_sim::guest::GuestCpu;
+use zerocopy::FromBytes;
+
+use super::intercept::Exit;
+use super::locate::{GuestView, ViewError};
+use crate::psw::Psw;
+use crate::sie::InterceptionCode;
+use crate::sim::conf::{Conf, LoadFrom};
+use crate::sim::cpu::{Core, Cpu, Pending};
+use crate::sim::machine::Machine;
+use crate::uvc::ProgramInterruption;
+
+/// Restart-new PSW in the prefix area.
+const RESTART_NEW: u64 = 0x1a0;
+
+impl Machine {
+    /// Loads the PSW that is due. `Some` when the guest cannot start: its PSW is no PSW.
+    pub(super) fn load_psw(
+        &self,
+        conf: &Arc<Conf>,
+        cpu: &Cpu,
+        core: &mut Core,
+    ) -> Result<Option<Exit>, ProgramInterruption> {
+        let Some(from) = core.load else { return Ok(None) };
+        let view = GuestView::new(self, conf);
+        let psw = match from {
+            LoadFrom::Header => conf.image.read().as_ref().map(|image| image.opened.confidential.psw),
+            LoadFrom::Zero => {
+                let mut short = [0; 8];
+                read(&view, GuestAddr(0), &mut short)?;
+                Psw::from_short(u64::from_be_bytes(short))
+            }
+            LoadFrom::Restart => {
+                let mut long = [0; 16];
+                read(&view, GuestAddr(u64::from(core.registers.prefix) + RESTART_NEW), &mut long)?;
+                Psw::read_from_bytes(&long).ok()
+            }
+        };
+        core.load = None;
+        core.pending = Pending::None;
+        let Some(psw) = psw else {
+            core.guest = None;
+            return Ok(Some(Exit::plain(InterceptionCode::PROGRAM)));
+        };
+        core.registers.psw = psw;
+        // The guest owner's code runs without the lock.
+        let code = self.guests.lock().remove(&cpu.state_origin);
+        core.guest = code.map(|mut code| {
+            let guest = GuestCpu::new(code.start(psw));
+            self.guests.lock().entry(cpu.state_origin).or_insert(code);
+            guest
+        });
+        tracing::debug!(cpu = cpu.number, ?from, address = psw.address.get(), "PSW loaded");
+        Ok(None)
+    }
+}
+
+fn read(view: &GuestView<'_>, at: GuestAddr, into: &mut [u8]) -> Result<(), ProgramInterruption> {
+    loop {
+        match view.read(at, into) {
+            Ok(()) => return Ok(()),
+            Err(ViewError::Host(interruption)) => return Err(interruption),
+            Err(ViewError::Busy) => core::hint::spin_loop(),
+            // Prefix area and absolute 0 lie in guest storage; a guest without storage reads zeros.
+            Err(ViewError::Outside) => return Ok(()),
+        }
+    }
+}

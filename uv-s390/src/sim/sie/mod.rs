@@ -1,0 +1,137 @@
+//! SIE: running a protected guest's CPU.
+//!
+//! One entry, in order:
+//!
+//! | # | step | file | exit |
+//! |---|---|---|---|
+//! | 1 | the state description is read | here | program interruption |
+//! | 2 | may this CPU be entered? | `validity` | validity interception, 0x20xx |
+//! | 3 | an interruption is taken over | `inject` | validity interception |
+//! | 4 | both prefix pages are secure | here | interception 112 |
+//! | 5 | a start PSW is loaded | `load` | program interruption 0x3e |
+//! | 6 | the instruction that left the guest last is completed | `complete` | |
+//! | 7 | the guest runs | `run`, `instruction` | interception, or program interruption 0x3e, 0x3f, 0x3c |
+//! | 8 | interception, registers, timer are stored | here | |
+
+mod complete;
+mod inject;
+mod instruction;
+mod intercept;
+mod load;
+mod locate;
+mod run;
+mod validity;
+
+use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
+
+use uv_core::{AccessError, GuestAddr, HostAddr, NormalMemory};
+use zerocopy::{FromZeros, IntoBytes};
+
+pub(crate) use intercept::Exit;
+
+use super::conf::Conf;
+use super::cpu::{Core, Cpu, TimerMark};
+use super::machine::Machine;
+use super::memory::HostView;
+use crate::sie::{InterceptionCode, Sie, StateDescription};
+use crate::uvc::{PgmCode, ProgramInterruption, Teid};
+
+/// A state description begins at a multiple of this.
+const ALIGNMENT: u64 = 512;
+
+/// How an entry ends: an interception to store, or a program interruption for the host.
+pub(crate) type Left = Result<Exit, ProgramInterruption>;
+
+impl Sie for Machine {
+    fn enter(&self, state: HostAddr, asce: u64) -> Result<(), ProgramInterruption> {
+        if !state.0.is_multiple_of(ALIGNMENT) {
+            return Err(ProgramInterruption::new(PgmCode::SPECIFICATION));
+        }
+        let host = HostView(Arc::clone(&self.storage));
+        let mut sd = StateDescription::new_zeroed();
+        host.read(state, sd.as_mut_bytes()).map_err(|error| self.host_fault(error))?;
+        self.clock.advance(super::TOD_PER_MICROSECOND);
+        let left = self.admit(&mut sd, state, asce);
+        tracing::trace!(%state, ?left, "SIE exit");
+        let done = left.map(|exit| exit.store(&mut sd));
+        write_back(&host, state, &sd).map_err(|error| self.host_fault(error))?;
+        done
+    }
+}
+
+/// Stores what the machine changes, and nothing that another host CPU may be changing.
+fn write_back(host: &HostView, state: HostAddr, sd: &StateDescription) -> Result<(), AccessError> {
+    let bytes = sd.as_bytes();
+    for range in [0x28..0x30, 0x50..0x5c, 0x90..0xa0, 0x100..0x180, 0x380..0x400] {
+        host.write(HostAddr(state.0 + range.start as u64), &bytes[range])?;
+    }
+    Ok(())
+}
+
+impl Machine {
+    /// What the host takes when it cannot reach its own storage.
+    fn host_fault(&self, error: AccessError) -> ProgramInterruption {
+        match error {
+            AccessError::Unmapped { .. } => ProgramInterruption::new(PgmCode::ADDRESSING),
+            AccessError::Secure { at } => self.secure_access(at),
+        }
+    }
+
+    /// The secure-storage-access exception for a host access to `at`: what the hypervisor's own accesses through
+    /// [`HostView`] take when they give [`AccessError::Secure`].
+    #[must_use]
+    pub fn secure_access(&self, at: HostAddr) -> ProgramInterruption {
+        let reliable = self.features().contains(crate::abi::Features::MISC);
+        let teid = Teid::new(at.0, reliable, Teid::HOME);
+        ProgramInterruption::access(PgmCode::SECURE_STORAGE_ACCESS, teid)
+    }
+
+    /// Steps 2 to 7.
+    fn admit(&self, sd: &mut StateDescription, state: HostAddr, asce: u64) -> Left {
+        let (conf, cpu) = match self.find(sd, state) {
+            Ok(found) => found,
+            Err(validity) => return Ok(Exit::validity(validity)),
+        };
+        if cpu.running.swap(true, Ordering::Acquire) {
+            return Ok(Exit::validity(crate::sie::Validity::RUNNING));
+        }
+        let mut core = cpu.core.lock();
+        let left = self.entered(sd, &conf, &cpu, &mut core, asce);
+        drop(core);
+        cpu.running.store(false, Ordering::Release);
+        left
+    }
+
+    fn entered(&self, sd: &mut StateDescription, conf: &Arc<Conf>, cpu: &Cpu, core: &mut Core, asce: u64) -> Left {
+        let checked = self.check_entry(sd, conf, core, asce).and_then(|()| inject::take(sd, core));
+        if let Err(validity) = checked {
+            return Ok(Exit::validity(validity));
+        }
+        sd.iictl = 0;
+        let (timer, entry) = (sd.cpu_timer.get(), self.clock.now());
+        core.no_injection = false;
+        let left = self.inside(sd, conf, cpu, core);
+        let now = self.clock.now();
+        sd.cpu_timer = timer.wrapping_sub(now - entry).into();
+        core.timer = Some(TimerMark { timer: sd.cpu_timer.get(), at: now });
+        core.no_injection |= left.is_ok_and(|exit| exit.code == InterceptionCode::PV_PREFIX);
+        left
+    }
+
+    fn inside(&self, sd: &mut StateDescription, conf: &Arc<Conf>, cpu: &Cpu, core: &mut Core) -> Left {
+        let prefix = u64::from(core.registers.prefix);
+        for page in [prefix, prefix + 0x1000] {
+            if self.locate(conf, GuestAddr(page), true).is_err() {
+                return Ok(Exit::plain(InterceptionCode::PV_PREFIX));
+            }
+        }
+        if let Some(exit) = self.load_psw(conf, cpu, core)? {
+            return Ok(exit);
+        }
+        if let Err(validity) = self.complete(sd, conf, core) {
+            return Ok(Exit::validity(validity));
+        }
+        self.run(sd, conf, cpu, core)
+    }
+}

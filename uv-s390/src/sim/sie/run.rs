@@ -1,0 +1,80 @@
+//! Running the guest until somebody has to act.
+
+use alloc::sync::Arc;
+
+use uv_core::{HostAddr, NormalMemory};
+use uv_sim::guest::GuestEvent;
+
+use super::instruction::Issue;
+use super::intercept::{Exit, PSW_VISIBLE, filtered};
+use super::locate::GuestView;
+use super::{Left, inject};
+use crate::psw::Psw;
+use crate::sie::{ExecutionControl, InterceptionCode, StateDescription};
+use crate::sim::conf::Conf;
+use crate::sim::cpu::{Core, Cpu};
+use crate::sim::machine::Machine;
+use crate::sim::memory::HostView;
+
+/// PSW bit 14: wait.
+const PSW_WAIT: u64 = 1 << (63 - 14);
+
+impl Machine {
+    /// Steps 7: the guest runs.
+    pub(super) fn run(&self, sd: &StateDescription, conf: &Arc<Conf>, cpu: &Cpu, core: &mut Core) -> Left {
+        loop {
+            if let Some(exit) = self.requested(cpu, core) {
+                return Ok(exit);
+            }
+            let view = GuestView::new(self, conf);
+            let Some(guest) = &mut core.guest else {
+                return Ok(waiting(core, true));
+            };
+            self.clock.advance(crate::sim::TOD_PER_MICROSECOND);
+            match guest.advance(&view) {
+                GuestEvent::Halted => return Ok(waiting(core, true)),
+                GuestEvent::Fault(_) => {
+                    return match view.take_fault() {
+                        Some(interruption) => Err(interruption),
+                        // Outside guest storage: an addressing exception that a script cannot handle.
+                        None => Ok(Exit::plain(InterceptionCode::PROGRAM).with_psw(filtered(core.registers.psw))),
+                    };
+                }
+                GuestEvent::Call(insn) => match self.issue(sd, conf, cpu, core, insn) {
+                    Issue::Done(result) => {
+                        if let Some(guest) = &mut core.guest {
+                            guest.complete(result);
+                        }
+                    }
+                    Issue::Exit(exit) => return Ok(exit.with_psw(filtered(core.registers.psw))),
+                    Issue::Wait => return Ok(waiting(core, false)),
+                    Issue::Interrupted(interruption) => return Err(interruption),
+                },
+            }
+        }
+    }
+
+    /// What the host asked for in the CPU flags, looked at between instructions.
+    fn requested(&self, cpu: &Cpu, core: &Core) -> Option<Exit> {
+        let mut flags = [0; 4];
+        HostView(Arc::clone(&self.storage)).read(HostAddr(cpu.state_origin.0), &mut flags).ok()?;
+        let flags = ExecutionControl::from_bits_retain(u32::from_be_bytes(flags));
+        let mask = core.registers.psw.mask.get();
+        let code = if flags.contains(ExecutionControl::STOP_INTERCEPT) {
+            InterceptionCode::STOP
+        } else if flags.contains(ExecutionControl::EXTERNAL_INTERCEPT) && mask & inject::PSW_EXTERNAL != 0 {
+            InterceptionCode::EXTERNAL_REQUEST
+        } else if flags.contains(ExecutionControl::IO_INTERCEPT) && mask & inject::PSW_IO != 0 {
+            InterceptionCode::IO_REQUEST
+        } else {
+            return None;
+        };
+        Some(Exit::plain(code).with_psw(filtered(core.registers.psw)))
+    }
+}
+
+/// Interception "wait"; for a program that has ended, a wait with all interruptions masked.
+fn waiting(core: &Core, for_ever: bool) -> Exit {
+    let mask = if for_ever { 0 } else { core.registers.psw.mask.get() & PSW_VISIBLE };
+    Exit::plain(InterceptionCode::WAIT).with_psw(Psw::new(mask | PSW_WAIT, 0))
+}

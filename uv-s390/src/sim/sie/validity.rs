@@ -1,0 +1,70 @@
+//! Whether a CPU may be entered (s390-ultravisor §6.5, §11.4, §11.5).
+//!
+//! | # | check | validity (low byte: this library's numbering) |
+//! |---|---|---|
+//! | 1 | format 4 | 0x200b |
+//! | 2 | the configuration handle is one | 0x2001 |
+//! | 3 | the CPU handle is one | 0x2002 |
+//! | 4 | the CPU is of this configuration, and was created with this state description | 0x2003 |
+//! | 5 | it runs nowhere else | 0x2004 |
+//! | 6 | control register 1 is the ASCE of the creation | 0x2005 |
+//! | 7 | the image is verified; no reset, no dump is under way | 0x2009 |
+//! | 8 | the CPU is operating and was reset where it had to be | 0x2006 |
+//! | 9 | the CPU timer is not later than at the last exit, and not earlier than time passed | 0x2007 |
+
+use alloc::sync::Arc;
+
+use uv_core::HostAddr;
+
+use crate::abi::CpuState;
+use crate::sie::{Asce, StateDescription, Validity, fields};
+use crate::sim::conf::{Conf, Phase, Reset};
+use crate::sim::cpu::{Core, Cpu};
+use crate::sim::machine::Machine;
+
+impl Machine {
+    /// Checks 1 to 4.
+    pub(super) fn find(&self, sd: &StateDescription, state: HostAddr) -> Result<(Arc<Conf>, Arc<Cpu>), Validity> {
+        if sd.sdf != fields::SDF_PROTECTED {
+            return Err(Validity::FORMAT);
+        }
+        let conf = self.confs.read().get(&sd.conf_handle.get()).cloned().ok_or(Validity::CONF_HANDLE)?;
+        let cpu = self.cpus.read().get(&sd.cpu_handle.get()).cloned().ok_or(Validity::CPU_HANDLE)?;
+        let ours = cpu.conf.upgrade().is_some_and(|owner| Arc::ptr_eq(&owner, &conf));
+        if !ours || cpu.state_origin != state {
+            return Err(Validity::FOREIGN);
+        }
+        Ok((conf, cpu))
+    }
+
+    /// Checks 6 to 9, on a CPU that is ours alone now.
+    pub(super) fn check_entry(
+        &self,
+        sd: &StateDescription,
+        conf: &Conf,
+        core: &Core,
+        asce: u64,
+    ) -> Result<(), Validity> {
+        if core.destroyed {
+            return Err(Validity::CPU_HANDLE);
+        }
+        if conf.asce != Asce(asce) {
+            return Err(Validity::ASCE);
+        }
+        let life = conf.life.lock();
+        if life.phase != Phase::Verified || life.reset != Reset::None || life.dumping {
+            return Err(Validity::CONF_STATE);
+        }
+        if core.state != CpuState::OPERATING || core.due.is_some() {
+            return Err(Validity::CPU_STATE);
+        }
+        if let Some(mark) = core.timer {
+            let gone = mark.timer.wrapping_sub(sd.cpu_timer.get()).cast_signed();
+            let passed = self.clock.now().saturating_sub(mark.at);
+            if u64::try_from(gone).map_or(true, |gone| gone > passed) {
+                return Err(Validity::CPU_TIMER);
+            }
+        }
+        Ok(())
+    }
+}
