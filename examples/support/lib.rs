@@ -9,5 +9,6 @@ pub mod files;
 pub mod output;
 pub mod random;
 pub mod s390_keys;
+pub mod s390_vm;
 
 pub use exit::{Failure, run};
