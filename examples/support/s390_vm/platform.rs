@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use uv_core::{Exit, Gfn, HostAddr, MemSlot, MemSlots, PageCounts, PageSize, PageState, SecureVm as _, SlotId};
+use uv_core::{
+    Exit, Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, PageCounts, PageSize, PageState, SecureVm as _, SlotId,
+};
 use uv_s390::crypto::HostPrivateKey;
 use uv_s390::diag308::IplStores;
 use uv_s390::host::{Guest, GuestConfig, Hardware, Host, HostPages, S390Exit};
@@ -63,6 +65,12 @@ impl Platform {
     #[must_use]
     pub const fn host(&self) -> &Arc<Host> {
         &self.host
+    }
+
+    /// Where the kernel's own storage ends, which begins at 2 GiB.
+    #[must_use]
+    pub const fn end_of_kernel_storage(&self) -> HostAddr {
+        HostAddr(KERNEL + KERNEL_BYTES)
     }
 
     /// Makes an ordinary VM with one CPU, number 0, and the image in its memory from address 0 on.
@@ -128,6 +136,25 @@ impl Vm {
     #[must_use]
     pub const fn image(&self) -> &BootImage {
         &self.image
+    }
+
+    /// Puts an image into the memory of the VM, which must be ordinary: what a re-IPL does. The rest of the memory is
+    /// cleared.
+    ///
+    /// # Errors
+    /// Status 2 if the VM is protected or the image does not fit.
+    pub fn reload(&mut self, image: &BootImage) -> Result<(), Failure> {
+        let bytes = self.guest.slots().end().0 << 12;
+        if self.guest.is_protected() || u64::try_from(image.file().len()).is_ok_and(|length| length > bytes) {
+            return Err(Failure::unusable("the image cannot be put into the memory of this VM"));
+        }
+        let storage = self.guest.storage();
+        for gfn in 0..self.guest.slots().end().0 {
+            storage.write(GuestAddr(gfn << 12), &[0; 0x1000]).map_err(Failure::unusable)?;
+        }
+        storage.write(GuestAddr(0), image.file()).map_err(Failure::unusable)?;
+        self.image = image.clone();
+        Ok(())
     }
 
     /// The IPIBs that the guest has set.

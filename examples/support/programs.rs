@@ -1,0 +1,25 @@
+//! The example programs, for tests that run them as a user does.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Path of the program `examples/NAME.rs`, built with the profile of the running test.
+///
+/// It is built anew if its sources changed: `cargo test --test NAME` alone does not build examples.
+///
+/// # Panics
+/// When the program does not build, or when the caller is not a test that cargo runs.
+#[must_use]
+pub fn example(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a test has a path");
+    let profile = test.ancestors().nth(2).expect("tests are in target/PROFILE/deps");
+    let release = profile.ends_with("release").then_some("--release");
+    let status = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--example", name])
+        .args(release)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status()
+        .expect("cargo runs");
+    assert!(status.success(), "the example builds");
+    profile.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
+}
