@@ -13,7 +13,7 @@ pub trait SharePages: SecureVm {
 
     /// Takes the normal memory away from a shared page: [`Shared`](crate::PageState::Shared) becomes
     /// [`Withdrawn`](crate::PageState::Withdrawn), and the guest faults at its next access until
-    /// [`PageIn`](crate::PageIn) brings the page back. The content stays in the normal page.
+    /// [`PageIn`](crate::PageIn) brings the page back. The content stays in the normal page. A withdrawn page stays so.
     ///
     /// # Errors
     /// `WrongState` when the page is not shared; the page is as before.

@@ -14,13 +14,17 @@ impl ErrorType for Guest {
 }
 
 impl Guest {
-    /// Does `act` for every page of a range in slots, stopping at the first error.
+    /// Does `act` for every page of a range in slots of a protected VM, stopping at the first error.
     fn each(
         &self,
         range: PageRange,
         mut act: impl FnMut(Gfn) -> Result<(), HostError>,
     ) -> Result<(), RangeError<HostError>> {
-        check_in_slots(self.slots(), range).map_err(|error| RangeError { done: 0, error: error.into() })?;
+        let fail = |error| RangeError { done: 0, error };
+        check_in_slots(self.slots(), range).map_err(|error| fail(error.into()))?;
+        if !self.is_protected() {
+            return Err(fail(HostError::NotProtected));
+        }
         for (done, gfn) in (0..).zip(range.iter()) {
             act(gfn).map_err(|error| RangeError { done, error })?;
         }
@@ -89,7 +93,11 @@ impl SharePages for Guest {
 
     /// CONV_FROM_SEC_STOR of a shared page.
     fn withdraw(&self, gfn: Gfn) -> Result<(), HostError> {
-        if self.is_shared(gfn)? { self.export(gfn) } else { Err(HostError::NotShared(gfn)) }
+        match self.page_state(gfn)? {
+            PageState::Shared => self.export(gfn),
+            PageState::Withdrawn => Ok(()),
+            _ => Err(HostError::NotShared(gfn)),
+        }
     }
 }
 
@@ -98,7 +106,7 @@ impl DestroyPages for Guest {
     /// secure and the Ultravisor would go on waiting for the ciphertext.
     fn destroy_range(&self, range: PageRange) -> Result<(), RangeError<HostError>> {
         self.each(range, |gfn| {
-            if self.is_protected() && self.gmap.flags(gfn).contains(PageFlags::EXPORTED) {
+            if self.gmap.flags(gfn).contains(PageFlags::EXPORTED) {
                 self.import(gfn)?;
             }
             self.destroy(gfn)
