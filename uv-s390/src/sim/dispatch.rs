@@ -107,3 +107,89 @@ impl Machine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::abi::{COMMANDS, Length};
+    use crate::sim::rig::{Rig, refused};
+    use crate::sim::{Generation, Uvc};
+
+    fn header(command: u16, len: u16) -> [u8; 8] {
+        let (command, len) = (command.to_be_bytes(), len.to_be_bytes());
+        [len[0], len[1], command[0], command[1], 0, 0, 0, 0]
+    }
+
+    fn call(rig: &Rig, command: u16, len: u16, bytes: usize) -> Result<(Cc, UvRc), PgmCode> {
+        let mut block = alloc::vec![0; bytes];
+        let header = header(command, len);
+        let front = bytes.min(8);
+        block[..front].copy_from_slice(&header[..front]);
+        let cc = rig.machine.uv_call(&mut block).map_err(|interruption| interruption.code)?;
+        Ok((cc, UvRc(u16::from_be_bytes([block[4], block[5]]))))
+    }
+
+    #[test]
+    fn the_order_of_the_common_checks() {
+        let rig = Rig::new(Generation::Z17);
+        let (unknown, uninitialized) = (Ok((Cc::Error, UvRc(2))), Ok((Cc::Error, UvRc(3))));
+        let (length, inaccessible) = (Ok((Cc::Error, UvRc(5))), Err(PgmCode(0x11)));
+        assert_eq!(call(&rig, 0x4242, 8, 7), inaccessible);
+        assert_eq!(call(&rig, 0x4242, 8, 8), unknown);
+        assert_eq!(call(&rig, 0x4242, 0x4000, 8), unknown, "unknown before inaccessible");
+        assert_eq!(call(&rig, 0x1000, 0x30, 0x30), unknown, "a guest's call");
+        assert_eq!(call(&rig, 0x0101, 0x40, 0x3f), inaccessible);
+        assert_eq!(call(&rig, 0x0101, 0x38, 0x40), length, "length before uninitialized");
+        assert_eq!(call(&rig, 0x0101, 0x48, 0x48), length);
+        assert_eq!(call(&rig, 0x0101, 0, 0x48), length);
+        assert_eq!(call(&rig, 0x0101, 0x40, 0x40), uninitialized);
+        assert_eq!(call(&rig, 0x0101, 0x40, 0x1000), uninitialized, "the slice may go on behind the block");
+    }
+
+    #[test]
+    fn every_host_call_wants_init_first_and_no_guest_call_is_there() {
+        let rig = Rig::new(Generation::Z17);
+        for info in COMMANDS {
+            let (Length::Exact(len) | Length::AtLeast(len)) = info.length;
+            let expected = match (info.role, info.command) {
+                (Role::Guest, _) => UvRc::INVALID_COMMAND,
+                (_, UvCommand::QUI) => UvRc::MORE_DATA,
+                (_, UvCommand::QUERY_KEYS) => UvRc::EXECUTED,
+                (_, UvCommand::INIT_UV) => UvRc::INIT_LENGTH,
+                _ => UvRc::INVALID_STATE,
+            };
+            assert_eq!(call(&rig, info.command.0, len, usize::from(len)).unwrap().1, expected, "{}", info.name);
+        }
+    }
+
+    #[test]
+    fn every_handle_is_looked_at() {
+        let rig = Rig::ready(Generation::Z17);
+        let conf = [0x101, 0x102, 0x120, 0x200, 0x203, 0x300, 0x301, 0x302, 0x320, 0x340, 0x342];
+        let cpu = [0x121, 0x310, 0x311, 0x321, 0x330];
+        let codes = conf.map(|c| (c, 0x20)).into_iter().chain(cpu.map(|c| (c, 0x21)));
+        for (command, expected) in codes {
+            let info = UvCommand(command).info().unwrap();
+            let (Length::Exact(len) | Length::AtLeast(len)) = info.length;
+            assert_eq!(call(&rig, command, len, usize::from(len)), Ok((Cc::Error, UvRc(expected))), "{}", info.name);
+        }
+    }
+
+    #[test]
+    fn what_the_instruction_checks_itself() {
+        let rig = Rig::new(Generation::Z17);
+        let run = |uvc: Uvc| rig.machine.execute(uvc, &mut []).unwrap_err().code;
+        assert_eq!(run(Uvc { i3: 4, i4: 2, problem_state: true }), PgmCode::PRIVILEGED_OPERATION);
+        assert_eq!(run(Uvc { i3: 4, ..Uvc::default() }), PgmCode::SPECIFICATION);
+        assert_eq!(run(Uvc { i4: 2, ..Uvc::default() }), PgmCode::SPECIFICATION);
+        assert_eq!(run(Uvc::default()), PgmCode::PAGE_TRANSLATION);
+    }
+
+    #[test]
+    fn older_machines_have_fewer_calls() {
+        let rig = Rig::ready(Generation::Z15);
+        assert_eq!(rig.no_data(UvCommand::DUMP_INIT, 1), refused(UvRc::INVALID_COMMAND));
+        assert_eq!(call(&rig, 0x102, 0x48, 0x48), Ok((Cc::Error, UvRc(2))));
+        assert_eq!(call(&rig, 0x203, 0x28, 0x28), Ok((Cc::Error, UvRc(2))));
+    }
+}

@@ -69,10 +69,8 @@ impl GuestMap for Tables {
 pub(crate) struct Guest {
     pub(crate) conf: u64,
     pub(crate) asce: u64,
-    #[expect(dead_code, reason = "for the calls")]
     pub(crate) tables: Arc<Tables>,
     pub(crate) base: u64,
-    #[expect(dead_code, reason = "for the calls")]
     pub(crate) create: CreateConf,
 }
 
@@ -81,13 +79,11 @@ pub(crate) struct Guest {
 pub(crate) struct Vcpu {
     pub(crate) handle: u64,
     pub(crate) state: HostAddr,
-    #[expect(dead_code, reason = "for the calls")]
     pub(crate) storage: u64,
 }
 
 pub(crate) type Codes = (Cc, UvRc, UvRrc);
 pub(crate) const OK: Codes = (Cc::Done, UvRc::EXECUTED, UvRrc(0));
-#[expect(dead_code, reason = "for the calls")]
 pub(crate) fn refused(rc: UvRc) -> Codes {
     (Cc::Error, rc, UvRrc(0))
 }
@@ -172,11 +168,21 @@ impl Rig {
 
     /// Header for an image of one component of two pages, and the component as stored.
     pub(crate) fn image(&self, keys: &[&HostPrivateKey], pcf: PlaintextControlFlags) -> (SeHeader, Vec<u8>) {
+        self.image_with(keys, pcf, |_| ())
+    }
+
+    /// As [`Rig::image`], with a change in what the header keeps secret.
+    pub(crate) fn image_with(
+        &self,
+        keys: &[&HostPrivateKey],
+        pcf: PlaintextControlFlags,
+        change: impl FnOnce(&mut ConfidentialArea),
+    ) -> (SeHeader, Vec<u8>) {
         let mut rng = SimRng::from_seed(3).fork("image");
         let customer = CustomerKeyPair::generate(&mut rng);
         let key = RequestKey::random(&mut rng);
         let slots: Vec<KeySlot> = keys.iter().map(|host| KeySlot::seal(&customer, &host.public(), &key)).collect();
-        let area = ConfidentialArea {
+        let mut area = ConfidentialArea {
             cck: [9; 32],
             image_key: core::array::from_fn(|i| u8::try_from(i).unwrap()),
             psw: Psw::at(START),
@@ -184,6 +190,7 @@ impl Rig {
             optional_items: 0.into(),
             reserved_7c: [0; 4],
         };
+        change(&mut area);
         let mut stored: Vec<u8> = PLAIN.iter().flat_map(|byte| [*byte; 4096]).collect();
         PageCipher::new(&area.image_key).encrypt_component(PREFIX, &mut stored);
         let mut hasher = PageHasher::new();
@@ -299,8 +306,9 @@ impl Rig {
     }
 
     pub(crate) fn is_closed(&self, at: u64) -> bool {
-        let read = self.host.read(HostAddr(at), &mut [0]);
-        let write = self.host.write(HostAddr(at), &[0]);
+        let mut byte = [0];
+        let read = self.host.read(HostAddr(at), &mut byte);
+        let write = self.host.write(HostAddr(at), &byte);
         assert_eq!(read, write);
         read == Err(uv_core::AccessError::Secure { at: HostAddr(at & !0xfff) })
     }
@@ -310,7 +318,6 @@ pub(crate) fn diag(code: u16, gr: [u64; 5]) -> Step<GuestInsn> {
     Step::Call(GuestInsn::Diag { code, gr })
 }
 
-#[expect(dead_code, reason = "for the calls")]
 pub(crate) fn uvc(block: &impl Block) -> Step<GuestInsn> {
     Step::Call(GuestInsn::Uvc { block: block.as_bytes().to_vec(), problem_state: false })
 }

@@ -20,6 +20,8 @@ mod intercept;
 mod load;
 mod locate;
 mod run;
+#[cfg(test)]
+mod tests;
 mod validity;
 
 use alloc::sync::Arc;

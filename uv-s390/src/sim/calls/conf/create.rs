@@ -116,3 +116,79 @@ fn fresh(machine: &Machine, confs: &alloc::collections::BTreeMap<u64, Arc<Conf>>
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::abi::UvCommand;
+    use crate::sim::Generation;
+    use crate::sim::rig::{Codes, GIB, MIB, OK, Rig, refused};
+    use crate::uvc::Cc;
+
+    /// The codes of a creation with something wrong, and the handle it left.
+    fn with(rig: &Rig, n: u64, change: impl FnOnce(&mut CreateConf)) -> (Codes, u64) {
+        let mut block = rig.create_block(n);
+        change(&mut block);
+        (rig.call(&mut block), block.guest_handle.get())
+    }
+
+    #[test]
+    fn codes_in_their_order() {
+        let rig = Rig::ready(Generation::Z16);
+        let no = |rc| (refused(rc), 0);
+        let max = MAX_GUEST_ADDRESS;
+        let bad = |b: &mut CreateConf| b.guest_asce = 0.into();
+        assert_eq!(with(&rig, 0, |b| b.guest_stor_origin = (max + 2 * MIB + 1).into()), no(UvRc::CONF_MSO));
+        let beyond = |b: &mut CreateConf| {
+            b.guest_stor_origin = (max - MIB).into();
+            b.guest_stor_len = (42 * MIB).into();
+        };
+        assert_eq!(with(&rig, 0, beyond), no(UvRc::CONF_MSL));
+        assert_eq!(with(&rig, 0, |b| b.guest_stor_len = u64::MAX.into()), no(UvRc::CONF_MSL));
+        assert_eq!(with(&rig, 0, |b| b.guest_stor_len = 0.into()), no(UvRc::CONF_MSL));
+        assert_eq!(with(&rig, 0, |b| b.guest_stor_origin = 1.into()), no(UvRc::CONF_MSO));
+        assert_eq!(with(&rig, 0, |b| b.guest_stor_len = 0x1001.into()), no(UvRc::CONF_MSL));
+        assert_eq!(with(&rig, 0, bad), no(UvRc::CONF_ASCE));
+        assert_eq!(with(&rig, 0, |b| b.guest_asce = (b.guest_asce.get() | 0x20).into()), no(UvRc::CONF_ASCE));
+        let beyond = |b: &mut CreateConf| b.conf_base_stor_origin = (4 * GIB + 8).into();
+        assert_eq!(with(&rig, 0, beyond), no(UvRc::CONF_BASE));
+        assert_eq!(with(&rig, 0, |b| b.conf_base_stor_origin = 0x1000.into()), no(UvRc::CONF_BASE_LOWCORE));
+        assert_eq!(with(&rig, 0, |b| b.flags = 1.into()), no(UvRc::CONF_FLAGS), "z16 has no AP");
+        assert_eq!(with(&rig, 0, |b| b.guest_sca = 0.into()), no(UvRc::CONF_SCA_ZERO));
+        assert_eq!(with(&rig, 0, |b| b.guest_sca = (4 * GIB + 0x4000).into()), no(UvRc::CONF_SCA));
+        let (codes, handle) = with(&rig, 0, |_| ());
+        assert!(codes == OK && handle != 0);
+        assert_eq!(with(&rig, 0, |_| ()), no(UvRc::CONF_ASCE_USED), "the same storage and ASCE");
+        let asce = Rig::asce(0);
+        assert_eq!(with(&rig, 1, |b| b.guest_asce = asce.into()), no(UvRc::CONF_ASCE_USED));
+        let storage = rig.create_block(0).conf_base_stor_origin;
+        assert_eq!(with(&rig, 1, |b| b.conf_base_stor_origin = storage), no(UvRc::CONF_BASE));
+    }
+
+    #[test]
+    fn half_a_creation_leaves_a_live_handle() {
+        let rig = Rig::ready(Generation::Z17);
+        let (codes, handle) = with(&rig, 0, |b| b.conf_virt_stor_origin = (4 * GIB).into());
+        assert_eq!(codes, (Cc::Error, UvRc(0x810a), crate::uvc::UvRrc(0)));
+        let base = rig.create_block(0).conf_base_stor_origin.get();
+        assert!(handle != 0 && rig.is_closed(base));
+        assert_eq!(rig.no_data(UvCommand::VERIFY_IMG, handle), refused(UvRc::STATE));
+        assert_eq!(rig.no_data(UvCommand::DESTROY_SEC_CONF, handle), OK);
+        assert!(!rig.is_closed(base));
+        assert_eq!(with(&rig, 0, |b| b.flags = 3.into()).0, OK);
+    }
+
+    #[test]
+    fn all_donated_storage_is_closed() {
+        let rig = Rig::ready(Generation::Z17);
+        let guest = rig.guest(0);
+        let variable = rig.info.variable_storage_len(guest.create.guest_stor_len.get()).unwrap();
+        for (origin, len) in [
+            (guest.create.conf_base_stor_origin.get(), rig.info.conf_base_phys_stor_len.get()),
+            (guest.create.conf_virt_stor_origin.get(), variable),
+        ] {
+            assert!((0..len).step_by(0x1000).all(|at| rig.is_closed(origin + at)));
+            assert!(!rig.is_closed(origin + len));
+        }
+    }
+}

@@ -32,3 +32,29 @@ pub(in crate::sim) fn destroy(machine: &Machine, block: &mut NoData) -> Answer {
     tracing::debug!(handle = conf.handle, "secure configuration destroyed");
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::abi::UvCommand;
+    use crate::sim::Generation;
+    use crate::sim::rig::{OK, Rig, refused};
+
+    #[test]
+    fn codes_in_their_order() {
+        let rig = Rig::ready(Generation::Z17);
+        let guest = rig.guest(0);
+        let cpu = rig.cpu(&guest, 0);
+        let destroy = |handle| rig.no_data(UvCommand::DESTROY_SEC_CONF, handle);
+        assert_eq!(destroy(guest.conf + 1), refused(UvRc::INVALID_CONF_HANDLE));
+        assert_eq!(destroy(cpu.handle), refused(UvRc::INVALID_CONF_HANDLE));
+        assert_eq!(destroy(guest.conf), refused(UvRc::STATE), "a CPU is left");
+        assert_eq!(rig.no_data(UvCommand::DESTROY_SEC_CPU, cpu.handle), OK);
+        assert!(rig.machine.set_ap_queues(guest.conf, 1));
+        assert_eq!(destroy(guest.conf), refused(UvRc::STATE), "an AP queue is bound");
+        assert!(rig.machine.set_ap_queues(guest.conf, 0));
+        assert_eq!(destroy(guest.conf), OK);
+        assert_eq!(destroy(guest.conf), refused(UvRc::INVALID_CONF_HANDLE));
+        rig.guest(0);
+    }
+}

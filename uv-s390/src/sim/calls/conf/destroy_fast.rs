@@ -35,3 +35,38 @@ pub(in crate::sim) fn destroy_fast(machine: &Machine, block: &mut DestroyFast) -
     tracing::debug!(handle = conf.handle, "secure configuration destroyed, frames left");
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::abi::UvCommand;
+    use crate::sim::Generation;
+    use crate::sim::rig::{OK, Rig, refused};
+    use uv_core::{HostAddr, NormalMemory};
+
+    #[test]
+    fn frames_stay_until_they_are_destroyed_or_exported() {
+        let rig = Rig::ready(Generation::Z16);
+        let guest = rig.guest(0);
+        let cpu = rig.cpu(&guest, 0);
+        rig.verified(&guest);
+        let fast = || rig.call(&mut DestroyFast::new(guest.conf));
+        assert_eq!(fast(), refused(UvRc::STATE), "a CPU is left");
+        rig.machine.set_ap_queues(guest.conf, 1);
+        assert_eq!(fast(), refused(UvRc::DESTROY_FAST_AP));
+        rig.machine.set_ap_queues(guest.conf, 0);
+        assert_eq!(rig.no_data(UvCommand::DESTROY_SEC_CPU, cpu.handle), OK);
+        assert_eq!(fast(), OK);
+        assert_eq!(fast(), refused(UvRc::INVALID_CONF_HANDLE));
+        assert!(!rig.is_closed(guest.create.conf_base_stor_origin.get()));
+        let (one, other) = (guest.base + 0x3000, guest.base + 0x4000);
+        assert!(rig.is_closed(one) && rig.is_closed(other));
+        assert_eq!(rig.storage(UvCommand::DESTR_SEC_STOR, one), OK);
+        assert_eq!(rig.export(other), OK);
+        for at in [one, other] {
+            let mut page = [1; 4096];
+            rig.host.read(HostAddr(at), &mut page).unwrap();
+            assert_eq!(page, [0; 4096], "nothing of the guest is left");
+        }
+    }
+}

@@ -59,3 +59,54 @@ pub(in crate::sim) fn create(machine: &Machine, block: &mut CreateCpu) -> Answer
     tracing::debug!(handle, number, "secure CPU created");
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::abi::{CpuState, UvCommand};
+    use crate::sim::Generation;
+    use crate::sim::rig::{Codes, GIB, OK, Rig, refused};
+
+    #[test]
+    fn codes_in_their_order() {
+        let rig = Rig::ready(Generation::Z17);
+        let guest = rig.guest(0);
+        let with = |number: u16, change: &dyn Fn(&mut CreateCpu)| -> (Codes, u64) {
+            let mut block = rig.cpu_block(&guest, number);
+            change(&mut block);
+            (rig.call(&mut block), block.cpu_handle.get())
+        };
+        let no = |rc| (refused(rc), 0);
+        let end = 4 * GIB;
+        let bad_handle = |b: &mut CreateCpu| b.guest_handle = (guest.conf + 1).into();
+        assert_eq!(with(0, &bad_handle), no(UvRc::INVALID_CONF_HANDLE));
+        assert_eq!(with(0, &|b| b.num = (MAX_CPU + 1).into()), no(UvRc::CPU_NUMBER));
+        assert_eq!(with(0, &|b| b.stor_origin = (end + 0x1000).into()), no(UvRc::CPU_STORAGE));
+        assert_eq!(with(0, &|b| b.stor_origin = 0x123.into()), no(UvRc::CPU_STORAGE));
+        assert_eq!(with(0, &|b| b.stor_origin = 0.into()), no(UvRc::CPU_STORAGE_LOWCORE));
+        let state = |b: &mut CreateCpu| b.state_origin = (end + 0x1000).into();
+        assert_eq!(with(0, &state), no(UvRc::CPU_STATE_DESCRIPTION));
+        let unaligned = |b: &mut CreateCpu| b.state_origin = (b.state_origin.get() + 8).into();
+        assert_eq!(with(0, &unaligned), no(UvRc::CPU_STATE_DESCRIPTION));
+        let (codes, handle) = with(0, &|_| ());
+        assert!(codes == OK && handle != 0);
+        assert_eq!(with(0, &|b| b.stor_origin = (end + 0x1000).into()), no(UvRc::CPU_DEFINED));
+        let origin = rig.cpu_block(&guest, 0).stor_origin;
+        let len = rig.info.cpu_stor_len.get();
+        assert!((0..len).step_by(0x1000).all(|at| rig.is_closed(origin.get() + at)));
+        assert_eq!(with(1, &|b| b.stor_origin = origin), no(UvRc::CPU_STORAGE), "given away already");
+    }
+
+    #[test]
+    fn a_cpu_ends_and_its_number_is_free_again() {
+        let rig = Rig::ready(Generation::Z17);
+        let guest = rig.guest(0);
+        let cpu = rig.cpu(&guest, 3);
+        let destroy = || rig.no_data(UvCommand::DESTROY_SEC_CPU, cpu.handle);
+        assert_eq!(destroy(), OK);
+        assert_eq!(destroy(), refused(UvRc::INVALID_CPU_HANDLE));
+        assert!(!rig.is_closed(cpu.storage));
+        assert_eq!(rig.set_state(cpu, CpuState::STOPPED), refused(UvRc::INVALID_CPU_HANDLE));
+        rig.cpu(&guest, 3);
+    }
+}

@@ -47,3 +47,29 @@ pub(in crate::sim) fn set_state(machine: &Machine, block: &mut SetCpuState) -> A
     tracing::debug!(cpu = cpu.number, ?state, "CPU state set");
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::Generation;
+    use crate::sim::rig::{OK, Rig, refused};
+
+    #[test]
+    fn operating_only_after_the_image_was_verified_and_loaded() {
+        let rig = Rig::ready(Generation::Z17);
+        let guest = rig.guest(0);
+        let (boot, other) = (rig.cpu(&guest, 0), rig.cpu(&guest, 1));
+        let state = refused(UvRc::STATE);
+        assert_eq!(rig.set_state(boot, CpuState::STOPPED), OK);
+        assert_eq!(rig.set_state(boot, CpuState::OPERATING_LOAD), state);
+        assert_eq!(rig.set_state(boot, CpuState::OPERATING), state);
+        rig.verified(&guest);
+        assert_eq!(rig.set_state(boot, CpuState(4)), refused(UvRc::ADDRESS));
+        assert_eq!(rig.set_state(other, CpuState::OPERATING), state, "nobody has loaded");
+        assert_eq!(rig.set_state(boot, CpuState::OPERATING_LOAD), OK);
+        assert_eq!(rig.set_state(boot, CpuState::OPERATING), OK);
+        assert_eq!(rig.set_state(other, CpuState::OPERATING_LOAD), state, "one loads");
+        assert_eq!(rig.set_state(other, CpuState::OPERATING), OK);
+        assert_eq!(rig.set_state(other, CpuState::CHECK_STOP), OK);
+    }
+}

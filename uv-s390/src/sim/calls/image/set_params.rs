@@ -85,3 +85,84 @@ fn open(machine: &Machine, header: &SeHeader) -> Result<OpenedHeader, Refusal> {
         Some(_) => Err(Refusal::code(UvRc::HEADER_KEY, UvRrc::BACKUP_KEY)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::HostPrivateKey;
+    use crate::sim::Generation;
+    use crate::sim::rig::{Codes, GIB, Guest, OK, Rig, refused};
+    use crate::uvc::Cc;
+
+    fn code(rc: u16, rrc: u16) -> Codes {
+        (Cc::Error, UvRc(rc), UvRrc(rrc))
+    }
+
+    fn changed(rig: &Rig, guest: &Guest, at: usize, value: &[u8]) -> Codes {
+        let mut bytes = rig.image(&[&rig.machine.host_key], PlaintextControlFlags::PCKMO).0.as_bytes().to_vec();
+        bytes[at..at + value.len()].copy_from_slice(value);
+        rig.set_params(guest, &bytes)
+    }
+
+    #[test]
+    fn codes_in_their_order() {
+        let rig = Rig::ready(Generation::Z15);
+        let guest = rig.guest(0);
+        let at = |handle, origin, len| rig.call(&mut SetParams::new(handle, origin, len));
+        assert_eq!(at(guest.conf + 1, 0, 640), refused(UvRc::INVALID_CONF_HANDLE));
+        assert_eq!(at(guest.conf, 4 * GIB, 640), refused(UvRc::HEADER_ACCESS));
+        assert_eq!(at(guest.conf, 4 * GIB - 0x20, 640), refused(UvRc::HEADER_ACCESS));
+        assert_eq!(at(guest.conf, guest.create.conf_base_stor_origin.get(), 640), refused(UvRc::HEADER_ACCESS));
+        assert_eq!(at(guest.conf, guest.base, 8193), code(0x10a, 0x31));
+        assert_eq!(at(guest.conf, guest.base, 415), code(0x10a, 0x31));
+        assert_eq!(changed(&rig, &guest, 0, b"J"), code(0x104, 1), "magic");
+        assert_eq!(changed(&rig, &guest, 8, &[0, 0, 2, 0]), code(0x104, 1), "version");
+        assert_eq!(changed(&rig, &guest, 0x20, &[0; 8]), code(0x10a, 0x40), "no slots");
+        assert_eq!(changed(&rig, &guest, 0x2f, &[127]), code(0x10a, 0x39), "encrypted area");
+        assert_eq!(changed(&rig, &guest, 0x0f, &[0x81]), code(0x10a, 0x31), "size");
+        assert_eq!(changed(&rig, &guest, 0x3c, &[0x20]), code(0x106, 0x30), "no dump on z15");
+        assert_eq!(changed(&rig, &guest, 0x1a0, &[0xff; 4]), code(0x108, 5), "the slot is another machine's");
+        assert_eq!(changed(&rig, &guest, 0x1a0 + 40, &[0xff; 4]), code(0x108, 5), "the slot was changed");
+        assert_eq!(changed(&rig, &guest, 0x40 + 70, &[0xff; 4]), code(0x108, 0xb), "no point of the curve");
+        assert_eq!(changed(&rig, &guest, 0x10, &[0xff; 4]), code(0x10a, 0), "the tag does not match");
+        assert_eq!(changed(&rig, &guest, 0, b"I"), OK);
+        assert_eq!(changed(&rig, &guest, 0, b"I"), refused(UvRc::STATE), "one header, once");
+    }
+
+    #[test]
+    fn which_key_opens() {
+        let backup = HostPrivateKey::from_scalar(&[5]).unwrap();
+        let stranger = HostPrivateKey::from_scalar(&[6]).unwrap();
+        let flags = PlaintextControlFlags::PCKMO;
+        let both = flags | PlaintextControlFlags::BACKUP_KEYS;
+        let cases = [
+            (&stranger, flags, code(0x108, 5)),
+            (&stranger, both, code(0x108, 0x34)),
+            (&backup, flags, code(0x108, 5)),
+            (&backup, both, OK),
+        ];
+        let rig = Rig::with(|config| config.backup_key = Some(backup.clone()));
+        let len = rig.info.uv_base_stor_len.get();
+        assert_eq!(rig.call(&mut crate::abi::InitUv::new(crate::sim::rig::UV_BASE, len)), OK);
+        let guest = rig.guest(0);
+        for (key, pcf, expected) in cases {
+            let (header, _) = rig.image(&[key], pcf);
+            assert_eq!(rig.set_params(&guest, header.as_bytes()), expected, "{pcf:?}");
+        }
+    }
+
+    #[test]
+    fn secret_flags_and_optional_items_are_judged_after_the_tag() {
+        let rig = Rig::ready(Generation::Z15);
+        let guest = rig.guest(0);
+        let with = |flags: u64, items: u32| {
+            let (header, _) = rig.image_with(&[&rig.machine.host_key], PlaintextControlFlags::PCKMO, |area| {
+                area.secret_flags = flags.into();
+                area.optional_items = items.into();
+            });
+            rig.set_params(&guest, header.as_bytes())
+        };
+        assert_eq!(with(1 << 62, 0), code(0x109, 0));
+        assert_eq!(with(0, 1), code(0x10a, 0x39));
+    }
+}

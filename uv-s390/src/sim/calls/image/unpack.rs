@@ -57,3 +57,74 @@ pub(in crate::sim) fn unpack(machine: &Machine, block: &mut Unpack) -> Answer {
     frame.set(Frame::Secure(conf.id, gfn));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::abi::UvCommand;
+    use crate::sim::Generation;
+    use crate::sim::rig::{COMPONENT, GUEST_LEN, Guest, OK, Rig, refused};
+
+    fn header(rig: &Rig, guest: &Guest) {
+        let (header, _) = rig.image(&[&rig.machine.host_key], PlaintextControlFlags::PCKMO);
+        assert_eq!(rig.set_params(guest, header.as_bytes()), OK);
+    }
+
+    #[test]
+    fn codes_in_their_order() {
+        let rig = Rig::ready(Generation::Z17);
+        let guest = rig.guest(0);
+        let with = |change: &dyn Fn(&mut Unpack)| {
+            let mut block = rig.unpack_block(&guest, 0);
+            change(&mut block);
+            rig.call(&mut block)
+        };
+        let bad_handle = |b: &mut Unpack| b.guest_handle = (guest.conf ^ 2).into();
+        assert_eq!(with(&bad_handle), refused(UvRc::INVALID_CONF_HANDLE));
+        assert_eq!(with(&|_| ()), refused(UvRc::STATE), "no header");
+        header(&rig, &guest);
+        assert_eq!(with(&|b| b.gaddr = GUEST_LEN.into()), refused(UvRc::ADDRESS));
+        assert_eq!(with(&|b| b.gaddr = 0x3001.into()), refused(UvRc::ADDRESS));
+        guest.tables.moved.lock().insert(COMPONENT, None);
+        assert_eq!(with(&|_| ()), refused(UvRc::NOT_MAPPED));
+        guest.tables.moved.lock().clear();
+        assert_eq!(with(&|_| ()), OK);
+        assert_eq!(with(&|_| ()), refused(UvRc::ALREADY_SECURE));
+        assert_eq!(rig.export(guest.base + COMPONENT), OK);
+        assert_eq!(with(&|_| ()), refused(UvRc::ALREADY_SECURE), "exported is not new");
+        let other = rig.guest(1);
+        rig.verified(&other);
+        assert_eq!(rig.call(&mut rig.unpack_block(&other, 2)), refused(UvRc::STATE), "after verify");
+    }
+
+    #[test]
+    fn verify_names_the_first_difference() {
+        let rig = Rig::ready(Generation::Z17);
+        let mut n = 0;
+        let mut verify = |pages: &[(u64, u64, u64)], flip: bool| {
+            let guest = rig.guest(n);
+            n += 1;
+            assert_eq!(rig.no_data(UvCommand::VERIFY_IMG, guest.conf), refused(UvRc::STATE), "no header");
+            header(&rig, &guest);
+            let (_, mut stored) = rig.image(&[&rig.machine.host_key], PlaintextControlFlags::PCKMO);
+            stored[5000] ^= u8::from(flip);
+            uv_core::NormalMemory::write(&rig.host, uv_core::HostAddr(guest.base + COMPONENT), &stored).unwrap();
+            for (page, prefix, offset) in pages {
+                let mut block = rig.unpack_block(&guest, *page);
+                block.tweak[0] = (block.tweak[0].get() ^ prefix).into();
+                block.tweak[1] = (block.tweak[1].get() ^ offset).into();
+                assert_eq!(rig.call(&mut block), OK);
+            }
+            let codes = rig.no_data(UvCommand::VERIFY_IMG, guest.conf);
+            let again = rig.no_data(UvCommand::VERIFY_IMG, guest.conf);
+            assert_eq!(again, refused(UvRc::STATE), "once");
+            (codes.1.0, codes.2.0)
+        };
+        assert_eq!(verify(&[(0, 0, 0), (1, 0, 0)], false), (1, 0));
+        assert_eq!(verify(&[(0, 0, 0), (1, 0, 0)], true), (0x102, 0x1b));
+        assert_eq!(verify(&[(1, 0, 0), (0, 0, 0)], false), (0x102, 0x1a));
+        assert_eq!(verify(&[(0, 0, 0)], false), (0x102, 0x1a));
+        assert_eq!(verify(&[(0, 1, 0), (1, 0, 0)], false), (0x102, 0x1c));
+        assert_eq!(verify(&[(0, 0, 0), (1, 0, 0x1000)], false), (0x102, 0x1c));
+    }
+}

@@ -44,3 +44,50 @@ pub(in crate::sim) fn init_uv(machine: &Machine, block: &mut InitUv) -> Answer {
     *base = Some(machine.storage.donate(origin, len, ConfId::ULTRAVISOR).map_err(|_| UvRc::INIT_STORAGE)?);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::abi::UvCommand;
+    use crate::sim::Generation;
+    use crate::sim::rig::{GIB, OK, Rig, UV_BASE, refused};
+    use uv_core::NormalMemory;
+
+    #[test]
+    fn codes_in_their_order() {
+        let rig = Rig::new(Generation::Z17);
+        let (end, len) = (4 * GIB, rig.info.uv_base_stor_len.get());
+        let init = |origin, len| rig.call(&mut InitUv::new(origin, len));
+        rig.machine.set_running_cpus(2);
+        assert_eq!(init(1, 1), refused(UvRc::INIT_CPUS));
+        rig.machine.set_running_cpus(1);
+        assert_eq!(init(1, len - 8), refused(UvRc::INIT_LENGTH));
+        assert_eq!(init(end + 8, len), refused(UvRc::INIT_ORIGIN));
+        assert_eq!(init(end, len), refused(UvRc::INIT_STORAGE));
+        assert_eq!(init(end - MIB, len), refused(UvRc::INIT_STORAGE));
+        assert_eq!(init(GIB, len), refused(UvRc::INIT_BELOW_2G));
+        assert_eq!(init(UV_BASE, len), OK);
+        assert_eq!(init(1, 1), refused(UvRc::INIT_ALREADY));
+        assert!(rig.is_closed(UV_BASE) && rig.is_closed(UV_BASE + len - 1) && !rig.is_closed(UV_BASE + len));
+    }
+
+    #[test]
+    fn a_load_normal_reset_gives_it_back_cleared() {
+        let rig = Rig::new(Generation::Z17);
+        rig.host.write(HostAddr(UV_BASE), &[7; 16]).unwrap();
+        let init = || rig.call(&mut InitUv::new(UV_BASE, rig.info.uv_base_stor_len.get()));
+        assert_eq!(init(), OK);
+        let guest = rig.guest(0);
+        let cpu = rig.cpu(&guest, 0);
+        rig.verified(&guest);
+        rig.machine.load_normal();
+        for at in [UV_BASE, guest.create.conf_base_stor_origin.get(), cpu.storage, guest.base + 0x3000] {
+            let mut word = [1; 16];
+            rig.host.read(HostAddr(at), &mut word).unwrap();
+            assert_eq!(word, [0; 16]);
+        }
+        assert_eq!(rig.no_data(UvCommand::DESTROY_SEC_CONF, guest.conf), refused(UvRc::INVALID_STATE));
+        assert_eq!(rig.machine.secure_frames_in_use(), 0);
+        assert_eq!(init(), OK);
+    }
+}

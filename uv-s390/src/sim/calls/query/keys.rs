@@ -16,3 +16,24 @@ pub(in crate::sim) fn keys(machine: &Machine, block: &mut QueryKeys) -> Answer {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::abi::QueryKeys;
+    use crate::crypto::HostPrivateKey;
+    use crate::sim::Generation;
+    use crate::sim::rig::{OK, Rig, refused};
+    use crate::uvc::UvRc;
+
+    #[test]
+    fn hashes_of_the_keys_that_are_there() {
+        let backup = HostPrivateKey::from_scalar(&[5]).unwrap();
+        let rig = Rig::with(|config| config.backup_key = Some(backup.clone()));
+        let mut block = QueryKeys::new();
+        assert_eq!(rig.call(&mut block), OK);
+        assert_eq!(block.hashes[0], rig.machine.host_key.public().phkh().0);
+        assert_eq!(block.hashes[1], backup.public().phkh().0);
+        assert_eq!(block.hashes[2..], [[0; 32]; 13]);
+        assert_eq!(Rig::new(Generation::Z15).call(&mut QueryKeys::new()), refused(UvRc::INVALID_COMMAND));
+    }
+}

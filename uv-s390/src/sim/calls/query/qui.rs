@@ -24,3 +24,30 @@ pub(in crate::sim) fn qui(machine: &Machine, block: &mut [u8], role: Role) -> An
     block[HEADER..fits].copy_from_slice(&all[HEADER..fits]);
     if fits < all.len() { Err(UvRc::MORE_DATA.into()) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::abi::{QueryInfo, Role};
+    use crate::sim::Generation;
+    use crate::sim::rig::{OK, Rig, refused};
+    use crate::uvc::{UvRc, query};
+
+    #[test]
+    fn as_much_as_fits() {
+        let rig = Rig::new(Generation::Z16);
+        let with = |len: u16| {
+            let mut block = QueryInfo::new();
+            block.header.len = len.into();
+            (rig.call(&mut block), block)
+        };
+        assert_eq!(with(0xa0).0, refused(UvRc::INVALID_LENGTH));
+        let (codes, short) = with(0xa8);
+        assert_eq!(codes, refused(UvRc::MORE_DATA));
+        assert_eq!((short.max_guest_cpu_id.get(), short.features.get()), (247, Generation::Z16.features().bits()));
+        assert_eq!(short.supported_header_versions.get(), 0, "behind the block");
+        let (codes, full) = with(0x120);
+        assert_eq!(codes, OK);
+        assert_eq!(full.dump_storage_state_len.get(), 0x1000);
+        assert_eq!(query(&*rig.machine).unwrap().calls, Generation::Z16.query(Role::Host).calls);
+    }
+}

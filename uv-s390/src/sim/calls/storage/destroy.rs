@@ -24,3 +24,40 @@ pub(in crate::sim) fn destroy(machine: &Machine, block: &mut ConvertFrom) -> Ans
         _ => machine.destroy(&frame),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::abi::UvCommand;
+    use crate::sim::rig::{OK, Rig, refused};
+    use crate::uvc::Cc;
+    use uv_core::NormalMemory;
+
+    #[test]
+    fn the_frame_is_zero_and_the_content_gone() {
+        let rig = Rig::ready(Generation::Z17);
+        let guest = rig.guest(0);
+        rig.unpacked(&guest, crate::header::PlaintextControlFlags::PCKMO);
+        let at = guest.base + crate::sim::rig::COMPONENT;
+        let destroy = |at| rig.storage(UvCommand::DESTR_SEC_STOR, at);
+        assert_eq!(destroy(at), OK);
+        let mut page = [1; 4096];
+        rig.host.read(HostAddr(at), &mut page).unwrap();
+        assert_eq!(page, [0; 4096]);
+        assert_eq!(destroy(at), OK, "not secure any more: nothing to do");
+        assert_eq!(rig.import(&guest, crate::sim::rig::COMPONENT), OK);
+        assert_eq!(destroy(guest.create.conf_base_stor_origin.get()), refused(UvRc::FOREIGN_FRAME));
+        assert_eq!(destroy(1), refused(UvRc::INVALID_ABSOLUTE));
+    }
+
+    #[test]
+    fn older_machines_say_that_there_was_nothing() {
+        let rig = Rig::ready(Generation::Z15);
+        let guest = rig.guest(0);
+        let nothing = (Cc::Error, UvRc(0x107), UvRrc(0xd));
+        assert_eq!(rig.storage(UvCommand::DESTR_SEC_STOR, guest.base), nothing);
+        assert_eq!(rig.import(&guest, 0), OK);
+        assert_eq!(rig.storage(UvCommand::DESTR_SEC_STOR, guest.base), OK);
+        assert_eq!(rig.storage(UvCommand::DESTR_SEC_STOR, guest.base), nothing);
+    }
+}

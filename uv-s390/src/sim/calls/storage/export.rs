@@ -19,3 +19,24 @@ pub(in crate::sim) fn export(machine: &Machine, block: &mut ConvertFrom) -> Answ
     let frame = machine.storage.frames.claim(HostAddr(block.paddr.get()))?;
     machine.export(&frame)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::sim::Generation;
+    use crate::sim::rig::{GIB, OK, Rig, refused};
+    use crate::uvc::UvRc;
+
+    #[test]
+    fn codes() {
+        let rig = Rig::ready(Generation::Z17);
+        let guest = rig.guest(0);
+        assert_eq!(rig.export(4 * GIB), refused(UvRc::INVALID_ABSOLUTE));
+        assert_eq!(rig.export(guest.base + 8), refused(UvRc::INVALID_ABSOLUTE));
+        assert_eq!(rig.export(guest.create.conf_base_stor_origin.get()), refused(UvRc::FOREIGN_FRAME));
+        assert_eq!(rig.export(guest.base), OK, "not secure: nothing to do");
+        assert_eq!(rig.import(&guest, 0), OK);
+        assert!(rig.is_closed(guest.base));
+        assert_eq!([rig.export(guest.base), rig.export(guest.base)], [OK, OK]);
+        assert!(!rig.is_closed(guest.base));
+    }
+}

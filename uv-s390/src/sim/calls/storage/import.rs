@@ -30,3 +30,114 @@ pub(in crate::sim) fn import(machine: &Machine, block: &mut ConvertTo) -> Answer
     let frame = machine.storage.frames.claim(frame)?;
     machine.import(&conf, gfn, &frame)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::abi::UvCommand;
+    use crate::sie::{HostMapping, MappingSize};
+    use crate::sim::Generation;
+    use crate::sim::rig::{GIB, GUEST_LEN, Guest, MIB, OK, Rig, refused};
+    use uv_core::{HostAddr, NormalMemory};
+
+    fn map(guest: &Guest, addr: u64, frame: u64, writable: bool, size: MappingSize) {
+        let mapping = HostMapping { frame: HostAddr(frame), writable, size };
+        guest.tables.moved.lock().insert(addr, Some(mapping));
+    }
+
+    #[test]
+    fn codes_in_their_order() {
+        let rig = Rig::ready(Generation::Z16);
+        let guest = rig.guest(0);
+        let handle = |handle| rig.call(&mut ConvertTo::new(UvCommand::CONV_TO_SEC_STOR, handle, 0));
+        assert_eq!(handle(guest.conf ^ 1), refused(UvRc::INVALID_CONF_HANDLE));
+        assert_eq!(rig.import(&guest, GUEST_LEN), refused(UvRc::ADDRESS));
+        assert_eq!(rig.import(&guest, 0x1008), refused(UvRc::ADDRESS));
+        guest.tables.moved.lock().insert(0x1000, None);
+        assert_eq!(rig.import(&guest, 0x1000), refused(UvRc::NOT_MAPPED));
+        map(&guest, 0x1000, guest.base, false, MappingSize::Page);
+        assert_eq!(rig.import(&guest, 0x1000), refused(UvRc::NOT_MAPPED));
+        map(&guest, 0x1000, guest.base, true, MappingSize::Segment);
+        assert_eq!(rig.import(&guest, 0x1000), refused(UvRc::ADDRESS), "no large frames on z16");
+        map(&guest, 0x1000, 4 * GIB, true, MappingSize::Page);
+        assert_eq!(rig.import(&guest, 0x1000), refused(UvRc::INVALID_ABSOLUTE));
+        let donated = guest.create.conf_base_stor_origin.get();
+        map(&guest, 0x1000, donated, true, MappingSize::Page);
+        assert_eq!(rig.import(&guest, 0x1000), refused(UvRc::FOREIGN_FRAME));
+        map(&guest, 0x1000, guest.base + 0x1000, true, MappingSize::Page);
+        assert_eq!(rig.import(&guest, 0x1000), OK);
+        assert_eq!(rig.import(&guest, 0x1000), refused(UvRc::ALREADY_SECURE));
+        map(&guest, 0x2000, guest.base + 0x1000, true, MappingSize::Page);
+        assert_eq!(rig.import(&guest, 0x2000), refused(UvRc::FOREIGN_FRAME), "the frame is another page's");
+        map(&guest, 0x1000, guest.base + 0x9000, true, MappingSize::Page);
+        assert_eq!(rig.import(&guest, 0x1000), refused(UvRc::FOREIGN_FRAME), "the page is in another frame");
+        let other = rig.guest(1);
+        map(&other, 0, guest.base + 0x1000, true, MappingSize::Page);
+        assert_eq!(rig.import(&other, 0), refused(UvRc::FOREIGN_FRAME), "the frame is another guest's");
+    }
+
+    #[test]
+    fn a_frame_being_changed_is_busy() {
+        let rig = Rig::ready(Generation::Z17);
+        let guest = rig.guest(0);
+        let claim = rig.machine.storage.frames.claim(HostAddr(guest.base)).unwrap();
+        let busy = (crate::uvc::Cc::Busy, UvRc(0), crate::uvc::UvRrc(0));
+        assert_eq!(rig.import(&guest, 0), busy);
+        assert_eq!(rig.export(guest.base), busy);
+        drop(claim);
+        assert_eq!(rig.import(&guest, 0), OK);
+    }
+
+    #[test]
+    fn exported_pages_cannot_be_swapped_replayed_or_moved() {
+        let rig = Rig::ready(Generation::Z17);
+        let (guest, other) = (rig.guest(0), rig.guest(1));
+        for guest in [&guest, &other] {
+            assert_eq!((rig.import(guest, 0), rig.import(guest, 0x1000)), (OK, OK));
+            assert_eq!((rig.export(guest.base), rig.export(guest.base + 0x1000)), (OK, OK));
+        }
+        let read = |at: u64| {
+            let mut page = [0; 4096];
+            rig.host.read(HostAddr(at), &mut page).unwrap();
+            page
+        };
+        let write = |at: u64, page: &[u8; 4096]| rig.host.write(HostAddr(at), page).unwrap();
+        let integrity = refused(UvRc::STORAGE_INTEGRITY);
+        let (zero, one, foreign) = (read(guest.base), read(guest.base + 0x1000), read(other.base));
+        write(guest.base, &one);
+        assert_eq!(rig.import(&guest, 0), integrity, "another page");
+        write(guest.base, &foreign);
+        assert_eq!(rig.import(&guest, 0), integrity, "another guest");
+        let mut bit = zero;
+        bit[77] ^= 1;
+        write(guest.base, &bit);
+        assert_eq!(rig.import(&guest, 0), integrity, "one bit");
+        write(guest.base, &zero);
+        assert_eq!(rig.import(&guest, 0), OK, "the right one is still taken");
+        assert_eq!(rig.export(guest.base), OK);
+        write(guest.base, &zero);
+        assert_eq!(rig.import(&guest, 0), integrity, "an older version");
+    }
+
+    #[test]
+    fn the_machine_can_be_full() {
+        let rig = Rig::with(|config| config.secure_frames = 2);
+        let len = rig.info.uv_base_stor_len.get();
+        assert_eq!(rig.call(&mut crate::abi::InitUv::new(crate::sim::rig::UV_BASE, len)), OK);
+        let guest = rig.guest(0);
+        assert_eq!([0, 0x1000, 0x2000].map(|at| rig.import(&guest, at)), [OK, OK, refused(UvRc::NO_FRAME)]);
+        assert_eq!(rig.export(guest.base), OK);
+        assert_eq!(rig.import(&guest, 0x2000), OK);
+    }
+
+    #[test]
+    fn addresses_are_seen_through_the_asce() {
+        let rig = Rig::ready(Generation::Z17);
+        let mut block = rig.create_block(0);
+        block.guest_stor_origin = (2 * MIB).into();
+        assert_eq!(rig.call(&mut block), OK);
+        let guest = Guest { conf: block.guest_handle.get(), create: block, ..rig.guest(1) };
+        assert_eq!(rig.import(&guest, MIB), refused(UvRc::ADDRESS), "below MSO");
+        assert_eq!(rig.import(&guest, 2 * MIB), refused(UvRc::NOT_MAPPED), "nothing is attached to this ASCE");
+    }
+}

@@ -59,3 +59,62 @@ pub(in crate::sim) fn verify_large(machine: &Machine, block: &mut ConvertTo) -> 
 fn is_in_mib(conf: &Conf, owner: Option<(crate::sim::frames::ConfId, Gfn)>, first: Gfn) -> bool {
     owner.is_some_and(|(id, gfn)| id == conf.id && gfn.0 / PAGES == first.0 / PAGES)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::abi::UvCommand;
+    use crate::sie::HostMapping;
+    use crate::sim::Generation;
+    use crate::sim::rig::{GUEST_LEN, Guest, OK, Rig, refused};
+
+    fn merge(rig: &Rig, guest: &Guest, addr: u64) -> crate::sim::rig::Codes {
+        rig.call(&mut ConvertTo::new(UvCommand::VERIFY_LARGE_FRAME, guest.conf, addr))
+    }
+
+    fn map(guest: &Guest, addr: u64, frame: u64, size: MappingSize) {
+        let mapping = HostMapping { frame: HostAddr(frame), writable: true, size };
+        guest.tables.moved.lock().insert(addr, Some(mapping));
+    }
+
+    fn import_all(rig: &Rig, guest: &Guest) {
+        assert!((0..PAGES).all(|page| rig.import(guest, MIB + (page << 12)) == OK));
+    }
+
+    #[test]
+    fn codes() {
+        let rig = Rig::ready(Generation::Z17);
+        let guest = rig.guest(0);
+        assert_eq!(merge(&rig, &guest, GUEST_LEN), refused(UvRc::LARGE_RANGE));
+        assert_eq!(merge(&rig, &guest, 0x1000), refused(UvRc::LARGE_RANGE));
+        assert_eq!(merge(&rig, &guest, MIB), refused(UvRc::LARGE_INCOMPLETE));
+        assert_eq!(rig.import(&guest, MIB), OK);
+        assert_eq!(merge(&rig, &guest, MIB), refused(UvRc::LARGE_INCOMPLETE));
+        *guest.tables.large.lock() = Some(MappingSize::Region);
+        assert_eq!(merge(&rig, &guest, MIB), refused(UvRc::LARGE_REGION));
+        *guest.tables.large.lock() = None;
+        assert!((1..PAGES).all(|page| rig.import(&guest, MIB + (page << 12)) == OK));
+        *guest.tables.large.lock() = Some(MappingSize::Segment);
+        assert_eq!(merge(&rig, &guest, MIB), OK);
+        for page in 0..PAGES {
+            map(&guest, MIB + (page << 12), guest.base + 3 * MIB + (page << 12), MappingSize::Segment);
+        }
+        assert_eq!(merge(&rig, &guest, MIB), refused(UvRc::LARGE_MAPPING));
+    }
+
+    #[test]
+    fn pages_out_of_order_are_not_one_frame() {
+        let rig = Rig::ready(Generation::Z17);
+        let guest = rig.guest(0);
+        map(&guest, MIB, guest.base + MIB + 0x1000, MappingSize::Page);
+        map(&guest, MIB + 0x1000, guest.base + MIB, MappingSize::Page);
+        import_all(&rig, &guest);
+        guest.tables.moved.lock().clear();
+        assert_eq!(merge(&rig, &guest, MIB), refused(UvRc::LARGE_ORDER), "swapped");
+        let other = rig.guest(1);
+        map(&other, MIB, other.base + 2 * MIB, MappingSize::Page);
+        import_all(&rig, &other);
+        other.tables.moved.lock().clear();
+        assert_eq!(merge(&rig, &other, MIB), refused(UvRc::LARGE_ORDER), "from another frame");
+    }
+}

@@ -1,0 +1,117 @@
+use uv_sim::guest::{Outcome, Step};
+
+use crate::sie::{InjectionControl, InterceptionCode, StateDescription, Validity};
+use crate::sim::rig::{Guest, Rig, Vcpu, diag};
+use crate::sim::{Generation, GuestInsn, InsnResult, Interruption};
+use crate::uvc::PgmCode;
+
+fn inject(rig: &Rig, guest: &Guest, cpu: Vcpu, control: InjectionControl) -> StateDescription {
+    rig.change(cpu, |sd| sd.iictl = control.0);
+    rig.enter(guest, cpu)
+}
+
+const REFUSED: Option<Validity> = Some(Validity::INJECTION);
+
+#[test]
+fn exceptions_instead_of_a_result() {
+    let rig = Rig::ready(Generation::Z17);
+    let steps = [0x500, 0x500, 0x288, 0x9c].map(|code| diag(code, [0; 5]));
+    let (guest, cpu, seen) = rig.booted(0, steps);
+    assert_eq!(rig.enter(&guest, cpu).gr(5), 0x500);
+    let sd = inject(&rig, &guest, cpu, InjectionControl::OPERAND);
+    assert_eq!((sd.gr(5), sd.iictl), (0x500, 0), "taken");
+    assert_eq!(inject(&rig, &guest, cpu, InjectionControl::SPECIFICATION).gr(5), 0x288);
+    assert_eq!(inject(&rig, &guest, cpu, InjectionControl::OPERAND).validity(), REFUSED);
+    assert_eq!(inject(&rig, &guest, cpu, InjectionControl::SPECIFICATION).gr(5), 0x9c);
+    assert_eq!(inject(&rig, &guest, cpu, InjectionControl::SPECIFICATION).validity(), REFUSED, "after a 108");
+    let exception = |code| Outcome::Returned(InsnResult::Exception(code));
+    assert_eq!(
+        *seen.lock(),
+        [exception(PgmCode::OPERAND), exception(PgmCode::SPECIFICATION), exception(PgmCode::SPECIFICATION)]
+    );
+}
+
+#[test]
+fn interruptions_only_for_a_guest_that_is_enabled_and_done() {
+    let rig = Rig::ready(Generation::Z17);
+    let steps = [
+        diag(0x44, [0; 5]),
+        Step::Call(GuestInsn::SetMask { mask: u64::MAX }),
+        diag(0x500, [0; 5]),
+        diag(0x44, [0; 5]),
+        Step::Call(GuestInsn::Wait),
+    ];
+    let (guest, cpu, seen) = rig.booted(0, steps);
+    assert_eq!(inject(&rig, &guest, cpu, InjectionControl(0x77)).validity(), REFUSED, "unknown class");
+    rig.change(cpu, |sd| sd.iictl = 0);
+    assert_eq!(rig.enter(&guest, cpu).gr(5), 0x44);
+    for control in [InjectionControl::EXTERNAL, InjectionControl::IO, InjectionControl::MACHINE_CHECK] {
+        assert_eq!(inject(&rig, &guest, cpu, control).validity(), REFUSED, "masked");
+    }
+    rig.change(cpu, |sd| sd.iictl = 0);
+    assert_eq!(rig.enter(&guest, cpu).gr(5), 0x500);
+    assert_eq!(inject(&rig, &guest, cpu, InjectionControl::IO).validity(), REFUSED, "completes a 104");
+    rig.change(cpu, |sd| sd.iictl = 0);
+    assert_eq!(rig.enter(&guest, cpu).gr(5), 0x44);
+    rig.change(cpu, |sd| {
+        sd.subchannel_id = 1.into();
+        sd.subchannel_nr = 2.into();
+        sd.io_int_parm = 3.into();
+        sd.io_int_word = 4.into();
+    });
+    assert_eq!(inject(&rig, &guest, cpu, InjectionControl::IO).interception(), InterceptionCode::WAIT);
+    let io = Interruption::Io { subchannel: 0x1_0002, parameter: 3, word: 4 };
+    assert_eq!(seen.lock().last(), Some(&Outcome::Returned(InsnResult::Interruptions([io].to_vec()))));
+}
+
+#[test]
+fn the_service_signal_waits_for_a_service_call() {
+    let rig = Rig::ready(Generation::Z17);
+    let servc = Step::Call(GuestInsn::Servc { command: 1, sccb: [0; 8].to_vec() });
+    let steps = [
+        Step::Call(GuestInsn::SetMask { mask: u64::MAX }),
+        diag(0x44, [0; 5]),
+        servc,
+        diag(0x44, [0; 5]),
+        diag(0x44, [0; 5]),
+    ];
+    let (guest, cpu, _) = rig.booted(0, steps);
+    let signal = || {
+        rig.change(cpu, |sd| sd.ext_code = 0x2401.into());
+        let sd = inject(&rig, &guest, cpu, InjectionControl::EXTERNAL);
+        rig.change(cpu, |sd| sd.iictl = 0);
+        sd
+    };
+    assert_eq!(rig.enter(&guest, cpu).gr(5), 0x44);
+    assert_eq!(signal().validity(), REFUSED, "no service call was seen");
+    assert_eq!(rig.enter(&guest, cpu).ipa.get(), 0xb220);
+    assert_eq!(signal().gr(5), 0x44);
+    assert_eq!(signal().validity(), REFUSED, "one signal for one call");
+}
+
+#[test]
+fn nothing_is_injected_into_a_cpu_that_starts() {
+    let rig = Rig::ready(Generation::Z17);
+    let (guest, cpu, _) = rig.booted(0, [diag(0x44, [0; 5])]);
+    assert_eq!(inject(&rig, &guest, cpu, InjectionControl::EXTERNAL).validity(), REFUSED);
+}
+
+#[test]
+fn a_restart_loads_the_restart_psw() {
+    let rig = Rig::ready(Generation::Z17);
+    let psw = crate::psw::Psw::at(0x7000);
+    let store = Step::store(uv_core::GuestAddr(0x1a0), zerocopy::IntoBytes::as_bytes(&psw));
+    let (guest, cpu, _) = rig.booted(0, [store, diag(0x44, [0; 5])]);
+    let other = rig.cpu(&guest, 1);
+    let started = alloc::sync::Arc::new(spin::Mutex::new(None));
+    let seen = alloc::sync::Arc::clone(&started);
+    rig.machine.set_guest(other.state, move |psw: crate::psw::Psw| {
+        *seen.lock() = Some(psw);
+        alloc::boxed::Box::new(uv_sim::guest::Script::new([diag(0x9c, [1, 0, 0, 0, 0])]).0)
+            as alloc::boxed::Box<dyn uv_sim::guest::Program<GuestInsn, InsnResult>>
+    });
+    assert_eq!(rig.enter(&guest, cpu).gr(5), 0x44);
+    assert_eq!(rig.set_state(other, crate::abi::CpuState::OPERATING), crate::sim::rig::OK);
+    assert_eq!(inject(&rig, &guest, other, InjectionControl::RESTART).gr(5), 0x9c);
+    assert_eq!(*started.lock(), Some(psw));
+}

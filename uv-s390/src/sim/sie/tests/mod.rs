@@ -1,0 +1,8 @@
+//! Tests that run guests.
+
+mod injection;
+mod instructions;
+mod prefix;
+mod reset;
+mod sharing;
+mod validity;
