@@ -1,0 +1,50 @@
+//! Every row of the assertion table of POWER PEF (power-pef §19) as a test named after it.
+//!
+//! `cargo test --test power_table -- --nocapture` ends with the number of rows covered, and fails when a row of a family
+//! has no test.
+#![expect(clippy::cast_possible_truncation, reason = "test data is small")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod a_privilege;
+mod b_partition;
+mod c_platform;
+mod d_slots;
+mod i_esm;
+mod rig;
+
+use libtest_mimic::{Arguments, Trial};
+
+/// Families of rows and how many each has.
+const FAMILIES: &[(char, usize, &[(&str, fn())])] = &[
+    ('a', 15, a_privilege::ROWS),
+    ('b', 6, b_partition::ROWS),
+    ('c', 16, c_platform::ROWS),
+    ('d', 13, d_slots::ROWS),
+    ('i', 19, i_esm::ROWS),
+];
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let wanted: Vec<String> =
+        FAMILIES.iter().flat_map(|(family, count, _)| (1..=*count).map(move |n| format!("{family}{n:02}"))).collect();
+    let rows = || FAMILIES.iter().flat_map(|(_, _, rows)| rows.iter().copied());
+    let mut trials: Vec<Trial> = rows()
+        .map(|(name, row)| {
+            Trial::test(name, move || {
+                row();
+                Ok(())
+            })
+        })
+        .collect();
+    let missing: Vec<String> =
+        wanted.iter().filter(|row| !rows().any(|(name, _)| name == row.as_str())).cloned().collect();
+    trials.push(Trial::test("every_row_has_a_test", move || {
+        if missing.is_empty() { Ok(()) } else { Err(format!("no test for {}", missing.join(", ")).into()) }
+    }));
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    let covered = rows().filter(|(name, _)| wanted.iter().any(|row| row == name)).count();
+    if !arguments.list {
+        println!("{covered} rows covered");
+    }
+    conclusion.exit();
+}
