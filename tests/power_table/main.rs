@@ -9,6 +9,10 @@ mod a_privilege;
 mod b_partition;
 mod c_platform;
 mod d_slots;
+mod e_page_in;
+mod f_page_out;
+mod g_page_inval;
+mod h_terminate;
 mod i_esm;
 mod rig;
 
@@ -20,6 +24,10 @@ const FAMILIES: &[(char, usize, &[(&str, fn())])] = &[
     ('b', 6, b_partition::ROWS),
     ('c', 16, c_platform::ROWS),
     ('d', 13, d_slots::ROWS),
+    ('e', 23, e_page_in::ROWS),
+    ('f', 13, f_page_out::ROWS),
+    ('g', 13, g_page_inval::ROWS),
+    ('h', 3, h_terminate::ROWS),
     ('i', 19, i_esm::ROWS),
 ];
 
