@@ -14,6 +14,8 @@ mod f_page_out;
 mod g_page_inval;
 mod h_terminate;
 mod i_esm;
+mod j_share;
+mod k_files;
 mod rig;
 
 use libtest_mimic::{Arguments, Trial};
@@ -29,6 +31,8 @@ const FAMILIES: &[(char, usize, &[(&str, fn())])] = &[
     ('g', 13, g_page_inval::ROWS),
     ('h', 3, h_terminate::ROWS),
     ('i', 19, i_esm::ROWS),
+    ('j', 16, j_share::ROWS),
+    ('k', 9, k_files::ROWS),
 ];
 
 fn main() {
