@@ -270,8 +270,7 @@ fn at_page_in(
         Some(HvCode::H_SUCCESS)
     }));
     rig.make_secure(steps);
-    let noted = out.borrow().clone();
-    noted
+    out.take()
 }
 
 fn uv_page_in(machine: &Machine, gpa: u64) -> UvCode {

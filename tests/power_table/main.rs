@@ -20,8 +20,11 @@ mod rig;
 
 use libtest_mimic::{Arguments, Trial};
 
+/// A row's name and its test.
+type Row = (&'static str, fn());
+
 /// Families of rows and how many each has.
-const FAMILIES: &[(char, usize, &[(&str, fn())])] = &[
+const FAMILIES: &[(char, usize, &[Row])] = &[
     ('a', 15, a_privilege::ROWS),
     ('b', 6, b_partition::ROWS),
     ('c', 16, c_platform::ROWS),
