@@ -18,15 +18,22 @@ pub(super) enum Served {
 impl Guest {
     /// Serves an interruption that the host took while in SIE.
     ///
-    /// 0x3e is handed on; 0x11 maps a page that the guest touches for the first time; 0x3f and a leftover 0x3d destroy the page (or export it) and enter again; an address that is not
+    /// A page that is not mapped is faulted in; 0x3e is handed on; 0x3f and a leftover 0x3d destroy the page (or export
+    /// it) and enter again; an address that is not
     /// reliable (TEID bit 61 off on a machine that has the bit) cannot be served.
     pub(super) fn serve(&self, interruption: ProgramInterruption) -> Result<Served, HostError> {
         let unserved = HostError::Interruption(interruption);
         let teid = interruption.teid.ok_or(unserved)?;
         let gfn = PageSize::K4.gfn(GuestAddr(teid.page()));
         match interruption.code {
+            PgmCode::PAGE_TRANSLATION => {
+                if self.gmap.fault_in(gfn) {
+                    Ok(Served::Again)
+                } else {
+                    Err(HostError::Fault(gfn))
+                }
+            }
             PgmCode::NON_SECURE_STORAGE_ACCESS => Ok(Served::Missing(gfn)),
-            PgmCode::PAGE_TRANSLATION if self.gmap.fault_in(gfn) => Ok(Served::Again),
             PgmCode::SECURE_STORAGE_VIOLATION | PgmCode::SECURE_STORAGE_ACCESS => {
                 if self.host.features().contains(crate::abi::Features::MISC) && !teid.is_reliable() {
                     return Err(unserved);
