@@ -7,20 +7,22 @@
 //! | [`Vm`] | one VM: ordinary with the image in its memory, then started |
 //! | [`GuestFacts`] | what the guest itself saw: for its owner, never for the hypervisor |
 //!
-//! ```no_run
-//! # fn main() -> Result<(), ultravisor::Failure> {
+//! ```
 //! use ultravisor::s390_vm::{BootImage, Platform};
-//! # let (file, key) = (Vec::new(), todo!());
-//! let platform = Platform::new(key, 1, file.len())?;
+//! use uv_s390::{crypto::HostPrivateKey, image::ImageBuilder};
+//!
+//! let mut rng = ultravisor::random::rng(None)?;
+//! let key = HostPrivateKey::generate(&mut rng);
+//! let kernel = ImageBuilder::new(b"a kernel").host_key(key.public()).skip_component_check();
+//! let file = kernel.build(&mut rng).expect("an image").bytes;
+//!
+//! let mut platform = Platform::new(key, 1, file.len())?;
 //! let mut vm = platform.load(&BootImage::find(file)?)?;
-//! let facts = vm.set_measuring_guest();
-//! let outcome = vm.boot(&mut |_| {});
-//! if outcome.is_running() {
-//!     vm.run_to_halt()?; // the guest has read its components now
-//!     println!("{:?}", facts.take());
-//! }
-//! # Ok(())
-//! # }
+//! let facts = vm.set_measuring_guest()?;
+//! assert!(vm.boot(&mut |_| {}).is_running());
+//! vm.run_to_halt()?; // the guest reads its components through its own CPU
+//! assert_eq!(facts.take().components.len(), 2);
+//! # Ok::<(), ultravisor::Failure>(())
 //! ```
 
 mod boot;

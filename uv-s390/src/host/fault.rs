@@ -19,8 +19,8 @@ impl Guest {
     /// Serves an interruption that the host took while in SIE.
     ///
     /// A page that is not mapped is faulted in; 0x3e is handed on; 0x3f and a leftover 0x3d destroy the page (or export
-    /// it) and enter again; an address that is not
-    /// reliable (TEID bit 61 off on a machine that has the bit) cannot be served.
+    /// it) and enter again; an address that is not reliable (TEID bit 61 off on a machine that has the bit) cannot be
+    /// served.
     pub(super) fn serve(&self, interruption: ProgramInterruption) -> Result<Served, HostError> {
         let unserved = HostError::Interruption(interruption);
         let teid = interruption.teid.ok_or(unserved)?;
