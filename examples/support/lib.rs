@@ -7,6 +7,7 @@ pub mod esmb;
 pub mod exit;
 pub mod files;
 pub mod output;
+pub mod power_boot;
 pub mod programs;
 pub mod random;
 pub mod s390_keys;

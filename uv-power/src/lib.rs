@@ -5,9 +5,11 @@
 //! | [`profile`] | which ultravisor is meant where documents and code disagree | - |
 //! | [`codes`], [`numbers`], [`msr`], [`regs`] | the vocabulary of the machine: return codes, call numbers, registers | - |
 //! | [`ultracall`], [`entry`] | the seams: one `sc 2`, one guest entry; typed calls on top | - |
+//! | [`kvm`] | the hypervisor's side: what KVM does with the calls, page by page | - |
 //! | [`sim`] | the ultravisor's side: a simulated machine | `sim` |
 //! | [`esm`] | ESM blobs: the guest owner's side and the checks an ultravisor makes | `esm` |
 #![no_std]
+#![deny(clippy::std_instead_of_core, clippy::std_instead_of_alloc, clippy::alloc_instead_of_core)]
 
 extern crate alloc;
 

@@ -2,8 +2,9 @@
 
 use alloc::sync::Arc;
 
+use spin::Mutex;
 use uv_core::{
-    ErrorType, Exit, Gfn, PageIn, PageOut, PageRange, PageSize, PageState, RangeError, SecureVm, SharePages, Vcpu,
+    EnterSecureMode, ErrorType, Gfn, PageIn, PageOut, PageRange, PageSize, PageState, RangeError, SecureVm, SharePages,
     VmState, check_in_slots,
 };
 
@@ -103,25 +104,31 @@ pub struct Entered {
     pub resident: u64,
 }
 
-impl Vm {
-    /// Runs a virtual CPU whose guest issues `UV_ESM` until the transition is over.
-    ///
-    /// POWER's guest asks the ultravisor itself, so the request is its virtual CPU. The virtual CPU stands at the guest's next exit
-    /// afterwards, which is given too.
-    ///
+/// The request is the virtual CPU whose guest is about to issue `UV_ESM`: the guest asks the ultravisor itself, the hypervisor runs
+/// it and serves the hypercalls of the transition. The exit at which the virtual CPU stops afterwards, in secure mode or as a
+/// normal guest that was told `H_PARAMETER`, is what the next [`Vcpu::run`](uv_core::Vcpu::run) gives.
+impl EnterSecureMode for Vm {
+    type Request = Mutex<KvmVcpu>;
+    type Entry = Entered;
+
     /// # Errors
-    /// [`KvmError::State`] when the VM is secure already; [`KvmError::Refused`] when the transition ended in `H_SVM_INIT_ABORT` or
-    /// before; the guest has its code and goes on as a normal one.
-    pub fn enter_with(vm: &Arc<Self>, cpu: &mut KvmVcpu) -> Result<(Entered, Exit<super::PowerExit>), KvmError> {
-        if vm.vm_state() != VmState::Normal {
-            return Err(KvmError::State(vm.vm_state()));
+    /// [`KvmError::State`] when the VM is not normal or the virtual CPU belongs to another VM; [`KvmError::Refused`] when the
+    /// transition ended in `H_SVM_INIT_ABORT`; [`KvmError::NotAsked`] when the guest did not come so far; errors of the run.
+    fn enter_secure_mode(&self, request: &Mutex<KvmVcpu>) -> Result<Entered, KvmError> {
+        let mut cpu = request.lock();
+        if self.vm_state() != VmState::Normal || !core::ptr::eq(Arc::as_ptr(cpu.vm()), self) {
+            return Err(KvmError::State(self.vm_state()));
         }
-        let exit = cpu.run()?;
-        if vm.vm_state() == VmState::Secure {
-            let resident = vm.host.pool.as_ref().map_or(0, |pool| pool.pages() - pool.free());
-            Ok((Entered { resident }, exit))
-        } else {
-            Err(KvmError::Refused(crate::codes::HvCode::H_PARAMETER))
+        let ended = cpu.run_transition();
+        match ended {
+            Ok(None) if self.vm_state() == VmState::Secure => {
+                let resident = self.host.pool.as_ref().map_or(0, |pool| pool.pages() - pool.free());
+                return Ok(Entered { resident });
+            }
+            _ => {}
         }
+        // A failure after H_SVM_INIT_DONE leaves both sides half way (power-pef §7.4).
+        self.svm_off()?;
+        Err(ended?.map_or(KvmError::NotAsked, KvmError::Refused))
     }
 }

@@ -81,6 +81,9 @@ pub enum KvmError {
     /// A hypercall of the transition was refused; the guest was told.
     #[error("the guest's UV_ESM ended with {0}")]
     Refused(HvCode),
+    /// The guest did not ask to become secure, or the ultravisor told it no before the hypervisor heard of it.
+    #[error("the guest did not ask to become secure")]
+    NotAsked,
     /// The VM is not in the state the call needs.
     #[error("the VM is {0:?}")]
     State(VmState),
@@ -116,7 +119,7 @@ impl uv_core::Error for KvmError {
             Self::Argument(e) => e.kind(),
             Self::Uv(e) => e.kind(),
             Self::Refused(_) => ErrorKind::Integrity,
-            Self::State(_) | Self::Page(..) => ErrorKind::WrongState,
+            Self::State(_) | Self::Page(..) | Self::NotAsked => ErrorKind::WrongState,
             Self::PoolEmpty => ErrorKind::Exhausted,
             Self::Running => ErrorKind::Busy,
             Self::Unsupported => ErrorKind::Unsupported,
