@@ -166,6 +166,8 @@ impl<S: DumpSource> DumpReader<S> {
             count = first.sh_info.get(BE);
         }
         let (mut memory, mut notes) = (Vec::new(), Vec::new());
+        // Segments that share bytes could name many times more memory and notes than the file holds.
+        let mut unclaimed = source.size();
         for index in 0..count {
             let offset = entry(header.e_phoff.get(BE), index, 56).ok_or(DumpFileError::Damaged("program headers"))?;
             let segment: ProgramHeader64<BigEndian> = structure(source, offset)?;
@@ -177,6 +179,7 @@ impl<S: DumpSource> DumpReader<S> {
             if !extent.within(source.size()) {
                 return Err(DumpFileError::Damaged("segment outside the file"));
             }
+            unclaimed = unclaimed.checked_sub(extent.size).ok_or(DumpFileError::Damaged("segments overlap"))?;
             if kind == PT_NOTE {
                 Self::find_notes(source, extent, &mut notes)?;
             } else {

@@ -245,3 +245,14 @@ fn very_many_blocks() {
     let reader = DumpReader::open(file.as_slice()).unwrap();
     assert_eq!(reader.memory().count(), 0xffff);
 }
+
+#[test]
+fn segments_may_not_name_more_than_the_file_holds() {
+    // The program header of the memory, once more in the place of that of the notes.
+    let mut file = GOOD.to_vec();
+    let table = usize::try_from(u64::from_be_bytes(GOOD[32..40].try_into().unwrap())).unwrap();
+    assert_eq!(GOOD[table..table + 4], [0, 0, 0, 4]);
+    assert_eq!(GOOD[table + 56..table + 60], [0, 0, 0, 1]);
+    file.copy_within(table + 56..table + 112, table);
+    assert_eq!(DumpReader::open(file.as_slice()).unwrap_err(), DumpFileError::Damaged("segments overlap"));
+}

@@ -1,0 +1,4 @@
+//! libFuzzer program of [`uv_fuzz::se_header`].
+#![cfg_attr(fuzzing, no_main)]
+
+uv_fuzz::fuzz!(se_header);
