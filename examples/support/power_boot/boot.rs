@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 use super::guest::{self, GuestFiles, Seen};
 use super::watch::{Teller, Watch};
-use super::{Input, Layout, fdt};
+use super::{Input, Layout};
 use crate::exit::Failure;
 
 /// The partition of the VM.
@@ -76,8 +76,6 @@ pub struct Outcome {
 /// Status 2 when the input cannot be laid out in guest memory, or the VM cannot run.
 pub fn boot(input: &Input, tell: Teller) -> Result<Outcome, Failure> {
     let layout = Layout::new(input)?;
-    let tree =
-        fdt::tree(&layout, &input.bootargs).map_err(|e| Failure::unusable(format_args!("device tree: {e:?}")))?;
     let memory = Arc::new(HostMemory::new(HOST.0 + layout.memory));
     let pages = layout.memory >> PageSize::K64.shift();
     let config = MachineConfig {
@@ -86,7 +84,7 @@ pub fn boot(input: &Input, tell: Teller) -> Result<Outcome, Failure> {
     };
     let machine = Machine::new(config, memory.clone());
     let watch = Arc::new(Watch::new(machine.clone(), tell));
-    load(&memory, &layout, &tree).map_err(Failure::unusable)?;
+    layout.load(&*memory, HOST, &input.bootargs)?;
     watch.tell(&format!(
         "hypervisor: {} MiB of guest memory, kernel at {}, initrd at {}, device tree at {}, {} profile",
         layout.memory >> 20,
@@ -129,11 +127,6 @@ pub fn boot(input: &Input, tell: Teller) -> Result<Outcome, Failure> {
         pages: states,
         mark,
     })
-}
-
-fn load(memory: &HostMemory, layout: &Layout, tree: &[u8]) -> Result<(), uv_core::AccessError> {
-    layout.pieces().try_for_each(|piece| memory.write(HostAddr(HOST.0 + piece.at.0), &piece.bytes))?;
-    memory.write(HostAddr(HOST.0 + layout.tree.0), tree)
 }
 
 /// The names of the blob's files, as the guest's owner knows them.

@@ -1,8 +1,8 @@
 //! What lies where in guest memory before the guest starts.
 
-use uv_core::GuestAddr;
+use uv_core::{GuestAddr, HostAddr, NormalMemory};
 
-use super::Input;
+use super::{Input, fdt};
 use crate::exit::Failure;
 
 const PAGE: u64 = 1 << 16;
@@ -75,6 +75,26 @@ impl Layout {
         let work = GuestAddr(next + TREE);
         let memory = (work.0 + FREE).next_multiple_of(UNIT);
         Ok(Self { memory, kernel, initrd, blob, rtas, tree, work })
+    }
+
+    /// The same with `bytes` of memory that nothing is loaded to, from [`Layout::work`] on.
+    #[must_use]
+    pub fn with_work(mut self, bytes: u64) -> Self {
+        self.memory = (self.work.0 + bytes + FREE).next_multiple_of(UNIT);
+        self
+    }
+
+    /// Loads everything into the hypervisor's memory; guest memory begins there at `host`.
+    ///
+    /// # Errors
+    /// Status 2 when the memory is not there or the command line does not fit the device tree.
+    pub fn load(&self, memory: &dyn NormalMemory, host: HostAddr, bootargs: &str) -> Result<(), Failure> {
+        let tree = fdt::tree(self, bootargs).map_err(|e| Failure::unusable(format_args!("device tree: {e:?}")))?;
+        let pieces = self.pieces().map(|piece| (piece.at, piece.bytes.as_slice()));
+        for (at, bytes) in pieces.chain([(self.tree, tree.as_slice())]) {
+            memory.write(HostAddr(host.0 + at.0), bytes).map_err(Failure::unusable)?;
+        }
+        Ok(())
     }
 
     /// What is loaded, without the device tree.
