@@ -1,0 +1,260 @@
+//! QEMU's sequences: every failure finds its way back.
+
+use std::sync::Mutex;
+
+use uv_core::{EnterSecureMode, Error, ErrorKind, GuestAddr, SecureVm, VmState};
+use uv_s390::abi::UvCommand as C;
+use uv_s390::diag308::{IplStores, ResetRequest, Response, StartFailure};
+use uv_s390::host::{Guest, HostError};
+use uv_s390::ipl::{
+    AfterReset, Devices, IplOptions, NoDevices, Refused, StartStep, Unprotected, external_reset, reset, start_with,
+    unprotect,
+};
+use uv_s390::kvm::{Argument, Errno, KvmPv, PvCommand, Target, request};
+use uv_s390::psw::Psw;
+use uv_s390::sim::Generation;
+use uv_s390::uvc::{UvRc, UvRrc};
+
+use crate::rig::{Rig, refuse};
+
+/// What the machine model was asked, and what it refuses.
+#[derive(Default)]
+struct Model {
+    asked: Vec<&'static str>,
+    refuses: Option<&'static str>,
+}
+
+impl Model {
+    fn ask(&mut self, name: &'static str) -> Result<(), Refused> {
+        self.asked.push(name);
+        if self.refuses == Some(name) { Err(Refused) } else { Ok(()) }
+    }
+}
+
+impl Devices for Model {
+    fn reset_subsystems(&mut self) {
+        self.asked.push("subsystems");
+    }
+
+    fn reset_crypto(&mut self) {
+        self.asked.push("crypto");
+    }
+
+    fn forbid_discard(&mut self, forbid: bool) -> Result<(), Refused> {
+        self.ask(if forbid { "no discard" } else { "discard" })
+    }
+
+    fn forbid_migration(&mut self, forbid: bool) -> Result<(), Refused> {
+        self.ask(if forbid { "no migration" } else { "migration" })
+    }
+
+    fn set_protected(&mut self, protected: bool) {
+        self.asked.push(if protected { "protected" } else { "ordinary" });
+    }
+}
+
+/// A kernel that logs the ioctls, PV commands by their number.
+struct Logged<'a> {
+    guest: &'a Guest,
+    log: Mutex<Vec<(Target, u32)>>,
+}
+
+impl KvmPv for Logged<'_> {
+    fn ioctl(&self, target: Target, number: u32, argument: &mut Argument<'_>) -> Result<u64, Errno> {
+        let shown = match number {
+            request::PV_COMMAND => u32::from_be_bytes(argument.block[..4].try_into().map_err(|_| Errno::EFAULT)?),
+            request::SET_MP_STATE => 1000 + u32::from(argument.block[3]),
+            other => other,
+        };
+        self.log.lock().expect("one thread").push((target, shown));
+        self.guest.ioctl(target, number, argument)
+    }
+}
+
+fn options(others: &[u16]) -> IplOptions {
+    IplOptions { others: others.to_vec(), ..IplOptions::default() }
+}
+
+#[test]
+fn the_start_goes_step_by_step() {
+    let rig = Rig::new(Generation::Z17);
+    let guest = rig.guest(2);
+    let kvm = Logged { guest: &guest, log: Mutex::default() };
+    let mut model = Model::default();
+    let mut steps = Vec::new();
+    let started =
+        start_with(&mut model, &kvm, &guest.storage(), &rig.ipib, &options(&[1]), &mut |step| steps.push(step))
+            .unwrap();
+    assert_eq!(model.asked, ["subsystems", "crypto", "no discard", "no migration", "protected"]);
+    let parts = rig.components.len();
+    let (vm, cpu) = (|number| (Target::Vm, number), |number, what| (Target::Vcpu(number), what));
+    let mut wanted = vec![cpu(1, request::CLEAR_RESET), cpu(0, request::NORMAL_RESET), vm(0)];
+    wanted.extend([vm(request::CHECK_EXTENSION), vm(7), vm(7), vm(2)]);
+    wanted.extend(vec![vm(3); parts]);
+    wanted.extend([vm(4), cpu(0, 1008), cpu(0, 1007)]);
+    assert_eq!(*kvm.log.lock().unwrap(), wanted);
+    assert_eq!(steps.first(), Some(&StartStep::Reset));
+    assert_eq!(steps.last(), Some(&StartStep::Load));
+    assert!(steps.is_sorted());
+    assert_eq!(started.pages, rig.components.iter().map(|component| component.length.get() >> 12).sum::<u64>());
+    assert_eq!(guest.unpacked_pages(), started.pages);
+}
+
+#[test]
+fn each_failure_finds_its_way_back() {
+    let all = ["subsystems", "crypto", "no discard", "no migration", "protected", "ordinary", "migration", "discard"];
+    let cases = [
+        (StartStep::Enable, C::CREATE_SEC_CONF, &["migration", "discard"][..], false),
+        (StartStep::SetParameters, C::SET_SEC_CONF_PARAMS, &all[4..], true),
+        (StartStep::Unpack(0), C::UNPACK_IMG, &all[4..], true),
+        (StartStep::Verify, C::VERIFY_IMG, &all[4..], true),
+        (StartStep::Load, C::CPU_SET_STATE, &all[4..], false),
+    ];
+    for (step, command, back, told) in cases {
+        let rig = Rig::new(Generation::Z17);
+        let guest = rig.guest(1);
+        let free = rig.host.free_storage();
+        rig.uvc.plan(command, [refuse(0x1ab)]);
+        let mut model = Model::default();
+        let error =
+            start_with(&mut model, &*guest, &guest.storage(), &rig.ipib, &options(&[]), &mut |_| {}).unwrap_err();
+        assert_eq!(error.step, step);
+        assert_eq!(model.asked, [&all[..4], back].concat(), "{step}");
+        let number = match step {
+            StartStep::SetParameters => 2,
+            StartStep::Unpack(_) => 3,
+            _ => 4,
+        };
+        let details = StartFailure { command: number, rc: 0x1ab, rrc: 0 }.response();
+        assert_eq!(error.response, if told { details } else { Response::CANNOT_ENTER }, "{step}");
+        assert!(!error.fatal && !error.cleanup_pending);
+        assert_eq!((guest.vm_state(), rig.host.free_storage()), (VmState::Normal, free));
+        assert!(!guest.is_stopped(0).unwrap(), "the guest goes on");
+        // Nothing stands in the way of a second try.
+        rig.load(&guest);
+        start_with(&mut Model::default(), &*guest, &guest.storage(), &rig.ipib, &options(&[]), &mut |_| {}).unwrap();
+    }
+}
+
+#[test]
+fn the_machine_model_may_refuse() {
+    for (refuses, step, asked) in [
+        ("no discard", StartStep::ForbidDiscard, &["subsystems", "crypto", "no discard"][..]),
+        (
+            "no migration",
+            StartStep::ForbidMigration,
+            &["subsystems", "crypto", "no discard", "no migration", "discard"][..],
+        ),
+    ] {
+        let rig = Rig::new(Generation::Z17);
+        let guest = rig.guest(1);
+        let mut model = Model { refuses: Some(refuses), ..Model::default() };
+        let error =
+            start_with(&mut model, &*guest, &guest.storage(), &rig.ipib, &options(&[]), &mut |_| {}).unwrap_err();
+        assert_eq!((error.step, error.response, error.errno), (step, Response::CANNOT_ENTER, None));
+        assert_eq!(model.asked, asked);
+        assert!(rig.log().is_empty());
+    }
+}
+
+#[test]
+fn a_failure_can_be_undone_later_or_not_at_all() {
+    let rig = Rig::new(Generation::Z17);
+    let guest = rig.guest(1);
+    let asynchronous = IplOptions { async_disable: true, details: false, ..IplOptions::default() };
+    rig.uvc.plan(C::VERIFY_IMG, [refuse(0x102)]);
+    let error =
+        start_with(&mut NoDevices, &*guest, &guest.storage(), &rig.ipib, &asynchronous, &mut |_| {}).unwrap_err();
+    assert!(error.cleanup_pending && guest.has_set_aside() && !guest.is_protected());
+    assert_eq!(error.response, Response::CANNOT_ENTER, "without details");
+    assert_eq!(error.kind(), ErrorKind::Integrity);
+    guest.cleanup(&mut |_| true).unwrap();
+
+    rig.load(&guest);
+    rig.uvc.plan(C::VERIFY_IMG, [refuse(0x102)]);
+    rig.uvc.plan(C::DESTROY_SEC_CONF, [refuse(0x1f0)]);
+    let error =
+        start_with(&mut NoDevices, &*guest, &guest.storage(), &rig.ipib, &options(&[]), &mut |_| {}).unwrap_err();
+    assert!(error.fatal);
+    assert_eq!(error.kind(), ErrorKind::Fatal);
+}
+
+#[test]
+fn entering_through_the_core_trait_keeps_the_codes() {
+    let rig = Rig::new(Generation::Z17);
+    let guest = rig.guest(1);
+    guest.storage().write(GuestAddr(rig.components[0].address.get()), &[1]).unwrap();
+    match guest.enter_secure_mode(&rig.ipib) {
+        Err(HostError::Start(error)) => {
+            assert_eq!((error.step, error.rc, error.rrc), (StartStep::Verify, UvRc::VERIFY_MISMATCH, UvRrc::PAGE_LIST));
+        }
+        other => panic!("{other:?}"),
+    }
+    rig.load(&guest);
+    guest.enter_secure_mode(&rig.ipib).unwrap();
+    assert_eq!(guest.enter_secure_mode(&rig.ipib).unwrap_err().kind(), ErrorKind::WrongState);
+    assert!(guest.is_protected(), "a second try leaves the guest alone");
+}
+
+#[test]
+fn resets_of_a_protected_guest() {
+    let rig = Rig::new(Generation::Z17);
+    let guest = rig.guest(3);
+    let options = options(&[1, 2]);
+    guest.enter_secure_mode(&rig.ipib).unwrap();
+    for number in [1, 2] {
+        guest.set_mp_state(number, uv_s390::host::MpState::Operating).unwrap();
+    }
+    let stopped = [C::CPU_SET_STATE; 3];
+    let prepared = [C::SET_UNSHARE_ALL, C::PREPARE_RESET];
+    let load = [C::CPU_SET_STATE, C::CPU_SET_STATE];
+    for (kind, resets) in [
+        (ResetRequest::ModifiedClear, [C::CPU_RESET_CLEAR; 3]),
+        (ResetRequest::LoadNormal, [C::CPU_RESET, C::CPU_RESET, C::CPU_RESET_INITIAL]),
+    ] {
+        for number in [1, 2] {
+            let _ = guest.set_mp_state(number, uv_s390::host::MpState::Operating);
+        }
+        rig.log();
+        let mut model = Model::default();
+        let after = reset(&mut model, &*guest, &guest.storage(), &options, true, kind).unwrap();
+        assert_eq!(after, AfterReset::Running);
+        assert_eq!(rig.log(), [&stopped[..], &prepared, &resets, &load].concat());
+        let crypto = kind == ResetRequest::ModifiedClear;
+        assert_eq!(model.asked, if crypto { vec!["subsystems", "crypto"] } else { vec!["subsystems"] });
+    }
+    rig.uvc.plan(C::SET_UNSHARE_ALL, [refuse(0x1f0)]);
+    assert!(reset(&mut NoDevices, &*guest, &guest.storage(), &options, true, ResetRequest::LoadNormal).is_err());
+}
+
+#[test]
+fn re_ipl_and_reset_from_outside_leave_protection() {
+    let rig = Rig::new(Generation::Z17);
+    let guest = rig.guest(1);
+    let mut stores = IplStores::new();
+    stores.set_normal(vec![0; 200]);
+    guest.enter_secure_mode(&rig.ipib).unwrap();
+    let mut model = Model::default();
+    let after = reset(&mut model, &*guest, &guest.storage(), &options(&[]), true, ResetRequest::ReIpl).unwrap();
+    assert_eq!(after, AfterReset::Ipl(Unprotected::Now));
+    assert_eq!(model.asked, ["subsystems", "ordinary", "migration", "discard", "crypto"]);
+    assert!(!guest.is_protected());
+    rig.load(&guest);
+    guest.enter_secure_mode(&rig.ipib).unwrap();
+    external_reset(&mut NoDevices, &*guest, &mut stores, &options(&[]), true).unwrap();
+    assert!(stores.normal().is_none() && !guest.is_protected());
+
+    // An ordinary guest goes on at the short PSW.
+    rig.load(&guest);
+    let after =
+        reset(&mut NoDevices, &*guest, &guest.storage(), &options(&[]), false, ResetRequest::LoadNormal).unwrap();
+    assert_eq!(after, AfterReset::Psw(Some(Psw::at(0x11000))));
+    guest.storage().write(GuestAddr(0), &[0; 8]).unwrap();
+    let after =
+        reset(&mut NoDevices, &*guest, &guest.storage(), &options(&[]), false, ResetRequest::LoadNormal).unwrap();
+    assert_eq!(after, AfterReset::Psw(None));
+    assert_eq!(
+        unprotect(&mut NoDevices, &*guest, false).map_err(|error| (error.command, error.errno)),
+        Err((PvCommand::DISABLE, Errno::EINVAL))
+    );
+}

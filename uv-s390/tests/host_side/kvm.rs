@@ -1,0 +1,287 @@
+//! The user API: numbers, errnos, codes, order.
+
+use uv_s390::abi::UvCommand as C;
+use uv_s390::host::MpState;
+use uv_s390::kvm::{
+    Argument, Dmp, Errno, InfoHeader, KvmPv, MemOp, PvCmd, PvCommand, SecParm, Target, Unp, capability, client,
+    dump_sub, mem_op, request,
+};
+use uv_s390::sim::Generation;
+use uv_s390::uvc::{UvRc, UvRrc};
+use zerocopy::{FromZeros, IntoBytes};
+
+use crate::rig::{BUSY, PAGES, Rig, refuse};
+
+/// Issues a PV command with raw pieces; gives the result and the block as copied back.
+fn pv(kvm: &dyn KvmPv, cmd: PvCmd, data: &mut [u8], buffer: &mut [u8]) -> (Result<u64, Errno>, PvCmd) {
+    let mut cmd = cmd;
+    let mut argument = Argument { value: 0, block: cmd.as_mut_bytes(), data, buffer };
+    let result = kvm.ioctl(Target::Vm, request::PV_COMMAND, &mut argument);
+    (result, cmd)
+}
+
+fn plain(kvm: &dyn KvmPv, command: PvCommand) -> Result<u64, Errno> {
+    pv(kvm, PvCmd::new(command), &mut [], &mut []).0
+}
+
+#[test]
+fn everything_but_info_needs_protection() {
+    let rig = Rig::new(Generation::Z17);
+    let guest = rig.guest(1);
+    for number in [1, 2, 3, 4, 5, 6, 8, 9, 10] {
+        assert_eq!(plain(&*guest, PvCommand(number)), Err(Errno::EINVAL), "command {number}");
+    }
+    assert!(rig.log().is_empty(), "nothing was asked");
+    assert_eq!(plain(&*guest, PvCommand(11)), Err(Errno::ENOTTY));
+    let flags = PvCmd { flags: 1.into(), ..PvCmd::new(PvCommand::ENABLE) };
+    assert_eq!(pv(&*guest, flags, &mut [], &mut []).0, Err(Errno::EINVAL));
+    assert_eq!(guest.ioctl(Target::Vm, 0xdead, &mut Argument::default()), Err(Errno::ENOTTY));
+    assert_eq!(guest.ioctl(Target::Vm, request::PV_COMMAND, &mut Argument::default()), Err(Errno::EFAULT));
+    assert_eq!(client::info_vm(&*guest).unwrap().max_cpus.get(), u64::from(rig.host.info().max_guest_cpu_id.get()) + 1);
+}
+
+#[test]
+fn enable_and_disable() {
+    let rig = Rig::new(Generation::Z17);
+    let guest = rig.guest(1);
+    guest.set_fatal_signal(true);
+    assert_eq!(plain(&*guest, PvCommand::ENABLE), Err(Errno::EINTR));
+    guest.set_fatal_signal(false);
+    rig.uvc.plan(C::CREATE_SEC_CONF, [refuse(0x106)]);
+    let (result, cmd) = pv(&*guest, PvCmd::new(PvCommand::ENABLE), &mut [], &mut []);
+    assert_eq!((result, cmd.rc.get()), (Err(Errno::EIO), 0x106), "the block is copied back with the error");
+    let (result, cmd) = pv(&*guest, PvCmd::new(PvCommand::ENABLE), &mut [], &mut []);
+    assert_eq!((result, cmd.rc.get(), cmd.rrc.get()), (Ok(0), 1, 0));
+    assert_eq!(plain(&*guest, PvCommand::ENABLE), Err(Errno::EINVAL));
+    rig.uvc.plan(C::DESTROY_SEC_CPU, [refuse(0x77)]);
+    let (result, cmd) = pv(&*guest, PvCmd::new(PvCommand::DISABLE), &mut [], &mut []);
+    assert_eq!((result, cmd.rc.get()), (Err(Errno::EIO), 0x77));
+}
+
+#[test]
+fn image_commands() {
+    let rig = Rig::new(Generation::Z17);
+    let guest = rig.guest(1);
+    client::enable(&*guest).unwrap();
+    let set = |length: u64, buffer: &mut [u8]| {
+        let mut parm = SecParm { origin: 0.into(), length: length.into() };
+        pv(&*guest, PvCmd::new(PvCommand::SET_SEC_PARMS), parm.as_mut_bytes(), buffer)
+    };
+    assert_eq!(set((1 << 20) + 1, &mut []).0, Err(Errno::EINVAL));
+    assert_eq!(set(640, &mut [0; 639]).0, Err(Errno::EFAULT));
+    assert_eq!(plain(&*guest, PvCommand::SET_SEC_PARMS), Err(Errno::EFAULT), "no structure");
+    let (result, cmd) = set(640, &mut [0; 640]);
+    assert_eq!((result, cmd.rc.get()), (Err(Errno::EINVAL), UvRc::HEADER_VERSION.0));
+    client::set_sec_parms(&*guest, rig.header()).unwrap();
+
+    let component = rig.components[0];
+    let (address, tweak) = (component.address.get(), component.tweak_prefix.get());
+    let unpack = |address: u64, size: u64| client::unpack(&*guest, address, size, tweak).map_err(|error| error.errno);
+    for (address, size) in [(address + 1, 0x1000), (address, 0), (address, 0x1001)] {
+        assert_eq!(unpack(address, size), Err(Errno::EINVAL));
+    }
+    assert_eq!(unpack(PAGES << 12, 0x1000), Err(Errno::EINVAL), "in no memory slot");
+    rig.uvc.plan(C::UNPACK_IMG, [BUSY, BUSY]);
+    guest.set_fatal_signal(true);
+    assert_eq!(unpack(address, 0x1000), Err(Errno::EAGAIN));
+    guest.set_fatal_signal(false);
+    let mut unp = Unp { addr: address.into(), size: 0x1000.into(), tweak: tweak.into() };
+    assert_eq!(
+        pv(&*guest, PvCmd::new(PvCommand::UNPACK), &mut unp.as_mut_bytes()[..23], &mut []).0,
+        Err(Errno::EFAULT)
+    );
+    for component in &rig.components {
+        let (address, size) = (component.address.get(), component.length.get());
+        client::unpack(&*guest, address, size, component.tweak_prefix.get()).unwrap();
+    }
+    assert_eq!(unpack(address, 0x1000), Err(Errno::EINVAL), "it is secure already");
+    let error = client::verify(&*guest).err();
+    assert_eq!(error.map(|error| error.errno), None);
+}
+
+#[test]
+fn verify_tells_what_differs() {
+    let rig = Rig::new(Generation::Z17);
+    let guest = rig.guest(1);
+    client::enable(&*guest).unwrap();
+    client::set_sec_parms(&*guest, rig.header()).unwrap();
+    let error = client::verify(&*guest).unwrap_err();
+    assert_eq!((error.errno, error.rc), (Errno::EINVAL, UvRc::VERIFY_MISMATCH));
+    assert_ne!(error.rrc, UvRrc(0));
+    assert_eq!(uv_core::Error::kind(&error), uv_core::ErrorKind::Integrity);
+}
+
+#[test]
+fn info_checks_its_room() {
+    let rig = Rig::new(Generation::Z16);
+    let guest = rig.guest(1);
+    let info = |id: u32, len_max: u32, room: usize| {
+        let header = InfoHeader { id: id.into(), len_max: len_max.into(), ..InfoHeader::new_zeroed() };
+        let mut data = vec![0; room];
+        let header = header.as_bytes();
+        let fits = header.len().min(room);
+        data[..fits].copy_from_slice(&header[..fits]);
+        let result = pv(&*guest, PvCmd::new(PvCommand::INFO), &mut data, &mut []).0;
+        (result.err(), data.get(8..12).map(|bytes| u32::from_be_bytes(bytes.try_into().unwrap())))
+    };
+    assert_eq!(info(0, 15, 80).0, Some(Errno::EINVAL));
+    assert_eq!(info(0, 79, 80).0, Some(Errno::EINVAL));
+    assert_eq!(info(0, 80, 80), (None, Some(80)));
+    assert_eq!(info(1, 39, 80).0, Some(Errno::EINVAL));
+    assert_eq!(info(1, 4096, 80), (None, Some(40)));
+    assert_eq!(info(2, 80, 80).0, Some(Errno::EINVAL));
+    assert_eq!(info(0, 80, 15).0, Some(Errno::EFAULT));
+    assert_eq!(info(0, 80, 79).0, Some(Errno::EFAULT));
+    let dump = client::info_dump(&*guest).unwrap();
+    assert_eq!(dump.cpu_buffer_len, rig.host.info().cpu_stor_len);
+}
+
+#[test]
+fn capabilities() {
+    let has = |generation, number| {
+        let rig = Rig::new(generation);
+        client::has_capability(&*rig.guest(0), number).unwrap()
+    };
+    assert!(has(Generation::Z15, capability::PROTECTED) && has(Generation::Z15, capability::VCPU_RESETS));
+    assert!(!has(Generation::Z15, capability::PROTECTED_DUMP) && has(Generation::Z16, capability::PROTECTED_DUMP));
+    assert!(has(Generation::Z15, capability::PROTECTED_ASYNC_DISABLE));
+    assert!(!has(Generation::Z17, 9999));
+    let rig = Rig::new(Generation::Z17);
+    let guest = rig.guest_with(0, |config| config.async_destroy = false);
+    assert!(!client::has_capability(&*guest, capability::PROTECTED_ASYNC_DISABLE).unwrap());
+}
+
+#[test]
+fn cleanup_pretends_where_it_must() {
+    let rig = Rig::new(Generation::Z15);
+    let guest = rig.guest(1);
+    rig.verified(&guest);
+    let (result, cmd) = pv(&*guest, PvCmd::new(PvCommand::ASYNC_CLEANUP_PREPARE), &mut [], &mut []);
+    assert_eq!((result, cmd.rc.get(), cmd.rrc.get()), (Ok(0), 1, 42));
+    guest.set_fatal_signal(true);
+    let (result, cmd) = pv(&*guest, PvCmd::new(PvCommand::ASYNC_CLEANUP_PERFORM), &mut [], &mut []);
+    assert_eq!((result, cmd.rc.get(), cmd.rrc.get()), (Ok(0), 1, 42));
+    guest.set_fatal_signal(false);
+    assert_eq!(plain(&*guest, PvCommand::ASYNC_CLEANUP_PERFORM), Err(Errno::EINVAL), "the rest waits for DISABLE");
+    rig.load(&guest);
+    rig.verified(&guest);
+    client::cleanup_prepare(&*guest).unwrap();
+    rig.load(&guest);
+    rig.verified(&guest);
+    assert_eq!(client::cleanup_prepare(&*guest).unwrap_err().errno, Errno::EINVAL);
+    rig.uvc.plan(C::DESTROY_SEC_CONF, [refuse(0x1f0)]);
+    let error = client::cleanup_perform(&*guest).unwrap_err();
+    assert_eq!((error.errno, error.rc), (Errno::EIO, UvRc(0x1f0)));
+    client::disable(&*guest).unwrap();
+}
+
+#[test]
+fn cpu_states_resets_and_registers() {
+    let rig = Rig::new(Generation::Z17);
+    let guest = rig.guest(2);
+    let set = |cpu, state| client::set_mp_state(&*guest, cpu, state);
+    assert_eq!(set(0, MpState::Load), Err(Errno::ENXIO), "an ordinary CPU");
+    assert_eq!(set(0, MpState::CheckStop), Err(Errno::ENXIO));
+    assert_eq!(set(7, MpState::Stopped), Err(Errno::EINVAL));
+    rig.verified(&guest);
+    rig.log();
+    set(0, MpState::Stopped).unwrap();
+    assert!(rig.log().is_empty(), "it is stopped already");
+    assert_eq!(set(1, MpState::Operating), Err(Errno::EINVAL), "nothing was loaded yet");
+    set(0, MpState::Load).unwrap();
+    set(0, MpState::Operating).unwrap();
+    set(0, MpState::Operating).unwrap();
+    set(1, MpState::Operating).unwrap();
+    assert_eq!(rig.log(), [C::CPU_SET_STATE; 4]);
+    for (number, command) in [
+        (request::NORMAL_RESET, C::CPU_RESET),
+        (request::INITIAL_RESET, C::CPU_RESET_INITIAL),
+        (request::CLEAR_RESET, C::CPU_RESET_CLEAR),
+    ] {
+        rig.uvc.plan(command, [refuse(0x1f0)]);
+        assert_eq!(client::reset_cpu(&*guest, 1, number), Err(Errno::EINVAL));
+        assert_eq!(rig.log(), [command]);
+    }
+    for number in [request::GET_ONE_REG, request::SET_ONE_REG] {
+        assert_eq!(guest.ioctl(Target::Vcpu(0), number, &mut Argument::default()), Err(Errno::EINVAL));
+    }
+    let mut state = [0; 4];
+    let mut argument = Argument { block: &mut state, ..Argument::default() };
+    guest.ioctl(Target::Vcpu(0), request::GET_MP_STATE, &mut argument).unwrap();
+    assert_eq!(u32::from_be_bytes(state), 7);
+    argument = Argument { block: &mut state, ..Argument::default() };
+    argument.block.copy_from_slice(&4_u32.to_be_bytes());
+    assert_eq!(guest.ioctl(Target::Vcpu(0), request::SET_MP_STATE, &mut argument), Err(Errno::ENXIO));
+}
+
+#[test]
+fn memory_operations() {
+    let rig = Rig::new(Generation::Z17);
+    let guest = rig.guest(1);
+    let op = |target, op: u32, size: u32, offset: u32, flags: u64, data: &mut [u8]| {
+        let mut block = MemOp {
+            gaddr: 0x3000.into(),
+            op: op.into(),
+            size: size.into(),
+            sida_offset: offset.into(),
+            flags: flags.into(),
+            ..MemOp::new_zeroed()
+        };
+        let mut argument = Argument { value: 0, block: block.as_mut_bytes(), data, buffer: &mut [] };
+        guest.ioctl(target, request::MEM_OP, &mut argument)
+    };
+    let cpu = Target::Vcpu(0);
+    op(Target::Vm, mem_op::ABSOLUTE_WRITE, 4, 0, 0, &mut [1, 2, 3, 4]).unwrap();
+    let mut back = [0; 4];
+    op(Target::Vm, mem_op::ABSOLUTE_READ, 4, 0, 0, &mut back).unwrap();
+    assert_eq!(back, [1, 2, 3, 4]);
+    assert_eq!(op(cpu, mem_op::SIDA_READ, 4, 0, 0, &mut back), Err(Errno::EINVAL), "not protected");
+    guest.enable().unwrap();
+    for kind in [mem_op::ABSOLUTE_READ, mem_op::ABSOLUTE_WRITE, mem_op::ABSOLUTE_CMPXCHG] {
+        assert_eq!(op(Target::Vm, kind, 4, 0, 0, &mut back), Err(Errno::EINVAL));
+    }
+    assert_eq!(op(cpu, mem_op::LOGICAL_READ, 4, 0, 0, &mut back), Err(Errno::EINVAL));
+    assert_eq!(op(cpu, mem_op::SIDA_READ, 0, 0, 0, &mut back), Err(Errno::EINVAL));
+    assert_eq!(op(cpu, mem_op::SIDA_READ, 4, 0, 1, &mut back), Err(Errno::EINVAL));
+    assert_eq!(op(cpu, mem_op::SIDA_READ, 4, u32::MAX, 0, &mut back), Err(Errno::EINVAL));
+    assert_eq!(op(cpu, mem_op::SIDA_READ, 4, 4093, 0, &mut back), Err(Errno::E2BIG));
+    assert_eq!(op(cpu, mem_op::SIDA_READ, 8, 0, 0, &mut back), Err(Errno::EFAULT));
+    client::sida_write(&*guest, 0, 4092, &[5, 6, 7, 8]).unwrap();
+    client::sida_read(&*guest, 0, 4092, &mut back).unwrap();
+    assert_eq!(back, [5, 6, 7, 8]);
+}
+
+#[test]
+fn dump_commands_have_an_order() {
+    let rig = Rig::new(Generation::Z17);
+    let guest = rig.guest(1);
+    rig.verified(&guest);
+    let info = client::info_dump(&*guest).unwrap();
+    let (per_mib, complete, cpu) =
+        (info.config_mem_buffer_per_1m.get(), info.config_finalize_len.get(), info.cpu_buffer_len.get());
+    let invalid = |result: Result<Vec<u8>, client::PvError>| assert_eq!(result.unwrap_err().errno, Errno::EINVAL);
+    invalid(client::dump_storage_state(&*guest, 0, per_mib));
+    invalid(client::dump_complete(&*guest, complete));
+    invalid(client::dump_cpu(&*guest, 0, cpu));
+    let mut dmp = Dmp { subcmd: 4.into(), ..Dmp::new_zeroed() };
+    assert_eq!(pv(&*guest, PvCmd::new(PvCommand::DUMP), dmp.as_mut_bytes(), &mut []).0, Err(Errno::ENOTTY));
+    dmp.subcmd = dump_sub::CPU.into();
+    assert_eq!(pv(&*guest, PvCmd::new(PvCommand::DUMP), dmp.as_mut_bytes(), &mut []).0, Err(Errno::ENOTTY));
+    // The Ultravisor of this test does not dump: its answers are made up.
+    for (command, times) in [(C::DUMP_INIT, 1), (C::DUMP_CONF_STOR_STATE, 2), (C::DUMP_CPU, 1), (C::DUMP_COMPLETE, 1)] {
+        rig.uvc.plan(command, [crate::rig::Spoil::Instead(uv_s390::uvc::Cc::Done, 1)].repeat(times));
+    }
+    client::dump_init(&*guest).unwrap();
+    assert!(guest.is_dumping());
+    assert_eq!(client::dump_init(&*guest).unwrap_err().errno, Errno::EINVAL);
+    invalid(client::dump_storage_state(&*guest, 0x1000, per_mib));
+    invalid(client::dump_storage_state(&*guest, 0, 0));
+    invalid(client::dump_storage_state(&*guest, 0, per_mib + 16));
+    assert_eq!(client::dump_storage_state(&*guest, 0, 2 * per_mib).unwrap().len() as u64, 2 * per_mib);
+    invalid(client::dump_cpu(&*guest, 0, cpu - 1));
+    assert_eq!(client::dump_cpu(&*guest, 0, cpu).unwrap().len() as u64, cpu);
+    invalid(client::dump_complete(&*guest, complete - 1));
+    assert!(guest.is_dumping());
+    client::dump_complete(&*guest, complete).unwrap();
+    assert!(!guest.is_dumping());
+}
