@@ -10,9 +10,11 @@ use uv_core::{Gfn, GuestAddr};
 use uv_sim::SecureSpace;
 
 use super::answer::Refusal;
+use super::calls::dump::Session;
 use super::cpu::Cpu;
 use super::frames::ConfId;
 use super::memory::Donation;
+use super::secrets::SecretStore;
 use crate::header::{OpenedHeader, SeHeader};
 use crate::image::{PageCipher, PageHasher};
 use crate::sie::Asce;
@@ -95,9 +97,11 @@ pub(crate) struct Conf {
     /// Held while a page is unpacked: the digests depend on the order.
     pub(crate) hasher: Mutex<PageHasher>,
     pub(crate) cpus: RwLock<BTreeMap<u16, Arc<Cpu>>>,
+    pub(crate) secrets: Mutex<SecretStore>,
+    /// The dump that has begun.
+    pub(crate) dump: Mutex<Option<Session>>,
     /// AP queues bound to the configuration.
     pub(crate) ap_queues: AtomicU32,
-    #[expect(dead_code, reason = "attestation names it")]
     pub(crate) uid: [u8; 16],
     /// Read by every call at work on the configuration, written by the one that ends it; `false` after the end.
     alive: RwLock<bool>,
@@ -137,6 +141,8 @@ impl Conf {
             image: RwLock::new(None),
             hasher: Mutex::new(PageHasher::new()),
             cpus: RwLock::new(BTreeMap::new()),
+            secrets: Mutex::new(SecretStore::default()),
+            dump: Mutex::new(None),
             ap_queues: AtomicU32::new(0),
             uid: new.uid,
             alive: RwLock::new(true),
@@ -164,6 +170,8 @@ impl Conf {
     /// Wipes what the configuration keeps of its owner's secrets: for the call that ends it.
     pub(crate) fn forget(&self) {
         *self.image.write() = None;
+        *self.secrets.lock() = SecretStore::default();
+        *self.dump.lock() = None;
     }
 
     /// The page at guest absolute `addr`; `None` outside guest storage.

@@ -59,14 +59,11 @@ pub(crate) struct Registers {
     pub(crate) gr: [u64; 16],
     pub(crate) psw: Psw,
     pub(crate) prefix: u32,
-    #[expect(dead_code, reason = "a dump shows it")]
     pub(crate) clock_comparator: u64,
     pub(crate) cr: [u64; 16],
     pub(crate) ar: [u32; 16],
     pub(crate) vr: [[u8; 16]; 32],
-    #[expect(dead_code, reason = "a dump shows it")]
     pub(crate) fpc: u32,
-    #[expect(dead_code, reason = "a dump shows it")]
     pub(crate) tod_programmable: u32,
 }
 

@@ -103,6 +103,10 @@ impl Machine {
             UvCommand::SET_SEC_CONF_PARAMS => with(block, |block| calls::image::set_params(self, block)),
             UvCommand::UNPACK_IMG => with(block, |block| calls::image::unpack(self, block)),
             UvCommand::VERIFY_IMG => with(block, |block| calls::image::verify(self, block)),
+            UvCommand::DUMP_INIT => with(block, |block| calls::dump::init(self, block)),
+            UvCommand::DUMP_CPU => with(block, |block| calls::dump::cpu(self, block)),
+            UvCommand::DUMP_CONF_STOR_STATE => with(block, |block| calls::dump::storage(self, block)),
+            UvCommand::DUMP_COMPLETE => with(block, |block| calls::dump::complete(self, block)),
             _ => Err(UvRc::INVALID_COMMAND.into()),
         }
     }
@@ -165,8 +169,8 @@ mod tests {
     #[test]
     fn every_handle_is_looked_at() {
         let rig = Rig::ready(Generation::Z17);
-        let conf = [0x101, 0x102, 0x120, 0x200, 0x203, 0x300, 0x301, 0x302, 0x320, 0x340, 0x342];
-        let cpu = [0x121, 0x310, 0x311, 0x321, 0x330];
+        let conf = [0x101, 0x102, 0x120, 0x200, 0x203, 0x300, 0x301, 0x302, 0x320, 0x340, 0x342, 0x400, 0x401, 0x403];
+        let cpu = [0x121, 0x310, 0x311, 0x321, 0x330, 0x402];
         let codes = conf.map(|c| (c, 0x20)).into_iter().chain(cpu.map(|c| (c, 0x21)));
         for (command, expected) in codes {
             let info = UvCommand(command).info().unwrap();

@@ -16,6 +16,7 @@ use super::conf::Conf;
 use super::dispatch::{admit, finish, with};
 use super::guest::InsnResult;
 use super::machine::Machine;
+use super::sie::GuestView;
 use crate::abi::{Role, UvCommand, UvcbHeader};
 use crate::uvc::{Cc, PgmCode, ProgramInterruption, UvRc};
 
@@ -54,11 +55,17 @@ impl Machine {
     }
 
     fn guest_command(&self, conf: &Arc<Conf>, command: UvCommand, block: &mut [u8]) -> Answer {
+        let view = GuestView::new(self, conf);
         match command {
             UvCommand::QUI => calls::query::qui(self, block, Role::Guest),
             UvCommand::QUERY_KEYS => with(block, |block| calls::query::keys(self, block)),
             UvCommand::SET_SHARED_ACCESS => with(block, |block| calls::share::set(self, conf, block)),
             UvCommand::REMOVE_SHARED_ACCESS => with(block, |block| calls::share::remove(self, conf, block)),
+            UvCommand::RETR_ATTEST => with(block, |block| calls::attest::retrieve(self, conf, &view, block)),
+            UvCommand::ADD_SECRET => with(block, |block| calls::secret::add(self, conf, &view, block)),
+            UvCommand::LIST_SECRETS => with(block, |block| calls::secret::list(conf, &view, block)),
+            UvCommand::LOCK_SECRETS => calls::secret::lock(conf),
+            UvCommand::RETR_SECRET => with(block, |block| calls::secret::retrieve(self, conf, &view, block)),
             _ => Err(UvRc::INVALID_COMMAND.into()),
         }
     }

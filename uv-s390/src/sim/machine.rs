@@ -21,7 +21,7 @@ use super::guest::GuestCode;
 use super::memory::{Donation, HostView, Storage};
 use super::profile::Generation;
 use crate::abi::Features;
-use crate::crypto::HostPrivateKey;
+use crate::crypto::{HostPrivateKey, RequestKey};
 use crate::sie::{AddressSpaces, GuestMap, HostMapping};
 use crate::uvc::UvRc;
 
@@ -71,6 +71,8 @@ pub struct Machine {
     pub(crate) generation: Generation,
     pub(crate) host_key: HostPrivateKey,
     pub(crate) backup_key: Option<HostPrivateKey>,
+    /// Wraps the keys that RETR_SECRET gives out.
+    pub(crate) wrapping_key: RequestKey,
     pub(crate) storage: Arc<Storage>,
     pub(crate) engine: Engine,
     pub(crate) rng: Mutex<SimRng>,
@@ -103,6 +105,7 @@ impl Machine {
             generation: config.generation,
             host_key: config.host_key,
             backup_key: config.backup_key,
+            wrapping_key: RequestKey::random(&mut engine.rng("wrapping key")),
             storage: Arc::new(Storage::new(config.memory)),
             engine,
             rng: Mutex::new(rng),
@@ -200,6 +203,11 @@ impl Machine {
 
     pub(crate) fn features(&self) -> Features {
         self.generation.features()
+    }
+
+    /// The host keys that open requests.
+    pub(crate) fn host_keys(&self) -> impl Iterator<Item = &HostPrivateKey> {
+        core::iter::once(&self.host_key).chain(&self.backup_key)
     }
 
     /// The configuration with a handle.

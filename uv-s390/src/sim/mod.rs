@@ -40,6 +40,7 @@ mod pages;
 mod profile;
 #[cfg(test)]
 mod rig;
+mod secrets;
 mod sie;
 
 pub use clock::TOD_PER_MICROSECOND;

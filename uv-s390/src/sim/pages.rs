@@ -81,6 +81,11 @@ impl Machine {
             return Ok(());
         };
         let _open = conf.open()?;
+        self.export_open(&conf, gfn, frame)
+    }
+
+    /// Export of a page of a configuration that the caller keeps open.
+    pub(crate) fn export_open(&self, conf: &Conf, gfn: Gfn, frame: &FrameClaim<'_>) -> Answer {
         match frame.old() {
             Frame::Secure(..) => {
                 let range = PageRange::from(gfn);

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use spin::Mutex;
 use uv_core::{GuestAddr, HostAddr, NormalMemory};
-use uv_sim::guest::{Program, Script, Step, Transcript};
+use uv_sim::guest::{Outcome, Program, Script, Step, Transcript};
 use uv_sim::rng::SimRng;
 use zerocopy::IntoBytes;
 
@@ -221,15 +221,20 @@ impl Rig {
     /// Header and component are taken; the image is not verified yet.
     pub(crate) fn unpacked(&self, guest: &Guest, pcf: PlaintextControlFlags) {
         let (header, stored) = self.image(&[&self.machine.host_key], pcf);
+        self.unpacked_image(guest, &header, &stored);
+    }
+
+    pub(crate) fn unpacked_image(&self, guest: &Guest, header: &SeHeader, stored: &[u8]) {
         assert_eq!(self.set_params(guest, header.as_bytes()), OK);
-        self.host.write(HostAddr(guest.base + COMPONENT), &stored).unwrap();
+        self.host.write(HostAddr(guest.base + COMPONENT), stored).unwrap();
         for page in 0..2 {
             assert_eq!(self.call(&mut self.unpack_block(guest, page)), OK);
         }
     }
 
     pub(crate) fn verified(&self, guest: &Guest) {
-        self.unpacked(guest, PlaintextControlFlags::PCKMO);
+        let may_dump = self.machine.generation().plaintext_flags() & PlaintextControlFlags::ALLOW_DUMP;
+        self.unpacked(guest, PlaintextControlFlags::PCKMO | may_dump);
         assert_eq!(self.no_data(UvCommand::VERIFY_IMG, guest.conf), OK);
     }
 
@@ -301,6 +306,26 @@ impl Rig {
         self.machine.enter(cpu.state, guest.asce)
     }
 
+    /// Runs the guest until it exits, giving it every page it asks for.
+    pub(crate) fn serve(&self, guest: &Guest, cpu: Vcpu) -> StateDescription {
+        loop {
+            match self.machine_enter(guest, cpu) {
+                Ok(()) => return self.sd(cpu),
+                Err(interruption) => {
+                    assert_eq!(interruption.code, crate::uvc::PgmCode::NON_SECURE_STORAGE_ACCESS);
+                    assert_eq!(self.import(guest, interruption.teid.unwrap().page()), OK);
+                }
+            }
+        }
+    }
+
+    /// Boots VM number `n` with a program, runs it to its end and gives what it saw.
+    pub(crate) fn run(&self, n: u64, steps: impl IntoIterator<Item = Step<GuestInsn>>) -> Vec<Outcome<InsnResult>> {
+        let (guest, cpu, seen) = self.booted(n, steps);
+        assert_eq!(self.serve(&guest, cpu).interception(), InterceptionCode::WAIT);
+        core::mem::take(&mut *seen.lock())
+    }
+
     pub(crate) fn icpt(&self, guest: &Guest, cpu: Vcpu) -> InterceptionCode {
         self.enter(guest, cpu).interception()
     }
@@ -314,10 +339,38 @@ impl Rig {
     }
 }
 
+/// A program that stores a request in its page 0x8000 and issues one call; the page after it is for answers.
+pub(crate) fn requesting(request: &[u8], block: &impl Block) -> Vec<Step<GuestInsn>> {
+    let pages = (0x8..0x10).map(|page| Step::store(GuestAddr(page << 12), &[0]));
+    pages.chain([Step::store(GuestAddr(REQUEST), request), uvc(block)]).collect()
+}
+
+/// Where a program of [`requesting`] has its request, and the room for the answer.
+pub(crate) const REQUEST: u64 = 0x8000;
+pub(crate) const ANSWER: u64 = 0xc000;
+
 pub(crate) fn diag(code: u16, gr: [u64; 5]) -> Step<GuestInsn> {
     Step::Call(GuestInsn::Diag { code, gr })
 }
 
 pub(crate) fn uvc(block: &impl Block) -> Step<GuestInsn> {
     Step::Call(GuestInsn::Uvc { block: block.as_bytes().to_vec(), problem_state: false })
+}
+
+/// cc, rc and control block that a guest's call returned.
+pub(crate) fn returned(outcome: &Outcome<InsnResult>) -> (u8, u16, Vec<u8>) {
+    match outcome {
+        Outcome::Returned(InsnResult::Data { cc, bytes }) => {
+            (*cc, u16::from_be_bytes([bytes[4], bytes[5]]), bytes.to_vec())
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The bytes that a guest loaded.
+pub(crate) fn loaded(outcome: &Outcome<InsnResult>) -> Vec<u8> {
+    match outcome {
+        Outcome::Loaded(bytes) => bytes.to_vec(),
+        other => panic!("{other:?}"),
+    }
 }

@@ -3,11 +3,14 @@
 //! Every file tells its checks in a table, in the order in which they are made; the code makes them in that order. The
 //! checks that all calls share come before and stand in `dispatch`.
 
+pub(super) mod attest;
 pub(super) mod conf;
 pub(super) mod cpu;
+pub(super) mod dump;
 pub(super) mod image;
 pub(super) mod init;
 pub(super) mod query;
+pub(super) mod secret;
 pub(super) mod share;
 pub(super) mod storage;
 

@@ -9,10 +9,11 @@ use uv_sim::guest::GuestMemory;
 
 use crate::abi::Features;
 use crate::sie::MappingSize;
+use crate::sim::answer::Refusal;
 use crate::sim::conf::Conf;
 use crate::sim::frames::Frame;
 use crate::sim::machine::Machine;
-use crate::uvc::{PgmCode, ProgramInterruption, Teid};
+use crate::uvc::{PgmCode, ProgramInterruption, Teid, UvRc};
 
 impl Machine {
     /// The frame of the page at guest absolute `addr`, for a guest access.
@@ -50,6 +51,15 @@ impl Machine {
     }
 }
 
+/// How a guest's call ends when it could not reach guest memory: with `rc` for an address outside guest storage.
+pub(crate) fn outside(rc: UvRc) -> impl Fn(ViewError) -> Refusal {
+    move |error| match error {
+        ViewError::Host(interruption) => Refusal::Interrupted(interruption),
+        ViewError::Outside => rc.into(),
+        ViewError::Busy => Refusal::Busy,
+    }
+}
+
 /// A guest's memory as its CPU reaches it: through the hypervisor's tables, to frames that are this guest's.
 pub(crate) struct GuestView<'a> {
     machine: &'a Machine,
@@ -74,15 +84,16 @@ impl<'a> GuestView<'a> {
     }
 
     /// Writes guest memory for the machine itself.
-    #[expect(dead_code, reason = "attestation and secrets write")]
     pub(crate) fn write(&self, at: GuestAddr, from: &[u8]) -> Result<(), ViewError> {
         self.store(at, from).map_err(|error| self.why(error))
     }
 
-    #[expect(dead_code, reason = "attestation and secrets check")]
     /// Whether `len` bytes at `at` can be read and written now.
     pub(crate) fn check(&self, at: GuestAddr, len: u64) -> Result<(), ViewError> {
         let end = at.0.checked_add(len).filter(|end| *end <= self.conf.msl).ok_or(ViewError::Outside)?;
+        if len == 0 {
+            return Ok(());
+        }
         for page in (at.0 >> 12)..end.div_ceil(0x1000) {
             self.machine.locate(self.conf, GuestAddr(page << 12), true).map_err(ViewError::Host)?;
         }

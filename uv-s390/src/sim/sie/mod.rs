@@ -31,6 +31,7 @@ use uv_core::{AccessError, GuestAddr, HostAddr, NormalMemory};
 use zerocopy::{FromZeros, IntoBytes};
 
 pub(crate) use intercept::Exit;
+pub(crate) use locate::{GuestView, outside};
 
 use super::conf::Conf;
 use super::cpu::{Core, Cpu, TimerMark};

@@ -1,0 +1,5 @@
+//! Attestation.
+
+mod retrieve;
+
+pub(in crate::sim) use retrieve::retrieve;

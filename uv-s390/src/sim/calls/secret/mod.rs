@@ -1,0 +1,32 @@
+//! The guest's secret store.
+
+mod add;
+mod list;
+mod lock;
+mod retrieve;
+
+#[cfg(test)]
+mod tests;
+
+pub(in crate::sim) use add::add;
+pub(in crate::sim) use list::list;
+pub(in crate::sim) use lock::lock;
+pub(in crate::sim) use retrieve::retrieve;
+
+use super::super::conf::Conf;
+use crate::secret::{GuestSecret, SecretType};
+
+/// Bytes that wrapping adds to a key.
+const WRAPPING: usize = 32;
+
+/// Bytes of a secret as RETR_SECRET gives it: plaintext as it was sent, keys wrapped.
+fn retrieved_len(secret: &GuestSecret) -> usize {
+    let plain = secret.expose().len();
+    if secret.kind().is_retrievable() && secret.kind() != SecretType::PLAINTEXT { plain + WRAPPING } else { plain }
+}
+
+/// How many stored secrets are of the same class: association, or retrievable.
+fn count_like(conf: &Conf, kind: SecretType) -> usize {
+    let store = conf.secrets.lock();
+    store.secrets.iter().filter(|stored| stored.secret.kind().is_retrievable() == kind.is_retrievable()).count()
+}
