@@ -2,7 +2,7 @@
 
 /// The behaviour that is asked for at every point where the API document and the published firmware differ.
 ///
-/// The points are the numbered rows of power-pef §18, and, for the check of an ESM blob, rows N11–N17 of §19.
+/// The points are the numbered rows of power-pef §18, and, for the check of an ESM blob, rows N11 and N14 of §19.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Profile {
     /// What the API document promises. Where it is silent, the careful reading: lengths and names are checked.

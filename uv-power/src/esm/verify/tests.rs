@@ -160,13 +160,14 @@ fn n12_lockbox_1_with_wrong_fingerprint_and_right_key() {
         let lockbox = root.child_mut("lockboxes").unwrap().child_mut("lockbox-1").unwrap();
         lockbox.child_mut("pubkey-fingerprint").unwrap().set(Property::new("hash", [0; 32]));
     });
-    assert_eq!(outcome(&blob, MACHINE1), [Err(Refusal::NoLockbox), Ok(())]);
+    // The fingerprint is a hint: a machine that no lockbox names tries them all.
+    assert_eq!(outcome(&blob, MACHINE1), ACCEPTED);
 }
 
 #[test]
 fn n13_wrong_digests_algorithm_text() {
     let blob = changed(|root| sealed_digests(root).set(Property::text("algorithm", "none")));
-    assert_eq!(outcome(&blob, MACHINE1), [Err(Refusal::DigestsProperty("algorithm")), Ok(())]);
+    assert_eq!(outcome(&blob, MACHINE1), ACCEPTED);
     let blob = changed(|root| sealed_digests(root).properties.retain(|property| property.name != "algorithm"));
     assert_eq!(outcome(&blob, MACHINE1), both(Refusal::DigestsProperty("algorithm")));
 }
@@ -182,11 +183,14 @@ fn with_tag(length: usize) -> Vec<u8> {
 
 #[test]
 fn n14_tag_cut_to_8_right_bytes() {
-    for length in [4, 5, 8, 15] {
+    for length in [8, 15] {
+        assert_eq!(outcome(&with_tag(length), MACHINE1), ACCEPTED);
+    }
+    for length in [4, 7] {
         assert_eq!(outcome(&with_tag(length), MACHINE1), [Err(Refusal::DigestsProperty("mac")), Ok(())]);
     }
     let wrong = changed(|root| sealed_digests(root).set(Property::new("mac", [0; 8])));
-    assert_eq!(outcome(&wrong, MACHINE1), [Err(Refusal::DigestsProperty("mac")), Err(Refusal::DigestsTag)]);
+    assert_eq!(outcome(&wrong, MACHINE1), both(Refusal::DigestsTag));
 }
 
 #[test]
