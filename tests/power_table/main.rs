@@ -16,6 +16,7 @@ mod h_terminate;
 mod i_esm;
 mod j_share;
 mod k_files;
+mod l_reflection;
 mod rig;
 
 use libtest_mimic::{Arguments, Trial};
@@ -36,6 +37,7 @@ const FAMILIES: &[(char, usize, &[Row])] = &[
     ('i', 19, i_esm::ROWS),
     ('j', 16, j_share::ROWS),
     ('k', 9, k_files::ROWS),
+    ('l', 21, l_reflection::ROWS),
 ];
 
 fn main() {

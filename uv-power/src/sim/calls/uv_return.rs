@@ -20,7 +20,7 @@ use alloc::sync::Arc;
 
 use super::super::flow::{Answer, FlowEnd};
 use super::super::machine::Inner;
-use super::super::reflect::{self, cookies::Holder, vectors};
+use super::super::reflect::{self, vectors};
 use super::super::svm::{Svm, SvmState};
 use super::super::vcpu::{self, Stop, UvContext, VcpuState};
 use crate::codes::UvCode;
@@ -49,13 +49,11 @@ fn enter(machine: &Inner, hv: &mut Regs) -> Result<(), UvCode> {
     if svm.is_killed() {
         return Err(UvCode::U_STATE);
     }
-    if hv.gpr[0] >= LOWEST_COOKIE
-        && let Some(start) = svm.cookies.lock().take_start(hv.gpr[0])
-    {
+    let start = if hv.gpr[0] >= LOWEST_COOKIE { svm.cookies.lock().take_start(hv.gpr[0]) } else { None };
+    if let Some(start) = start {
         // A context that stopped itself before is released.
-        if let Some(Holder::Context(old)) = svm.cookies.lock().take(hv.gpr[31])
-            && let Some(vcpu) = machine.vcpu(svm.lpid, old)
-        {
+        let stopped = svm.cookies.lock().take_context(hv.gpr[31]);
+        if let Some(vcpu) = stopped.and_then(|id| machine.vcpu(svm.lpid, id)) {
             vcpu.state.lock().context = None;
         }
         return reflect::rtas::start_vcpu(machine, &svm, start, hv);
