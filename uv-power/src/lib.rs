@@ -3,6 +3,7 @@
 //! | module | what | feature |
 //! |---|---|---|
 //! | [`profile`] | which ultravisor is meant where documents and code disagree | - |
+//! | [`differences`] | every such point, with what each profile does | - |
 //! | [`codes`], [`numbers`], [`msr`], [`regs`] | the vocabulary of the machine: return codes, call numbers, registers | - |
 //! | [`ultracall`], [`entry`] | the seams: one `sc 2`, one guest entry; typed calls on top | - |
 //! | [`kvm`] | the hypervisor's side: what KVM does with the calls, page by page | - |
@@ -14,6 +15,7 @@
 extern crate alloc;
 
 pub mod codes;
+pub mod differences;
 pub mod entry;
 #[cfg(feature = "esm")]
 pub mod esm;
