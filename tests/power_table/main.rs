@@ -16,7 +16,11 @@ mod h_terminate;
 mod i_esm;
 mod j_share;
 mod k_files;
+mod kvm_rig;
 mod l_reflection;
+mod m_paging;
+mod m_transition;
+mod m_vm;
 mod pressure;
 mod rig;
 
@@ -39,6 +43,9 @@ const FAMILIES: &[(char, usize, &[Row])] = &[
     ('j', 16, j_share::ROWS),
     ('k', 9, k_files::ROWS),
     ('l', 21, l_reflection::ROWS),
+    ('m', 36, m_transition::ROWS),
+    ('m', 0, m_paging::ROWS),
+    ('m', 0, m_vm::ROWS),
 ];
 
 fn main() {

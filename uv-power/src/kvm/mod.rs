@@ -6,22 +6,27 @@
 //! | `gfn`, `pool` | KVM's word for each guest page, the pool of device pages |
 //! | [`hcall`] | the `H_SVM_*` hypercalls, one file each |
 //! | `events` | host access, page faults, notifiers, memory hot-plug |
+//! | `areas` | what virtual CPUs register with the host: VPA, SLB shadow, dispatch trace log |
 //! | `svm_off` | `KVM_PPC_SVM_OFF` |
 //! | `vcpu` | the run loop |
+//! | [`qemu`] | user space: the `pef-guest` object, `H_SVM_TPM_COMM` |
 //! | `traits` | the traits of `uv-core` |
 //!
 //! Nothing here can reach secure memory: all of it works over [`Ultracall`](crate::Ultracall),
 //! [`GuestEntry`](crate::GuestEntry) and normal memory.
 
+mod areas;
 mod events;
 mod gfn;
 pub mod hcall;
 mod pool;
+pub mod qemu;
 mod svm_off;
 mod traits;
 mod vcpu;
 mod vm;
 
+pub use areas::{AreaKind, GuestArea};
 pub use gfn::GfnState;
 pub use pool::{DevicePage, DevicePool};
 pub use traits::Entered;

@@ -37,6 +37,7 @@ impl Vm {
             drop_slot(self, id);
         }
         svm_terminate(&*self.host.uv, self.lpid).map_err(KvmError::NotEnded)?;
+        self.forget_areas();
         self.write_partition_entry();
         self.gfns.clear();
         self.set_secure_guest(SecureGuest::empty());

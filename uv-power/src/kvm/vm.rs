@@ -7,6 +7,7 @@ use bitflags::bitflags;
 use spin::{Mutex, RwLock};
 use uv_core::{ArgumentError, ErrorKind, Gfn, HostAddr, MemSlots, NormalMemory, PageSize, VmState};
 
+use super::areas::Areas;
 use super::gfn::{GfnState, GfnTable};
 use super::pool::DevicePool;
 use crate::codes::HvCode;
@@ -29,8 +30,8 @@ bitflags! {
     /// Known defects of Linux that can be switched on, to see a VMM or an ultravisor meet them.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub struct Defects: u8 {
-        /// A failed `H_SVM_INIT_START` unwinds the failing slot once for each registered one, instead of those; and leaves
-        /// `INIT_START` set (power-pef §4.2).
+        /// A failed `H_SVM_INIT_START` unwinds the failing slot once for each registered one, instead of those: they stay
+        /// registered (power-pef §4.2).
         const INIT_START_UNWIND = 1;
         /// A failed page-in leaves the guest page marked as resident (power-pef §4.5).
         const PAGE_IN_LEAVES_UVMEM = 1 << 1;
@@ -139,6 +140,8 @@ pub struct Vm {
     pub(super) gfns: GfnTable,
     /// One paging operation at a time, as the kernel's `uvmem_lock`.
     pub(super) uvmem: Mutex<()>,
+    /// Areas that virtual CPUs registered.
+    pub(super) areas: Mutex<Areas>,
     secure_guest: AtomicU8,
     capability: AtomicBool,
     running: AtomicU32,
@@ -166,6 +169,7 @@ impl Vm {
             slots: RwLock::new(config.slots),
             gfns: GfnTable::default(),
             uvmem: Mutex::new(()),
+            areas: Mutex::default(),
             secure_guest: AtomicU8::new(0),
             capability: AtomicBool::new(false),
             running: AtomicU32::new(0),

@@ -8,8 +8,9 @@
 //! | 4 | a memory slot is refused by the ultravisor | `H_PARAMETER`; the slots before it are taken back |
 //! | 5 | all slots known | `H_SUCCESS` |
 //!
-//! `INIT_START` is set before check 1, as newer kernels do, and taken back on failure: there is no guard against a second
-//! `H_SVM_INIT_START`, it registers again.
+//! `INIT_START` is set before check 1, as newer kernels do, and stays set after a failure: the ultravisor then makes
+//! `H_SVM_INIT_ABORT`, which needs it to clean up both sides. There is no guard against a second `H_SVM_INIT_START`: it
+//! registers again.
 
 use alloc::vec::Vec;
 
@@ -20,16 +21,7 @@ use crate::kvm::{Defects, SecureGuest, Vm};
 use crate::ultracall::{register_mem_slot, unregister_mem_slot};
 
 pub(super) fn init_start(vm: &Vm) -> HvCode {
-    let before = vm.secure_guest();
-    vm.set_secure_guest(before | SecureGuest::INIT_START);
-    let code = start(vm);
-    if code != HvCode::H_SUCCESS && !vm.defects.contains(Defects::INIT_START_UNWIND) {
-        vm.set_secure_guest(before);
-    }
-    code
-}
-
-fn start(vm: &Vm) -> HvCode {
+    vm.set_secure_guest(vm.secure_guest() | SecureGuest::INIT_START);
     if vm.host.pool.is_none() || !vm.radix {
         return HvCode::H_UNSUPPORTED;
     }

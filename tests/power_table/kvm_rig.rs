@@ -1,0 +1,186 @@
+//! KVM over an ultravisor that notes what it is asked and answers as the row says.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use uv_core::{Gfn, HostAddr, MemSlot, MemSlots, NormalMemory, PageSize, SlotId};
+use uv_power::kvm::{Defects, DevicePool, Host, SecureGuest, Vm, VmConfig, hcall};
+use uv_power::numbers::{HvCall, UvCall};
+use uv_power::regs::Lpid;
+use uv_power::{GuestEntry, HvCode, Regs, Ultracall};
+use uv_sim::HostMemory;
+
+use crate::rig::{PAGE, VM};
+
+/// Normal memory behind guest address 0.
+pub(crate) const AT: u64 = 0x10_0000;
+/// Pages of the first slot; the second one begins after a gap.
+pub(crate) const PAGES: u64 = 4;
+/// First page of the second slot.
+pub(crate) const SECOND: u64 = 16;
+/// What `UV_PAGE_OUT` leaves in the normal page.
+pub(crate) const SEALED: [u8; 16] = [0xe7; 16];
+
+/// A call: number and R4 … R8.
+pub(crate) type Call = (UvCall, [u64; 5]);
+
+type Hook = Box<dyn Fn(&mut Regs) + Send>;
+
+/// The ultravisor and the guests of the rows.
+pub(crate) struct Fake {
+    memory: Arc<HostMemory>,
+    calls: Mutex<Vec<Call>>,
+    answers: Mutex<BTreeMap<u64, Vec<i64>>>,
+    /// What the guest does when it is entered by HRFID.
+    guest: Mutex<Option<Hook>>,
+}
+
+impl Ultracall for Fake {
+    fn ultracall(&self, regs: &mut Regs) {
+        let call = UvCall(regs.gpr[3]);
+        let args = core::array::from_fn(|index| regs.gpr[4 + index]);
+        self.calls.lock().unwrap().push((call, args));
+        let mut answers = self.answers.lock().unwrap();
+        let code = answers.get_mut(&call.0).filter(|list| !list.is_empty()).map_or(0, |list| list.remove(0));
+        if call == UvCall::UV_PAGE_OUT && code == 0 {
+            self.memory.write(HostAddr(args[1]), &SEALED).unwrap();
+        }
+        regs.gpr[3] = code.cast_unsigned();
+    }
+}
+
+impl GuestEntry for Fake {
+    fn enter(&self, regs: &mut Regs) {
+        if let Some(guest) = &*self.guest.lock().unwrap() {
+            guest(regs);
+        }
+        regs.nip = 0x100;
+        (regs.srr0, regs.srr1) = (regs.hsrr0, regs.hsrr1);
+    }
+
+    fn set_partition_memory(&self, _: Lpid, _: Option<&MemSlots>) {}
+}
+
+/// A VM of two slots on the fake ultravisor.
+pub(crate) struct Kvm {
+    pub(crate) vm: Arc<Vm>,
+    pub(crate) fake: Arc<Fake>,
+    pub(crate) pool: Option<Arc<DevicePool>>,
+    pub(crate) memory: Arc<HostMemory>,
+}
+
+/// How the VM is made.
+pub(crate) struct Made {
+    pub(crate) pool_pages: u64,
+    pub(crate) radix: bool,
+    pub(crate) enabled: bool,
+    pub(crate) defects: Defects,
+}
+
+impl Default for Made {
+    fn default() -> Self {
+        Self { pool_pages: 32, radix: true, enabled: true, defects: Defects::empty() }
+    }
+}
+
+impl Kvm {
+    pub(crate) fn made(made: Made) -> Self {
+        let memory = Arc::new(HostMemory::new(0x100_0000));
+        let fake = Fake {
+            memory: memory.clone(),
+            calls: Mutex::default(),
+            answers: Mutex::default(),
+            guest: Mutex::default(),
+        };
+        let fake = Arc::new(fake);
+        let pool = DevicePool::new(made.pool_pages * PAGE).map(Arc::new);
+        let mut slots = MemSlots::new(PageSize::K64);
+        slots.insert(SlotId(0), MemSlot { first: Gfn(0), pages: PAGES, host: HostAddr(AT) }).unwrap();
+        let second = MemSlot { first: Gfn(SECOND), pages: 2, host: HostAddr(AT + SECOND * PAGE) };
+        slots.insert(SlotId(3), second).unwrap();
+        let host = Host { uv: fake.clone(), entry: fake.clone(), memory: memory.clone(), pool: pool.clone() };
+        let vm = Vm::new(host, VmConfig { lpid: VM, radix: made.radix, slots, defects: made.defects });
+        if made.enabled && pool.is_some() {
+            vm.enable_secure_guest_capability().unwrap();
+        }
+        Self { vm: Arc::new(vm), fake, pool, memory }
+    }
+
+    /// A normal VM.
+    pub(crate) fn new() -> Self {
+        Self::made(Made::default())
+    }
+
+    /// A VM after `H_SVM_INIT_START`; the calls so far are forgotten.
+    pub(crate) fn started(made: Made) -> Self {
+        let kvm = Self::made(made);
+        assert_eq!(kvm.ask(HvCall::H_SVM_INIT_START, [0; 3]), HvCode::H_SUCCESS);
+        kvm.calls();
+        kvm
+    }
+
+    /// A VM after `H_SVM_INIT_DONE`: every page has a device page.
+    pub(crate) fn secure() -> Self {
+        let kvm = Self::started(Made::default());
+        assert_eq!(kvm.ask(HvCall::H_SVM_INIT_DONE, [0; 3]), HvCode::H_SUCCESS);
+        assert_eq!(kvm.calls(), []);
+        kvm
+    }
+
+    /// A hypercall of the ultravisor.
+    pub(crate) fn ask(&self, call: HvCall, args: [u64; 3]) -> HvCode {
+        hcall::dispatch(&self.vm, call, args, true).expect("the kernel serves it")
+    }
+
+    pub(crate) fn page_in(&self, gfn: u64, flags: u64) -> HvCode {
+        self.ask(HvCall::H_SVM_PAGE_IN, [gfn * PAGE, flags, 16])
+    }
+
+    pub(crate) fn page_out(&self, gfn: u64) -> HvCode {
+        self.ask(HvCall::H_SVM_PAGE_OUT, [gfn * PAGE, 0, 16])
+    }
+
+    /// The calls since the last time.
+    pub(crate) fn calls(&self) -> Vec<Call> {
+        core::mem::take(&mut self.fake.calls.lock().unwrap())
+    }
+
+    /// What the next calls of this number are answered with.
+    pub(crate) fn answer(&self, call: UvCall, codes: &[i64]) {
+        self.fake.answers.lock().unwrap().insert(call.0, codes.to_vec());
+    }
+
+    /// What the guest does when it is entered.
+    pub(crate) fn guest(&self, act: impl Fn(&mut Regs) + Send + 'static) {
+        *self.fake.guest.lock().unwrap() = Some(Box::new(act));
+    }
+
+    pub(crate) fn flags(&self) -> SecureGuest {
+        self.vm.secure_guest()
+    }
+
+    /// Free device pages.
+    pub(crate) fn free(&self) -> u64 {
+        self.pool.as_ref().map_or(0, |pool| pool.free())
+    }
+}
+
+/// `UV_PAGE_IN` or `UV_PAGE_OUT` of a page of the first slot.
+pub(crate) fn paging(call: UvCall, gfn: u64) -> Call {
+    match call {
+        UvCall::UV_PAGE_INVAL => (call, [VM.0.into(), gfn * PAGE, 16, 0, 0]),
+        call => (call, [VM.0.into(), AT + gfn * PAGE, gfn * PAGE, 0, 16]),
+    }
+}
+
+pub(crate) fn unregister(id: u64) -> Call {
+    (UvCall::UV_UNREGISTER_MEM_SLOT, [VM.0.into(), id, 0, 0, 0])
+}
+
+pub(crate) fn register(gfn: u64, pages: u64, id: u64) -> Call {
+    (UvCall::UV_REGISTER_MEM_SLOT, [VM.0.into(), gfn * PAGE, pages * PAGE, 0, id])
+}
+
+pub(crate) fn terminate() -> Call {
+    (UvCall::UV_SVM_TERMINATE, [VM.0.into(), 0, 0, 0, 0])
+}
