@@ -30,3 +30,5 @@ pub mod sie;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod uvc;
+#[cfg(feature = "sim")]
+pub mod wrap;

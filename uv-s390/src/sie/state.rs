@@ -16,7 +16,8 @@ use crate::psw::Psw;
 pub struct StateDescription {
     /// CPU flags: [`ExecutionControl`](super::ExecutionControl).
     pub cpu_flags: U32,
-    /// Bits 1–18: the prefix shifted right by 13, so that the word without its low 13 bits is the prefix; bits 20–31: IBC.
+    /// Bits 1–18: the prefix shifted right by 13, so that the word without its low 13 bits is the prefix
+    /// (UNSURE: a newer source has one bit more); bits 20–31: IBC.
     pub prefix: U32,
     _other_08: [u8; 8],
     /// Handle of the CPU.

@@ -75,7 +75,7 @@ impl Machine {
             return if frame.old() == Frame::Normal { Ok(()) } else { Err(UvRc::FOREIGN_FRAME.into()) };
         };
         let Some(conf) = self.owner(owner) else {
-            // The rest of a configuration that was destroyed fast: its keys are gone, there is nothing to seal.
+            // UNSURE: the rest of a configuration that was destroyed fast has no keys any more, so there is nothing to seal.
             self.storage.clear(frame.at());
             frame.set(Frame::Normal);
             return Ok(());

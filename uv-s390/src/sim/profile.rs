@@ -81,7 +81,7 @@ impl Generation {
 
     /// The answer to a query in one role (s390-ultravisor §1.5).
     ///
-    /// A protected guest gets the lengths of what only a host donates as zero: whether a real machine shows them is not known.
+    /// A protected guest gets the lengths of what only a host donates as zero: whether a real machine shows them is not known (UNSURE).
     #[must_use]
     pub fn query(self, role: Role) -> QueryInfo {
         let mut info = QueryInfo::new_zeroed();

@@ -19,6 +19,8 @@
 //! | STSI | 104 | GR0, GR1 |
 //! | STHYI | 104 | function code in GR2 |
 //! | channel I/O | 104 | subchannel in GR1, operand in the SIDA |
+//!
+//! UNSURE: the class of DIAG 0x288, and the registers of SERVC, SIGP, STSI and STHYI; see docs/s390-unsure.md.
 
 use alloc::sync::Arc;
 use alloc::vec;

@@ -26,6 +26,8 @@ impl Machine {
     /// | 4 | the frame exists | 0x05 |
     /// | 5 | the frame is not normal | 0x3e |
     /// | 6 | the frame is this page's | 0x3f |
+    ///
+    /// That 3 comes before 5 and 6 is a choice (UNSURE).
     pub(crate) fn locate(&self, conf: &Conf, addr: GuestAddr, store: bool) -> Result<HostAddr, ProgramInterruption> {
         let seen = conf.mso.saturating_add(addr.0);
         let fault = |code, reliable| ProgramInterruption::access(code, Teid::new(seen, reliable, Teid::PRIMARY));

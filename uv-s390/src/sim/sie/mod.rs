@@ -12,6 +12,8 @@
 //! | 6 | the instruction that left the guest last is completed | `complete` | |
 //! | 7 | the guest runs | `run`, `instruction` | interception, or program interruption 0x3e, 0x3f, 0x3c |
 //! | 8 | interception, registers, timer are stored | here | |
+//!
+//! An interruption that was taken over at step 3 counts as injected when step 4 ends the entry (UNSURE).
 
 mod complete;
 mod inject;

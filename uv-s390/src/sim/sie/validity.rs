@@ -11,6 +11,8 @@
 //! | 7 | the image is verified; no reset, no dump is under way | 0x2009 |
 //! | 8 | the CPU is operating and was reset where it had to be | 0x2006 |
 //! | 9 | the CPU timer is not later than at the last exit, and not earlier than time passed | 0x2007 |
+//!
+//! SCA, MSO and MSL of the state description are not compared with those of the creation (UNSURE).
 
 use alloc::sync::Arc;
 

@@ -8,7 +8,7 @@
 //! | 4 | no AP queue is bound to it | rc 0x01f0 (UNSURE) |
 //!
 //! Afterwards the keys and everything secret of the guest are wiped; frames that were private are zero and the host's,
-//! shared ones are the host's as they are; the donated storage is zero and the host's; the handle is gone.
+//! shared ones are the host's as they are (UNSURE); the donated storage is zero and the host's; the handle is gone.
 
 use core::sync::atomic::Ordering;
 

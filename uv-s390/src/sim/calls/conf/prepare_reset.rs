@@ -7,7 +7,7 @@
 //! | 3 | every CPU is stopped | rc 0x01f0 (UNSURE); cc 2 while one runs |
 //! | 4 | SET_UNSHARE_ALL was done before | rc 0x01f0 (UNSURE) |
 //!
-//! Afterwards every CPU needs its reset, and the next operating-load takes the PSW at guest absolute 0.
+//! Afterwards every CPU needs its reset (which kind is a choice where the sources show one CPU only: UNSURE), and the next operating-load takes the PSW at guest absolute 0.
 
 use alloc::vec::Vec;
 

@@ -9,7 +9,7 @@
 //! | 5 | CPU storage is not in the lowcore | rc 0x0106 |
 //! | 6 | the state description is accessible and aligned to 512 bytes | rc 0x0107 |
 //!
-//! A new CPU is stopped.
+//! A new CPU is stopped (UNSURE).
 
 use alloc::sync::Arc;
 use core::sync::atomic::AtomicBool;

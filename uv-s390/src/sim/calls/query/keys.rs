@@ -1,6 +1,6 @@
 //! QUERY_KEYS: hashes of the public host keys.
 //!
-//! No check of its own. Works before INIT_UV, and in both roles: which role a real machine allows is not known.
+//! No check of its own. Works before INIT_UV, and in both roles: which role a real machine allows is not known (UNSURE).
 
 use crate::abi::QueryKeys;
 use crate::sim::answer::Answer;

@@ -1,3 +1,4 @@
 //! Tests that need more than one call.
 
 mod boot;
+mod random;

@@ -1,0 +1,164 @@
+//! Random calls: nothing panics or hangs, and what must always hold does.
+
+use alloc::vec::Vec;
+
+use rand_core::Rng;
+use uv_core::{HostAddr, NormalMemory, PageState};
+use uv_sim::guest::Step;
+use uv_sim::rng::SimRng;
+
+use crate::abi::{COMMANDS, Length, Share, UvCommand};
+use crate::sie::Sie;
+use crate::sim::frames::Frame;
+use crate::sim::rig::{GIB, GUEST_LEN, Guest, Rig, UV_BASE, uvc};
+use crate::sim::{Generation, GuestInsn};
+use crate::uvc::{Cc, UvCall};
+
+const SECRET: [u8; 16] = *b"only for a guest";
+
+/// Every frame word says what the engine says, and no private byte is in sight of the host.
+fn check(rig: &Rig) {
+    let mut secure = 0;
+    for (at, frame) in rig.machine.storage.frames.owned() {
+        let Some((owner, gfn)) = frame.page() else { continue };
+        let Some(conf) = rig.machine.owner(owner) else { continue };
+        let state = conf.space.state(gfn).unwrap();
+        match frame {
+            Frame::Secure(..) => {
+                assert_eq!(state, PageState::Secure);
+                secure += 1;
+            }
+            _ => {
+                assert_eq!(state, PageState::Shared);
+                assert_eq!(conf.space.shared_at(gfn), Some(at));
+            }
+        }
+    }
+    assert_eq!(rig.machine.secure_frames_in_use(), secure, "a secure page has one frame word");
+}
+
+/// A number that is often one that means something.
+fn interesting(rng: &mut SimRng, values: &[u64]) -> u64 {
+    let draw = rng.next_u64();
+    match draw & 7 {
+        0 => rng.next_u64(),
+        1 => draw >> 48,
+        _ => {
+            let index = usize::try_from(draw >> 8).unwrap() % values.len();
+            values[index].wrapping_add(if draw & 0xf0 == 0 { draw >> 40 & 0x1008 } else { 0 })
+        }
+    }
+}
+
+/// A block of a command with random words after the header.
+fn random_block(rng: &mut SimRng, values: &[u64]) -> Vec<u8> {
+    let index = usize::try_from(rng.next_u64() % COMMANDS.len() as u64).unwrap();
+    let info = &COMMANDS[index];
+    let (Length::Exact(len) | Length::AtLeast(len)) = info.length;
+    let draw = rng.next_u64();
+    let [low, high, ..] = draw.to_le_bytes();
+    let len = if low & 31 == 0 { u16::from(high) << 2 } else { len };
+    let mut block = alloc::vec![0; usize::from(len).max(8)];
+    for word in block[8..].chunks_exact_mut(8) {
+        word.copy_from_slice(&interesting(rng, values).to_be_bytes());
+    }
+    let command = if low == 0xff { UvCommand(u16::from(high) << 4) } else { info.command };
+    block[..2].copy_from_slice(&len.to_be_bytes());
+    block[2..4].copy_from_slice(&command.0.to_be_bytes());
+    block
+}
+
+/// Page moves on the guests' own pages, more often than chance would have it.
+fn aim(rng: &mut SimRng, block: &mut [u8], guest: &Guest) {
+    let page = (rng.next_u64() & 0x3f) << 12;
+    let command = UvCommand(u16::from_be_bytes([block[2], block[3]]));
+    let mut put = |at: usize, value: u64| {
+        if let Some(field) = block.get_mut(at..at + 8) {
+            field.copy_from_slice(&value.to_be_bytes());
+        }
+    };
+    match command {
+        UvCommand::CONV_TO_SEC_STOR | UvCommand::UNPIN_PAGE_SHARED => {
+            put(0x18, guest.conf);
+            put(0x20, page);
+        }
+        UvCommand::CONV_FROM_SEC_STOR | UvCommand::DESTR_SEC_STOR | UvCommand::PIN_PAGE_SHARED => {
+            put(0x18, guest.base + page);
+        }
+        _ => {}
+    }
+}
+
+/// Commands that end a guest or keep it from running: only towards the end.
+const LAST: [UvCommand; 5] = [
+    UvCommand::DESTROY_SEC_CONF,
+    UvCommand::DESTROY_SEC_CONF_FAST,
+    UvCommand::DESTROY_SEC_CPU,
+    UvCommand::CPU_SET_STATE,
+    UvCommand::DUMP_INIT,
+];
+
+#[test]
+fn whatever_is_called_the_rules_hold() {
+    for seed in 0..6 {
+        let mut rng = SimRng::from_seed(seed).fork("random calls");
+        let rig = Rig::ready(Generation::Z17);
+        let share = |page| uvc(&Share::new(UvCommand::SET_SHARED_ACCESS, page));
+        let program = || {
+            let pages = (4..40_u64).map(|page| Step::store(uv_core::GuestAddr(0x8000 + (page << 12)), &SECRET));
+            let shares = [0x30000, 0x31000, 0x8000].map(share);
+            pages.chain(shares).chain((0..40).map(|_| Step::Call(GuestInsn::Diag { code: 0x44, gr: [0; 5] })))
+        };
+        let guests: Vec<(Guest, _)> = (0..2).map(|n| rig.booted(n, program())).map(|(g, cpu, _)| (g, cpu)).collect();
+        let mut values = alloc::vec![0, 1, 5, 0x1000, 0x2000, 0x8000, 0x3_0000, GUEST_LEN, UV_BASE, 4 * GIB, u64::MAX];
+        for (guest, cpu) in &guests {
+            values.extend([
+                guest.conf,
+                cpu.handle,
+                guest.base,
+                guest.base + 0x8000,
+                guest.base + 0x3_0000,
+                cpu.state.0,
+            ]);
+            values.extend([guest.create.conf_base_stor_origin.get(), guest.asce, guest.base + 0x28_0000]);
+        }
+        let mut done = 0;
+        for round in 0..1500 {
+            let mut block = random_block(&mut rng, &values);
+            if block[2..4] == UvCommand::CREATE_SEC_CONF.0.to_be_bytes() {
+                // A guest as large as a random number would cost the test its memory.
+                if let Some(high) = block.get_mut(0x40..0x44) {
+                    high.fill(0);
+                }
+            }
+            let (guest, cpu) = &guests[round % 2];
+            if rng.next_u64() & 3 != 0 {
+                aim(&mut rng, &mut block, guest);
+            }
+            if round > 1200 || !LAST.iter().any(|last| block[2..4] == last.0.to_be_bytes()) {
+                done += usize::from(rig.machine.uv_call(&mut block) == Ok(Cc::Done));
+            }
+            if let Err(interruption) = rig.machine.enter(cpu.state, guest.asce) {
+                let page = interruption.teid.map_or(0, |teid| teid.page());
+                rig.import(guest, page);
+            }
+            if round % 50 == 0 {
+                check(&rig);
+            }
+        }
+        check(&rig);
+        assert!(done > 100, "the calls reach something: {done}");
+        let mut page = [0; 4096];
+        let shared = [0x8000_u64, 0x3_0000, 0x3_1000];
+        for (guest, _) in &guests {
+            for at in (0..GUEST_LEN).step_by(0x1000).filter(|at| !shared.contains(at)) {
+                if rig.host.read(HostAddr(guest.base + at), &mut page).is_ok() {
+                    assert!(!page.windows(16).any(|window| window == SECRET), "page {at:#x} of seed {seed}");
+                }
+            }
+        }
+        rig.machine.load_normal();
+        assert_eq!(rig.machine.secure_frames_in_use(), 0);
+        assert_eq!(rig.machine.storage.frames.owned().count(), 0);
+    }
+}

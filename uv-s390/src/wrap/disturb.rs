@@ -1,0 +1,158 @@
+//! Answers that a machine gives on a bad day.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use rand_core::Rng;
+use spin::Mutex;
+use uv_sim::rng::SimRng;
+use zerocopy::FromBytes;
+
+use crate::abi::{UvCommand, UvcbHeader};
+use crate::uvc::{Cc, ProgramInterruption, UvCall, UvRc, UvRrc};
+
+/// An error that comes at a certain call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlannedError {
+    /// The command.
+    pub command: UvCommand,
+    /// Which call of this command, 0 for the first.
+    pub nth: u32,
+    /// What is stored.
+    pub rc: UvRc,
+    /// What is stored.
+    pub rrc: UvRrc,
+}
+
+/// When calls are disturbed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Schedule {
+    /// The same seed and the same calls give the same answers.
+    pub seed: u64,
+    /// How many of 256 calls are answered busy (cc 2).
+    pub busy: u8,
+    /// How many of 256 calls are answered partially done (cc 3).
+    pub partial: u8,
+    /// Errors (cc 1).
+    pub errors: Vec<PlannedError>,
+}
+
+/// Most disturbed answers in a row: a caller that tries again often enough always comes through.
+const LONGEST_RUN: u32 = 8;
+
+/// Disturbs calls. A disturbed call does not reach the machine, so nothing is done; with cc 2 and 3 the block is unchanged.
+#[derive(Debug)]
+pub struct Disturbed<U> {
+    inner: U,
+    schedule: Schedule,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    rng: SimRng,
+    seen: BTreeMap<UvCommand, u32>,
+    run: u32,
+}
+
+impl<U> Disturbed<U> {
+    /// Disturbs what goes to `inner`.
+    #[must_use]
+    pub fn new(inner: U, schedule: Schedule) -> Self {
+        let rng = SimRng::from_seed(schedule.seed).fork("disturbed calls");
+        Self { inner, schedule, state: Mutex::new(State { rng, seen: BTreeMap::new(), run: 0 }) }
+    }
+
+    fn disturb(&self, command: UvCommand) -> Option<(Cc, UvRc, UvRrc)> {
+        let mut state = self.state.lock();
+        let [draw, ..] = state.rng.next_u64().to_be_bytes();
+        let (busy, partial) = (u16::from(self.schedule.busy), u16::from(self.schedule.partial));
+        let cc = match u16::from(draw) {
+            draw if draw < busy => Some(Cc::Busy),
+            draw if draw < busy + partial => Some(Cc::Partial),
+            _ => None,
+        };
+        if let Some(cc) = cc
+            && state.run < LONGEST_RUN
+        {
+            state.run += 1;
+            return Some((cc, UvRc(0), UvRrc(0)));
+        }
+        state.run = 0;
+        let nth = state.seen.entry(command).or_default();
+        let at = *nth;
+        *nth = nth.saturating_add(1);
+        let planned = self.schedule.errors.iter().find(|error| error.command == command && error.nth == at)?;
+        Some((Cc::Error, planned.rc, planned.rrc))
+    }
+}
+
+impl<U: UvCall> UvCall for Disturbed<U> {
+    fn uv_call(&self, block: &mut [u8]) -> Result<Cc, ProgramInterruption> {
+        let Some((cc, rc, rrc)) = super::command(block).and_then(|command| self.disturb(command)) else {
+            return self.inner.uv_call(block);
+        };
+        if let (Cc::Error, Ok((header, _))) = (cc, UvcbHeader::mut_from_prefix(block)) {
+            header.rc = rc.0.into();
+            header.rrc = rrc.0.into();
+        }
+        Ok(cc)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::abi::{NoData, QueryInfo};
+    use crate::sim::{Machine, MachineConfig};
+    use crate::uvc::{Retries, call};
+    use crate::wrap::{Recorder, Replayer, Traced};
+    use zerocopy::IntoBytes;
+
+    fn answers(seed: u64) -> Vec<Cc> {
+        let machine = Machine::new(MachineConfig::new(1));
+        let schedule = Schedule { seed, busy: 64, partial: 64, errors: Vec::new() };
+        let disturbed = Disturbed::new(&machine, schedule);
+        (0..64).map(|_| disturbed.uv_call(QueryInfo::new().as_mut_bytes()).unwrap()).collect()
+    }
+
+    #[test]
+    fn one_seed_one_schedule() {
+        assert_eq!(answers(1), answers(1));
+        assert_ne!(answers(1), answers(2));
+        assert!([Cc::Done, Cc::Busy, Cc::Partial].iter().all(|cc| answers(1).contains(cc)));
+    }
+
+    #[test]
+    fn planned_errors_come_once_and_callers_come_through() {
+        let machine = Machine::new(MachineConfig::new(1));
+        let command = UvCommand::VERIFY_IMG;
+        let planned = PlannedError { command, nth: 1, rc: UvRc(0x123), rrc: UvRrc(4) };
+        let schedule = Schedule { seed: 3, busy: 255, partial: 0, errors: [planned].to_vec() };
+        let disturbed = Traced(Disturbed::new(&machine, schedule));
+        let rc = || {
+            let error = call(&disturbed, &mut NoData::new(command, 1), Retries(LONGEST_RUN)).unwrap_err();
+            error.refused().unwrap().rc
+        };
+        assert_eq!([rc(), rc(), rc()], [UvRc(3), UvRc(0x123), UvRc(3)]);
+    }
+
+    #[test]
+    fn a_recording_answers_only_what_was_asked() {
+        let machine = Machine::new(MachineConfig::new(1));
+        let recorder = Recorder::new(&machine);
+        let mut first = NoData::new(UvCommand::VERIFY_IMG, 1);
+        let _ = call(&recorder, &mut first, Retries::NONE);
+        let _ = recorder.uv_call(&mut [0; 3]);
+        assert_eq!(recorder.calls().len(), 2);
+        let replayer = Replayer::new(recorder.into_calls());
+        let mut other = NoData::new(UvCommand::VERIFY_IMG, 2);
+        assert!(replayer.uv_call(other.as_mut_bytes()).is_err());
+        let mut again = NoData::new(UvCommand::VERIFY_IMG, 1);
+        assert_eq!(replayer.uv_call(again.as_mut_bytes()), Ok(Cc::Error));
+        assert_eq!(again.as_bytes(), first.as_bytes());
+        assert!(!replayer.is_done());
+        assert_eq!(replayer.uv_call(&mut [0; 3]), machine.uv_call(&mut [0; 3]));
+        assert!(replayer.is_done() && replayer.uv_call(first.as_mut_bytes()).is_err());
+    }
+}
