@@ -23,6 +23,7 @@ mod m_transition;
 mod m_vm;
 mod pressure;
 mod rig;
+mod x_beyond;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -46,6 +47,7 @@ const FAMILIES: &[(char, usize, &[Row])] = &[
     ('m', 36, m_transition::ROWS),
     ('m', 0, m_paging::ROWS),
     ('m', 0, m_vm::ROWS),
+    ('x', 0, x_beyond::ROWS),
 ];
 
 fn main() {

@@ -13,13 +13,17 @@
 //! | page before | VM | effect | result | page after |
 //! |---|---|---|---|---|
 //! | secure, unshare confirmed | active | content copied as it is | `U_SUCCESS` | secure |
+//! | secure, and the transition has it already | active | documented: -; firmware: copied again | `U_P2`; `U_SUCCESS` | secure |
 //! | secure, unshare confirmed | secure | - | `U_P2` | unchanged |
 //! | paged out | secure | decrypted and checked | `U_SUCCESS`, else `U_P3` | secure, else unchanged |
-//! | paged out | active | copied as it is, record dropped | `U_SUCCESS` | secure |
+//! | paged out | active | documented: decrypted and checked; firmware: copied as it is, record dropped | `U_SUCCESS`, else `U_P3` | secure |
 //! | shared (away or not) | any | mapped to the normal page | `U_SUCCESS` | shared |
 //! | shared by the ultravisor, pseudo-shared | any | normal page noted | `U_SUCCESS` | the same, not away |
 //! | share requested, delivered, withdrawn | any | normal page noted | `U_SUCCESS` | delivered |
 //! | unshare requested, invalidated | any | - | `U_SUCCESS` | unshare requested |
+//!
+//! The two documented differences close a gap of the firmware: a hypervisor that pages in again what was measured already, or
+//! swaps it while it is out, would start a guest of its own making.
 //!
 //! No secure frame for a page that comes back: `U_BUSY` documented, `U_RETRY` firmware (where it cannot happen: memory is
 //! reserved).
@@ -62,7 +66,10 @@ fn by_state(platform: &Platform, svm: &Svm, gfn: Gfn, source: HostAddr) -> UvCod
     let state = svm.gfn_state(gfn);
     let done = match (state, svm.state()) {
         (GfnState::Secure | GfnState::HvUnshared, SvmState::Secure) => return UvCode::U_P2,
-        (GfnState::PagedOut, SvmState::Secure) => svm.space.open_in(gfn.into(), memory, source).map_err(|e| e.error),
+        (GfnState::Secure, SvmState::Active) if !platform.firmware() && svm.has_brought(gfn) => return UvCode::U_P2,
+        (GfnState::PagedOut, owner) if owner == SvmState::Secure || !platform.firmware() => {
+            svm.space.open_in(gfn.into(), memory, source).map_err(|e| e.error)
+        }
         (GfnState::Secure | GfnState::HvUnshared | GfnState::PagedOut, _) => copy_in(platform, svm, gfn, source),
         (GfnState::Shared | GfnState::SharedInv, _) => {
             svm.space.restore(gfn, memory, source).and_then(|()| svm.set_gfn_state(gfn, GfnState::Shared))

@@ -95,6 +95,11 @@ impl Svm {
         self.killed.load(Ordering::SeqCst)
     }
 
+    /// Whether the transition asked for the page and got it: from then on its content counts.
+    pub(crate) fn has_brought(&self, gfn: Gfn) -> bool {
+        self.brought.lock().contains(&gfn.0)
+    }
+
     /// The lock of a page, one of 16.
     pub(crate) fn lock(&self, gfn: Gfn) -> MutexGuard<'_, ()> {
         self.lock_of(gfn).lock()
