@@ -30,5 +30,7 @@ pub mod sie;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod uvc;
+#[cfg(feature = "image")]
+pub mod uvdevice;
 #[cfg(feature = "sim")]
 pub mod wrap;

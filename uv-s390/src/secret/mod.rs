@@ -67,6 +67,7 @@ pub use extension::ExtensionSecret;
 pub use head::{AddSecretFlags, AsrcbHead, AsrcbLayout};
 pub use id::SecretId;
 pub use kind::SecretType;
+pub(crate) use list::ListHead;
 pub use list::{LIST_ENTRIES_PER_PAGE, LIST_PAGE_SIZE, ListError, SecretEntry, SecretList};
 pub use plaintext::{MAX_PLAINTEXT, decode_plaintext, encode_plaintext};
 pub use retrieve::{MAX_RETRIEVE_SIZE, RetrievedSecret, retrieve_buffer};
