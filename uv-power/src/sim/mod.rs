@@ -1,4 +1,22 @@
 //! The ultravisor's side: a simulated POWER machine with PEF.
+//!
+//! [`Machine`] implements both seams, [`Ultracall`](crate::Ultracall) and [`GuestEntry`](crate::GuestEntry); a hypervisor
+//! needs nothing else of it. Guests are programs ([`GuestProgram`]) that the owner of a guest gives to
+//! [`Machine::add_vcpu`]; before `UV_ESM` they run on normal memory, afterwards on secure memory.
+//!
+//! | part | job |
+//! |---|---|
+//! | `calls` | the ultracalls, one file each, with the checks in their order and the codes of both profiles |
+//! | `esm` | the transition to secure mode: `UV_ESM` after its first checks |
+//! | `sharing`, `pressure` | pages given to the hypervisor, pages asked out when frames run short |
+//! | `reflect` | interrupts and hypercalls of a secure guest: who gets them and what the registers show; RTAS |
+//! | `vcpu` | virtual CPUs: guest program, faults, what is kept while the hypervisor runs |
+//! | `svm` | the object of one VM: states, slots, page states |
+//! | `flow` | how work that needs hypercalls in between is written down as one function |
+//!
+//! What stands outside of the model: the TPM. The machine's wrapping key is a plain RSA key, so no `H_SVM_TPM_COMM` is made
+//! for a lockbox; its bounce page is reserved and shared all the same. Keys, working copy of the device tree and the files of
+//! a blob are kept outside of guest memory.
 
 mod calls;
 mod config;
