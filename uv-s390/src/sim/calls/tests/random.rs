@@ -17,7 +17,7 @@ use crate::uvc::{Cc, UvCall};
 const SECRET: [u8; 16] = *b"only for a guest";
 
 /// Every frame word says what the engine says, and no private byte is in sight of the host.
-fn check(rig: &Rig) {
+pub(super) fn check(rig: &Rig) {
     let mut secure = 0;
     for (at, frame) in rig.machine.storage.frames.owned() {
         let Some((owner, gfn)) = frame.page() else { continue };
