@@ -8,6 +8,7 @@ pub mod exit;
 pub mod files;
 pub mod output;
 pub mod power_boot;
+pub mod power_paging;
 pub mod programs;
 pub mod random;
 pub mod s390_keys;
