@@ -9,13 +9,15 @@ use proptest::prelude::{ProptestConfig, any};
 use proptest::{prop_assert, proptest};
 use serde_json::Value;
 use ultravisor::programs;
-use ultravisor::s390_vm::{Boot, BootImage, Platform, Refusal, Vm};
+use ultravisor::s390_vm::{Boot, BootImage, DeviceGuest, Platform, Refusal, Vm};
 use uv_core::{HostAddr, NormalMemory as _, SecureVm as _, VmState};
 use uv_s390::crypto::HostPrivateKey;
 use uv_s390::diag308::Response;
 use uv_s390::host::HostError;
 use uv_s390::image::{ImageBuilder, ImageLayout};
 use uv_s390::uvc::{UvRc, UvRrc};
+use uv_s390::uvdevice::{AttestArgument, Ioctl, UvDevice, UvioNr};
+use zerocopy::IntoBytes as _;
 
 const CASES: [&str; 3] = ["a-kernel-only", "b-odd-sizes", "d-all-keys-flags"];
 
@@ -329,4 +331,31 @@ fn images_of_the_older_generator_boot() {
     assert_eq!(found.components()[0].tweak_prefix.get() >> 48, 0);
     let mut vm = Platform::new(key, 7, found.file().len()).unwrap().load(&found).unwrap();
     assert!(vm.boot(&mut |_| {}).is_running());
+}
+
+#[test]
+fn a_running_guest_has_its_uv_device() {
+    let (platform, mut vm) = machine("a-kernel-only");
+    let calls = platform.machine().generation().query(uv_s390::abi::Role::Guest).calls;
+    let device = UvDevice::new(uv_core::GuestAddr(0x3_0000), calls);
+    let ioctls = vec![
+        Ioctl::new(UvioNr::INFO, vec![0; 16]),
+        Ioctl::new(UvioNr::LIST_SECRETS, vec![0; 4096]),
+        Ioctl::new(UvioNr::ATTEST, AttestArgument::new(8, 64, 0, b"").as_bytes().to_vec()),
+        Ioctl::new(UvioNr::RETR_SECRET, vec![0; 32]),
+        Ioctl { request: 0, ..Ioctl::new(UvioNr::INFO, Vec::new()) },
+    ];
+    let ioctls =
+        ioctls.into_iter().map(|ioctl| Ioctl { areas: [vec![0; 8], vec![0; 64], Vec::new()], ..ioctl }).collect();
+    let (guest, replies) = DeviceGuest::new(device, ioctls);
+    vm.set_guest_code(guest).unwrap();
+    assert!(vm.boot(&mut |_| {}).is_running());
+    vm.run_to_halt().unwrap();
+    let replies = replies.lock().unwrap();
+    let codes: Vec<_> =
+        replies.iter().map(|reply| reply.as_ref().map(|ioctl| ioctl.control.uv_rc.get()).ok()).collect();
+    // Nothing is listed yet; the request is none (unknown version); the store is empty.
+    assert_eq!(codes, [Some(1), Some(1), Some(0x106), Some(0x10f), None]);
+    let info = replies[0].as_ref().unwrap();
+    assert_eq!(info.argument.last(), Some(&0x3e));
 }

@@ -5,6 +5,7 @@
 //! | [`Platform`] | the machine, and the kernel of the hypervisor on it |
 //! | [`BootImage`] | the file as the boot loader inside the guest (stage3a) finds it in memory |
 //! | [`Vm`] | one VM: ordinary with the image in its memory, then started |
+//! | [`DeviceGuest`] | a guest that uses its `/dev/uv` |
 //! | [`GuestFacts`] | what the guest itself saw: for its owner, never for the hypervisor |
 //!
 //! ```
@@ -26,11 +27,13 @@
 //! ```
 
 mod boot;
+mod device;
 mod facts;
 mod image;
 mod platform;
 
 pub use boot::{Boot, BootEvent, Refusal};
+pub use device::{DeviceGuest, Replies};
 pub use facts::{ComponentFact, FactsHandle, GuestFacts};
 pub use image::BootImage;
 pub use platform::{Platform, Vm};
