@@ -6,7 +6,7 @@ use vm_fdt::{Error, FdtReserveEntry, FdtWriter};
 use super::layout::{Layout, Piece};
 
 /// Cores the VM can have, of one thread each.
-const CORES: u32 = 1;
+const CORES: u32 = 4;
 
 /// The services of RTAS and their tokens. The ultravisor knows ibm,os-term as 0x201f.
 const TOKENS: [(&str, u32); 13] = [
