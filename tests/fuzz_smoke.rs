@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use uv_fuzz::mutate::Mutator;
 use uv_fuzz::{TARGETS, Target};
 
-/// Mutations per target. A longer run: `FUZZ_ROUNDS=100000 cargo test --release --test fuzz_smoke`.
+/// Mutations per target, fewer for targets that cost more. A longer run: `FUZZ_ROUNDS=100000 cargo test --release --test fuzz_smoke`.
 const ROUNDS: usize = 300;
 /// No input is large, so none may take this long, even in a debug build on a busy machine.
 const LONGEST: Duration = Duration::from_secs(10);
@@ -33,7 +33,7 @@ fn smoke(name: &str) {
         run(target, &format!("seed-{number}"), seed);
     }
     run(target, "nothing", &[]);
-    for (number, data) in Mutator::new(seeds, 1).take(rounds()).enumerate() {
+    for (number, data) in Mutator::new(seeds, 1).take(rounds().div_ceil(target.cost)).enumerate() {
         run(target, &format!("mutation-{number}"), &data);
     }
 }
@@ -61,8 +61,8 @@ macro_rules! smoke {
 
 smoke! {
     se_header ipib se_image dump_file dump_blocks attestation_request exchange_file add_secret_request secret_list
-    certificate host_key_chain s390_key
-    esm_tree esm_blob esm_verify esm_cpio esm_kernel esm_yaml esm_key
+    certificate host_key_chain s390_key uvc_host uvc_guest
+    esm_tree esm_blob esm_verify esm_cpio esm_kernel esm_yaml esm_key ultracall_host ultracall_guest
 }
 
 #[test]

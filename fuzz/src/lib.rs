@@ -9,14 +9,17 @@
 //!   command.
 //! - `cargo run -p uv-fuzz --bin NAME FILE...` runs a target on files, for example on an input that failed.
 
+mod feed;
 pub mod mutate;
 pub mod power;
 pub mod s390;
 
-pub use power::{esm_blob, esm_cpio, esm_kernel, esm_key, esm_tree, esm_verify, esm_yaml};
+pub use power::{
+    esm_blob, esm_cpio, esm_kernel, esm_key, esm_tree, esm_verify, esm_yaml, ultracall_guest, ultracall_host,
+};
 pub use s390::{
     add_secret_request, attestation_request, certificate, dump_blocks, dump_file, exchange_file, host_key_chain, ipib,
-    s390_key, se_header, se_image, secret_list,
+    s390_key, se_header, se_image, secret_list, uvc_guest, uvc_host,
 };
 
 /// A kind of input.
@@ -28,35 +31,42 @@ pub struct Target {
     pub run: fn(&[u8]),
     /// Valid inputs.
     pub seeds: fn() -> Vec<Vec<u8>>,
+    /// How much longer than a parser it takes; a bounded run does so many times fewer rounds.
+    pub cost: usize,
 }
 
 macro_rules! targets {
-    ($($name:ident: $seeds:path,)*) => {
+    ($($name:ident: $seeds:path, $cost:literal;)*) => {
         /// Every kind of input.
-        pub const TARGETS: &[Target] = &[$(Target { name: stringify!($name), run: $name, seeds: $seeds },)*];
+        pub const TARGETS: &[Target] =
+            &[$(Target { name: stringify!($name), run: $name, seeds: $seeds, cost: $cost },)*];
     };
 }
 
 targets! {
-    se_header: s390::seeds::headers,
-    ipib: s390::seeds::ipibs,
-    se_image: s390::seeds::images,
-    dump_file: s390::seeds::dumps,
-    dump_blocks: s390::seeds::dump_blocks,
-    attestation_request: s390::seeds::attestation_requests,
-    exchange_file: s390::seeds::exchange_files,
-    add_secret_request: s390::seeds::add_secret_requests,
-    secret_list: s390::seeds::secret_lists,
-    certificate: s390::seeds::documents,
-    host_key_chain: s390::seeds::documents,
-    s390_key: s390::seeds::keys,
-    esm_tree: power::seeds::trees,
-    esm_blob: power::seeds::blobs,
-    esm_verify: power::seeds::blobs,
-    esm_cpio: power::seeds::archives,
-    esm_kernel: power::seeds::kernels,
-    esm_yaml: power::seeds::yaml,
-    esm_key: power::seeds::keys,
+    se_header: s390::seeds::headers, 1;
+    ipib: s390::seeds::ipibs, 1;
+    se_image: s390::seeds::images, 1;
+    dump_file: s390::seeds::dumps, 1;
+    dump_blocks: s390::seeds::dump_blocks, 1;
+    attestation_request: s390::seeds::attestation_requests, 1;
+    exchange_file: s390::seeds::exchange_files, 1;
+    add_secret_request: s390::seeds::add_secret_requests, 1;
+    secret_list: s390::seeds::secret_lists, 1;
+    certificate: s390::seeds::documents, 1;
+    host_key_chain: s390::seeds::documents, 1;
+    s390_key: s390::seeds::keys, 1;
+    uvc_host: feed::decisions, 20;
+    uvc_guest: feed::decisions, 20;
+    esm_tree: power::seeds::trees, 1;
+    esm_blob: power::seeds::blobs, 1;
+    esm_verify: power::seeds::blobs, 1;
+    esm_cpio: power::seeds::archives, 1;
+    esm_kernel: power::seeds::kernels, 1;
+    esm_yaml: power::seeds::yaml, 1;
+    esm_key: power::seeds::keys, 1;
+    ultracall_host: feed::decisions, 20;
+    ultracall_guest: feed::decisions, 20;
 }
 
 /// Runs a target on the files that a program was given.

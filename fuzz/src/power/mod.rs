@@ -1,6 +1,9 @@
 //! Everything that the POWER half reads from outside.
 
+mod machine;
 pub(crate) mod seeds;
+
+pub use machine::{ultracall_guest, ultracall_host};
 
 use std::sync::LazyLock;
 

@@ -1,0 +1,202 @@
+//! A hostile hypervisor and a hostile guest against the simulated machine.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+use ultravisor::power_boot::{Input, Layout};
+use uv_core::{
+    EnterSecureMode, Exit, Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, NormalMemory, PageSize, SlotId, Vcpu,
+};
+use uv_power::kvm::{self, Defects, DevicePool, KvmVcpu, PowerExit, Vm, VmConfig};
+use uv_power::numbers::{HvCall, UvCall};
+use uv_power::regs::Lpid;
+use uv_power::sim::{GuestInsn, GuestStep, Machine, MachineConfig};
+use uv_power::{HvCode, Msr, Profile, Regs, Ultracall};
+use uv_sim::HostMemory;
+use uv_sim::guest::{Outcome, Step};
+
+use crate::feed::{Feed, Numbers};
+
+const HOST: u64 = 16 << 20;
+const LPID: Lpid = Lpid(1);
+const SPARE: u64 = 256;
+/// Most calls, runs and accesses of one input.
+const ACTIONS: usize = 48;
+/// What the guest keeps to itself.
+const SECRET: [u8; 64] = *b"a secret of the guest, which the hypervisor must never see again";
+
+static INPUT: LazyLock<Input> = LazyLock::new(|| Input::sample().expect("a sample"));
+
+type Todo = Arc<Mutex<VecDeque<GuestStep>>>;
+
+struct Rig {
+    machine: Machine,
+    memory: Arc<HostMemory>,
+    vm: Arc<Vm>,
+    cpu: KvmVcpu,
+    todo: Todo,
+    numbers: Numbers,
+    pages: u64,
+}
+
+/// Does what it is told, waits in `H_CEDE` when there is nothing to do.
+fn program(layout: &Layout, todo: Todo) -> impl FnMut(Outcome<Box<Regs>>) -> GuestStep + Send + use<> {
+    let (kernel, tree) = (layout.kernel.at, layout.tree);
+    move |last| {
+        if matches!(last, Outcome::Started) {
+            return Step::Call(GuestInsn::ultracall(UvCall::UV_ESM, &[kernel.0, tree.0]));
+        }
+        let next = todo.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        next.unwrap_or_else(|| Step::Call(GuestInsn::hypercall(HvCall::H_CEDE, &[])))
+    }
+}
+
+impl Rig {
+    /// A secure VM whose guest has written its secret to a page of its own.
+    fn new(profile: u8) -> Self {
+        let layout = Layout::new(&INPUT).expect("the sample has room");
+        let pages = layout.memory >> PageSize::K64.shift();
+        let secure = pages + SPARE;
+        let memory = Arc::new(HostMemory::new(HOST + layout.memory));
+        let config = MachineConfig {
+            profile: Profile::ALL[usize::from(profile % 2)],
+            secure_pages: u32::try_from(secure).expect("a small machine"),
+            ..MachineConfig::new(INPUT.machine_key.clone())
+        };
+        let machine = Machine::new(config, memory.clone());
+        let seams = Arc::new(machine.clone());
+        let host = kvm::Host {
+            uv: seams.clone(),
+            entry: seams,
+            memory: memory.clone(),
+            pool: DevicePool::new(secure << PageSize::K64.shift()).map(Arc::new),
+        };
+        let mut slots = MemSlots::new(PageSize::K64);
+        slots.insert(SlotId(0), MemSlot { first: Gfn(0), pages, host: HostAddr(HOST) }).expect("one slot fits");
+        let vm = Arc::new(Vm::new(host, VmConfig { lpid: LPID, radix: true, slots, defects: Defects::empty() }));
+        vm.enable_secure_guest_capability().expect("there is secure memory");
+        layout.load(&*memory, HostAddr(HOST), &INPUT.bootargs).expect("the memory is there");
+        let todo = Todo::default();
+        machine.add_vcpu(LPID, 0, Box::new(program(&layout, Arc::clone(&todo))));
+        let cpu = Arc::new(spin::Mutex::new(KvmVcpu::new(Arc::clone(&vm), 0).starting_at(layout.kernel.at)));
+        vm.enter_secure_mode(&cpu).expect("the sample becomes secure");
+        let cpu = Arc::into_inner(cpu).expect("nobody else has it").into_inner();
+        let work = PageSize::K64.gfn(layout.work);
+        let numbers =
+            Numbers::new(&[1, 0, 16, 2, HOST, layout.work.0, work.0, pages, layout.kernel.at.0, layout.tree.0]);
+        let mut rig = Self { machine, memory, vm, cpu, todo, numbers, pages };
+        rig.tell(Step::store(layout.work, &SECRET));
+        rig.run(&mut Feed::new(&[]));
+        rig
+    }
+
+    fn tell(&self, step: GuestStep) {
+        self.todo.lock().unwrap_or_else(PoisonError::into_inner).push_back(step);
+    }
+
+    /// Runs the CPU for a few exits.
+    fn run(&mut self, feed: &mut Feed<'_>) {
+        for _ in 0..6 {
+            match self.cpu.run() {
+                Ok(Exit::Arch(PowerExit::Hypercall { call: HvCall::H_CEDE, .. })) => {
+                    return self.cpu.complete(HvCode::H_SUCCESS, &[]);
+                }
+                Ok(Exit::Arch(PowerExit::Hypercall { .. })) => {
+                    let out = [self.numbers.take(feed), self.numbers.take(feed)];
+                    self.cpu.complete(HvCode(i64::from(feed.byte().cast_signed())), &out);
+                }
+                Ok(Exit::Halted) | Err(_) => return,
+                Ok(_) => {}
+            }
+        }
+    }
+
+    fn check(&self) {
+        let (used, all) = self.machine.secure_pages();
+        assert!(used <= all, "{used} of {all} secure pages are in use");
+        let counts = self.machine.page_counts(LPID).unwrap_or_default();
+        assert!(counts.secure + counts.sealed + counts.shared + counts.withdrawn <= self.pages + 512);
+    }
+}
+
+/// A hypervisor that makes any ultracall with any numbers and any privilege, writes all of its memory and runs the guest,
+/// which keeps a secret: it must not be seen.
+pub fn ultracall_host(data: &[u8]) {
+    let mut feed = Feed::new(data);
+    let mut rig = Rig::new(feed.byte());
+    for _ in 0..ACTIONS {
+        if feed.is_empty() {
+            break;
+        }
+        match feed.byte() % 8 {
+            0 => rig.run(&mut feed),
+            1 => {
+                let at = HostAddr(rig.numbers.take(&mut feed));
+                let _ = rig.memory.write(at, &feed.bytes::<16>());
+            }
+            2 => drop(rig.machine.interrupt(LPID, 0, u64::from(feed.byte()) << 8)),
+            _ => {
+                let call = feed.pick(UvCall::ALL).unwrap_or(UvCall(0));
+                let call = if feed.one_in(32) { UvCall(u64::from(feed.half())) } else { call };
+                let arguments = [(); 9].map(|()| rig.numbers.take(&mut feed));
+                let mut regs = Regs::hypervisor().with_call(call, &arguments);
+                if feed.one_in(16) {
+                    regs.msr = rig.numbers.take(&mut feed);
+                    regs.lpidr = Lpid(u32::from(feed.byte() % 3));
+                }
+                rig.machine.ultracall(&mut regs);
+            }
+        }
+        rig.check();
+    }
+    let mut page = vec![0; 1 << 16];
+    for at in (0..rig.pages).map(|page| HostAddr(HOST + (page << 16))) {
+        rig.memory.read(at, &mut page).expect("the memory is there");
+        assert!(!page.starts_with(&SECRET), "the secret lies open at {at:?}");
+    }
+    let _ = rig.vm.slots();
+}
+
+/// A guest that makes any ultracall and hypercall, touches any address and loads any register, under a hypervisor that keeps to
+/// the rules.
+pub fn ultracall_guest(data: &[u8]) {
+    let mut feed = Feed::new(data);
+    let mut rig = Rig::new(feed.byte());
+    for _ in 0..ACTIONS {
+        if feed.is_empty() {
+            break;
+        }
+        // An access that no load or store instruction makes would be repeated for ever outside of memory, as on the machine.
+        let size = 1 << (feed.byte() % 4);
+        let at = GuestAddr(rig.numbers.take(&mut feed) & !(size - 1));
+        let arguments = [(); 9].map(|()| rig.numbers.take(&mut feed));
+        let step = match feed.byte() % 10 {
+            0 => Step::load(at, usize::try_from(size).unwrap_or(1)),
+            1 => Step::store(at, feed.bytes::<8>().get(..usize::try_from(size).unwrap_or(1)).unwrap_or_default()),
+            2 => Step::Fetch { at },
+            3 => Step::Call(GuestInsn::Msr {
+                set: Msr::from_bits_retain(feed.word()),
+                clear: Msr::from_bits_retain(feed.word()),
+            }),
+            4 => Step::Call([GuestInsn::Transaction, GuestInsn::Emulate, GuestInsn::Look][feed.below(3)].clone()),
+            5 => {
+                Step::Call(GuestInsn::Load(Box::new(Regs { gpr: [at.0; 32], srr1: at.0, pidr: 7, ..Regs::default() })))
+            }
+            6 => {
+                let call = feed.pick(HvCall::ALL).unwrap_or(HvCall(0));
+                Step::Call(GuestInsn::hypercall(call, &arguments))
+            }
+            7 => {
+                let level = feed.byte() % 4;
+                Step::Call(GuestInsn::Syscall { level, gpr: vec![u64::from(feed.half()); 12] })
+            }
+            _ => {
+                let call = feed.pick(UvCall::ALL).unwrap_or(UvCall(0));
+                Step::Call(GuestInsn::ultracall(call, &arguments))
+            }
+        };
+        rig.tell(step);
+        rig.run(&mut feed);
+        rig.check();
+    }
+}
