@@ -5,11 +5,14 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
+use proptest::prelude::*;
 use uv_core::{
     EnterSecureMode, ErrorKind, Exit, Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, PageSize, SecureVm, SlotId, Vcpu,
     VmState,
 };
-use uv_power::kvm::{Defects, DevicePool, Host, KvmError, KvmVcpu, PowerExit, SecureGuest, Vm, VmConfig, hcall};
+use uv_power::kvm::{
+    Defects, DevicePool, GfnState, Host, KvmError, KvmVcpu, PowerExit, SecureGuest, Vm, VmConfig, hcall,
+};
 use uv_power::msr::SC_LEVEL_1;
 use uv_power::numbers::{HvCall, UvCall};
 use uv_power::regs::Lpid;
@@ -29,6 +32,8 @@ struct Door {
     entered: Mutex<Vec<(bool, Regs)>>,
     next: Mutex<VecDeque<Next>>,
     calls: Mutex<Vec<UvCall>>,
+    /// What calls are answered with; then with success.
+    codes: Mutex<VecDeque<i64>>,
 }
 
 impl Door {
@@ -47,7 +52,7 @@ impl Ultracall for Door {
             UvCall::UV_RETURN => self.pass(true, regs),
             call => {
                 self.calls.lock().unwrap().push(call);
-                regs.gpr[3] = 0;
+                regs.gpr[3] = self.codes.lock().unwrap().pop_front().unwrap_or(0).cast_unsigned();
             }
         }
     }
@@ -65,6 +70,7 @@ struct Rig {
     door: Arc<Door>,
     vm: Arc<Vm>,
     cpu: KvmVcpu,
+    pool: Arc<DevicePool>,
 }
 
 impl Rig {
@@ -72,17 +78,18 @@ impl Rig {
         let door = Arc::new(Door { next: Mutex::new(next.into()), ..Door::default() });
         let mut slots = MemSlots::new(PageSize::K64);
         slots.insert(SlotId(0), MemSlot { first: Gfn(0), pages: 4, host: HostAddr(0x10_0000) }).unwrap();
+        let pool = Arc::new(DevicePool::new(8 << 16).unwrap());
         let host = Host {
             uv: door.clone(),
             entry: door.clone(),
             memory: Arc::new(HostMemory::new(0x20_0000)),
-            pool: DevicePool::new(8 << 16).map(Arc::new),
+            pool: Some(pool.clone()),
         };
         let vm = Vm::new(host, VmConfig { lpid: Lpid(3), radix: true, slots, defects: Defects::empty() });
         vm.enable_secure_guest_capability().unwrap();
         let vm = Arc::new(vm);
         let cpu = KvmVcpu::new(vm.clone(), 0).starting_at(GuestAddr(0x4000));
-        Self { door, vm, cpu }
+        Self { door, vm, cpu, pool }
     }
 
     /// The registers that were loaded at entry `index`, which must have been by `UV_RETURN` or by HRFID.
@@ -213,7 +220,7 @@ fn a_virtual_cpu_started_in_a_secure_vm_shows_the_cookie() {
 fn entering_secure_mode_ends_in_one_of_two_states() {
     // The ultravisor gives up after H_SVM_INIT_DONE: the guest is told H_STATE, the VM is cleaned up.
     let late = vec![reflected(HvCall::H_SVM_INIT_START, &[]), reflected(HvCall::H_SVM_INIT_DONE, &[]), aborted()];
-    let Rig { door, vm, cpu } = Rig::new(late);
+    let Rig { door, vm, cpu, .. } = Rig::new(late);
     let error = vm.enter_secure_mode(&spin::Mutex::new(cpu)).unwrap_err();
     assert_eq!(error, KvmError::Refused(HvCode::H_STATE));
     assert_eq!((vm.vm_state(), vm.secure_guest()), (VmState::Normal, SecureGuest::empty()));
@@ -242,4 +249,47 @@ fn entering_secure_mode_ends_in_one_of_two_states() {
     let (mine, theirs) = (Rig::new(vec![]), Rig::new(vec![]));
     let refused = mine.vm.enter_secure_mode(&spin::Mutex::new(theirs.cpu));
     assert_eq!(refused, Err(KvmError::State(VmState::Normal)));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
+
+    /// Whatever is asked in whatever order, and whatever the ultravisor answers: each device page in use stands for one
+    /// resident guest page, and a VM that was ended has none.
+    #[test]
+    fn device_pages_are_neither_lost_nor_given_twice(
+        steps in prop::collection::vec((0..12_u8, 0..20_u64, 0..3_u64), 1..60),
+        codes in prop::collection::vec(prop::sample::select(vec![0_i64, 0, 0, 0, -4, -55, -56, 1]), 0..60),
+    ) {
+        let rig = Rig::new(vec![]);
+        *rig.door.codes.lock().unwrap() = codes.into();
+        let ask = |call, args| hcall::dispatch(&rig.vm, call, args, true).unwrap();
+        for (step, gfn, flags) in steps {
+            match step {
+                0 | 1 => drop(ask(HvCall::H_SVM_INIT_START, [0; 3])),
+                2 => drop(ask(HvCall::H_SVM_INIT_DONE, [0; 3])),
+                3 => drop(ask(HvCall::H_SVM_INIT_ABORT, [0; 3])),
+                4..=6 => drop(ask(HvCall::H_SVM_PAGE_IN, [gfn << 16, flags, 16])),
+                7 => drop(ask(HvCall::H_SVM_PAGE_OUT, [gfn << 16, flags & 1, 16])),
+                8 => drop(rig.vm.host_touches(Gfn(gfn))),
+                9 => rig.vm.host_unmaps(Gfn(gfn)),
+                10 if flags == 0 => drop(rig.vm.svm_off()),
+                10 => rig.vm.delete_memslot(SlotId(u16::try_from(gfn % 3).unwrap())),
+                _ => {
+                    let slot = MemSlot { first: Gfn(gfn), pages: flags + 1, host: HostAddr(0x18_0000) };
+                    let _ = rig.vm.add_memslot(SlotId(1 + u16::try_from(gfn % 2).unwrap()), slot);
+                }
+            }
+            let devices: Vec<_> = (0..24).filter_map(|gfn| match rig.vm.gfn_state(Gfn(gfn)) {
+                GfnState::Uvmem(device) => Some(device.0),
+                _ => None,
+            }).collect();
+            let different: std::collections::BTreeSet<_> = devices.iter().collect();
+            prop_assert_eq!(different.len(), devices.len());
+            prop_assert_eq!(rig.pool.pages() - rig.pool.free(), devices.len() as u64);
+        }
+        rig.door.codes.lock().unwrap().clear();
+        prop_assert_eq!(rig.vm.svm_off(), Ok(()));
+        prop_assert_eq!(rig.pool.free(), rig.pool.pages());
+    }
 }

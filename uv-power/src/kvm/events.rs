@@ -65,10 +65,11 @@ impl Vm {
 
     /// User space takes a memory slot away. An unknown slot is no error.
     pub fn delete_memslot(&self, id: SlotId) {
-        let Some(slot) = self.slots.write().remove(id) else { return };
+        if self.slots.write().remove(id).is_none() {
+            return;
+        }
         self.host.entry.set_partition_memory(self.lpid, Some(&self.slots()));
         if !self.secure_guest().is_empty() {
-            self.release_device_pages(PageRange::new(slot.first, slot.pages));
             drop_slot(self, id);
         }
     }

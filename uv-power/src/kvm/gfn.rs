@@ -14,7 +14,7 @@ use alloc::{boxed::Box, collections::BTreeMap};
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use spin::RwLock;
-use uv_core::{Gfn, SlotId};
+use uv_core::{Gfn, PageRange, SlotId};
 
 use super::pool::DevicePage;
 
@@ -81,6 +81,11 @@ impl GfnTable {
             .or_insert_with(|| SlotWords { first, words: (0..pages).map(|_| AtomicU64::new(0)).collect() });
     }
 
+    /// The pages of a slot that has an array.
+    pub(super) fn pages(&self, id: SlotId) -> Option<PageRange> {
+        self.slots.read().get(&id).map(|slot| PageRange::new(slot.first, slot.words.len() as u64))
+    }
+
     /// Takes a slot's array away.
     pub(super) fn remove(&self, id: SlotId) {
         self.slots.write().remove(&id);
@@ -95,6 +100,11 @@ impl GfnTable {
         let slot = slots.values().find(|s| gfn >= s.first && gfn.0 - s.first.0 < s.words.len() as u64)?;
         let index = usize::try_from(gfn.0 - slot.first.0).ok()?;
         slot.words.get(index).map(act)
+    }
+
+    /// Whether a page is in an array.
+    pub(super) fn knows(&self, gfn: Gfn) -> bool {
+        self.with(gfn, |_| ()).is_some()
     }
 
     /// The state of a page; `Normal` for one in no array.

@@ -32,8 +32,7 @@ impl Vm {
         if self.is_running() {
             return Err(KvmError::Running);
         }
-        for (id, slot) in self.slots().iter() {
-            self.release_device_pages(PageRange::new(slot.first, slot.pages));
+        for (id, _) in self.slots().iter() {
             drop_slot(self, id);
         }
         svm_terminate(&*self.host.uv, self.lpid).map_err(KvmError::NotEnded)?;

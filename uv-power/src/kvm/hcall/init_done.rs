@@ -10,7 +10,7 @@
 
 use crate::codes::HvCode;
 use crate::kvm::{GfnState, SecureGuest, Vm};
-use uv_core::PageRange;
+use uv_core::{Gfn, PageRange};
 
 pub(super) fn init_done(vm: &Vm) -> HvCode {
     if !vm.secure_guest().contains(SecureGuest::INIT_START) {
@@ -28,7 +28,9 @@ pub(super) fn init_done(vm: &Vm) -> HvCode {
 /// Gives every page of the range that has not moved a device page, without `UV_PAGE_IN`. `false` when the pool is empty.
 pub(in crate::kvm) fn move_rest(vm: &Vm, pages: PageRange) -> bool {
     let _guard = vm.uvmem.lock();
-    pages.iter().filter(|gfn| vm.gfns.get(*gfn) == GfnState::Normal).all(|gfn| {
+    // A slot that the ultravisor refused has no words: its pages stay normal.
+    let waits = |gfn: &Gfn| vm.gfns.knows(*gfn) && vm.gfns.get(*gfn) == GfnState::Normal;
+    pages.iter().filter(waits).all(|gfn| {
         let device = vm.host.pool.as_ref().and_then(|pool| pool.take());
         device.map(|page| vm.gfns.set(gfn, GfnState::Uvmem(page))).is_some()
     })

@@ -16,6 +16,7 @@ use alloc::vec::Vec;
 
 use uv_core::{MemSlot, SlotId};
 
+use super::drop_pages;
 use crate::codes::HvCode;
 use crate::kvm::{Defects, SecureGuest, Vm};
 use crate::ultracall::{register_mem_slot, unregister_mem_slot};
@@ -53,8 +54,11 @@ pub(in crate::kvm) fn register(vm: &Vm, id: SlotId, slot: MemSlot) -> Result<(),
     Ok(())
 }
 
-/// Takes a slot back; the result is ignored, as the kernel does.
+/// Takes a slot back: its device pages without their content, then the slot. The ultravisor's result is ignored, as the kernel does.
 pub(in crate::kvm) fn drop_slot(vm: &Vm, id: SlotId) {
+    if let Some(pages) = vm.gfns.pages(id) {
+        drop_pages(vm, pages, false);
+    }
     let _ = unregister_mem_slot(&*vm.host.uv, vm.lpid, id.0);
     vm.gfns.remove(id);
 }

@@ -8,7 +8,7 @@
 //! | 4 | shared: no normal page | `H_PARAMETER` |
 //! | 5 | shared: `UV_PAGE_IN` refused | `H_PARAMETER` |
 //! | 6 | shared: else the page is shared; a device page goes without page-out | `H_SUCCESS` |
-//! | 7 | not shared: no normal page | `H_PARAMETER` |
+//! | 7 | not shared: no normal page, or the slot was refused by the ultravisor | `H_PARAMETER` |
 //! | 8 | not shared: the page has a device page already | `H_PARAMETER` |
 //! | 9 | not shared: no device page free, or `UV_PAGE_IN` refused | `H_PARAMETER` |
 //! | 10 | not shared: else the page is secure and resident | `H_SUCCESS` |
@@ -56,7 +56,7 @@ pub(in crate::kvm) fn share(vm: &Vm, gfn: Gfn) -> Result<(), KvmError> {
 /// Moves a page into secure memory: a new device page and `UV_PAGE_IN`.
 ///
 /// # Errors
-/// [`KvmError::Fault`] without a normal page, [`KvmError::Page`] when the page is there already, [`KvmError::PoolEmpty`], the
+/// [`KvmError::Fault`] without a normal page or in a slot that the ultravisor refused, [`KvmError::Page`] when the page is there already, [`KvmError::PoolEmpty`], the
 /// ultravisor's. The page is as before (with [`Defects::PAGE_IN_LEAVES_UVMEM`] it counts as resident).
 pub(in crate::kvm) fn make_resident(vm: &Vm, gfn: Gfn) -> Result<(), KvmError> {
     let _guard = vm.uvmem.lock();
@@ -64,6 +64,9 @@ pub(in crate::kvm) fn make_resident(vm: &Vm, gfn: Gfn) -> Result<(), KvmError> {
     let host = vm.host_page(gfn).ok_or(KvmError::Fault(gfn))?;
     if let GfnState::Uvmem(_) = before {
         return Err(KvmError::Page(gfn, before));
+    }
+    if !vm.gfns.knows(gfn) {
+        return Err(KvmError::Fault(gfn));
     }
     let pool = vm.host.pool.as_ref().ok_or(KvmError::Unsupported)?;
     let device = pool.take().ok_or(KvmError::PoolEmpty)?;
