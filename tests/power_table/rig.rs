@@ -32,6 +32,7 @@ macro_rules! fixture {
         include_bytes!(concat!("../fixtures/svm-tool/", $path)).as_slice()
     };
 }
+pub(crate) use fixture;
 pub(crate) const FULL: &[u8] = fixture!("blobs/full.dtb");
 pub(crate) const MACHINE1: &[u8] = fixture!("keys/machine1.pem");
 pub(crate) const VMLINUX: &[u8] = fixture!("boot/vmlinux.bin");
