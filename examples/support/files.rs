@@ -48,6 +48,22 @@ pub fn read_file_limited(path: &Path, max: u64) -> Result<Vec<u8>, Failure> {
 /// Status 2 with one sentence that names the file: the folder is missing or not writable, or the path names
 /// something that is not a regular file.
 pub fn write_atomic(path: &Path, bytes: &[u8], mode: FileMode) -> Result<(), Failure> {
+    write_atomic_with(path, mode, |file| {
+        file.write_all(bytes)
+            .map_err(|error| Failure::unusable(format_args!("cannot write {}: {error}", path.display())))
+    })
+}
+
+/// As [`write_atomic`], for content that is not in memory as a whole: `fill` writes it. When `fill` fails nothing is left
+/// behind.
+///
+/// # Errors
+/// As [`write_atomic`], and those of `fill`.
+pub fn write_atomic_with<T>(
+    path: &Path,
+    mode: FileMode,
+    fill: impl FnOnce(&mut File) -> Result<T, Failure>,
+) -> Result<T, Failure> {
     let name = path.display();
     let cannot = |error: std::io::Error| Failure::unusable(format_args!("cannot write {name}: {error}"));
     let (target, old) = match fs::metadata(path) {
@@ -72,10 +88,10 @@ pub fn write_atomic(path: &Path, bytes: &[u8], mode: FileMode) -> Result<(), Fai
     if let (FileMode::Plain, Some(permissions)) = (mode, old) {
         file.as_file().set_permissions(permissions).map_err(cannot)?;
     }
-    file.write_all(bytes).map_err(cannot)?;
+    let filled = fill(file.as_file_mut())?;
     file.as_file().sync_all().map_err(cannot)?;
     file.persist(&target).map_err(|error| cannot(error.error))?;
-    Ok(())
+    Ok(filled)
 }
 
 #[cfg(unix)]

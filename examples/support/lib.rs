@@ -11,7 +11,11 @@ pub mod power_boot;
 pub mod power_paging;
 pub mod programs;
 pub mod random;
+pub mod s390_attest;
+pub mod s390_dump;
+pub mod s390_guest;
 pub mod s390_keys;
+pub mod s390_secret;
 pub mod s390_vm;
 
 pub use exit::{Failure, run};

@@ -25,6 +25,9 @@ pub enum KeyError {
     /// The key is no elliptic curve key, or one on another curve than NIST P-521.
     #[error("the key is not an elliptic curve key on NIST P-521")]
     NotP521,
+    /// The key is not one that can be a retrievable secret.
+    #[error("the key is none on NIST P-256, P-384 or P-521, and no Ed25519 or Ed448 key")]
+    Curve,
     /// The coordinates are no point of the curve, or the padding bytes are not zero.
     #[error("the coordinates are not a point on NIST P-521")]
     NotOnCurve,

@@ -6,7 +6,7 @@
 //! [`StorageState`] (16 bytes for each page) says how to read a page: encrypted, zero or shared. The dump key needs the
 //! customer communication key ([`Cck`](crate::crypto::Cck)), so only the guest owner can make it.
 //!
-//! [`elf`] is the file in which all this travels.
+//! [`elf`] is the file in which all this travels; [`sequence`] is what a hypervisor does to write it.
 //!
 //! Pages are not authenticated: a changed ciphertext page decrypts to noise without an error.
 
@@ -18,6 +18,7 @@ pub mod elf;
 mod error;
 mod key;
 mod memory;
+pub mod sequence;
 mod storage;
 
 #[cfg(test)]

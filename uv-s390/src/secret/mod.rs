@@ -44,6 +44,7 @@
 
 mod asrcb;
 mod build;
+mod ec_key;
 mod error;
 mod extension;
 mod head;

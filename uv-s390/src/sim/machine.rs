@@ -22,6 +22,7 @@ use super::memory::{Donation, HostView, Storage};
 use super::profile::Generation;
 use crate::abi::Features;
 use crate::crypto::{HostPrivateKey, RequestKey};
+use crate::request::ConfigUid;
 use crate::sie::{AddressSpaces, GuestMap, HostMapping};
 use crate::uvc::UvRc;
 
@@ -84,6 +85,8 @@ pub struct Machine {
     pub(crate) owners: RwLock<BTreeMap<ConfId, Arc<Conf>>>,
     pub(crate) cpus: RwLock<BTreeMap<u64, Arc<Cpu>>>,
     pub(crate) next_id: AtomicU32,
+    /// The unique id of the next configuration, if it was chosen.
+    pub(crate) next_uid: Mutex<Option<ConfigUid>>,
     pub(crate) spaces: RwLock<BTreeMap<u64, Arc<dyn GuestMap>>>,
     pub(crate) guests: Mutex<BTreeMap<HostAddr, Box<dyn GuestCode>>>,
 }
@@ -116,6 +119,7 @@ impl Machine {
             owners: RwLock::new(BTreeMap::new()),
             cpus: RwLock::new(BTreeMap::new()),
             next_id: AtomicU32::new(1),
+            next_uid: Mutex::new(None),
             spaces: RwLock::new(BTreeMap::new()),
             guests: Mutex::new(BTreeMap::new()),
         }
@@ -142,6 +146,12 @@ impl Machine {
     pub fn set_ap_queues(&self, conf_handle: u64, count: u32) -> bool {
         let conf = self.confs.read().get(&conf_handle).cloned();
         conf.map(|conf| conf.ap_queues.store(count, Ordering::Relaxed)).is_some()
+    }
+
+    /// Chooses the unique id of the next configuration that is created; else it is random. For the operator, so that a run can
+    /// be repeated with requests made for it: a real machine's cannot be chosen.
+    pub fn set_next_config_uid(&self, uid: ConfigUid) {
+        *self.next_uid.lock() = Some(uid);
     }
 
     /// Says what the guest CPU with its state description at `state` runs. For the guest's owner; may be called before the CPU

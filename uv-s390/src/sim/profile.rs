@@ -97,7 +97,8 @@ impl Generation {
             info.conf_base_phys_stor_len = 0x4000.into();
             info.conf_base_virt_stor_len = (0x2000 + step * 0x1000).into();
             info.conf_virt_var_stor_len = (0x800 + step * 0x10).into();
-            info.cpu_stor_len = (0x1000 + step * 0x1000).into();
+            // Also the length of a CPU's dump, of which the owner's readers take at most 4096 bytes (s390-formats §7.5).
+            info.cpu_stor_len = if self >= Self::Z16 { 0x1000 } else { 0x2000 }.into();
         }
         info.max_num_sec_conf = match self {
             Self::Z15 => 0x200,

@@ -17,6 +17,17 @@ use crate::dump::{CpuState, DUMP_PAGE_SIZE, DumpMemoryKey, StorageState};
 const PAGES: usize = 256;
 const PAGE_STEP: u64 = 4096;
 
+/// Pages of a dump by how they are kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DumpPageCounts {
+    /// Encrypted.
+    pub encrypted: u64,
+    /// In clear, shared by the guest.
+    pub shared: u64,
+    /// Zero.
+    pub zero: u64,
+}
+
 /// A dump whose keys and CPUs have been opened. Memory is decrypted when it is read.
 #[derive(Debug)]
 pub struct DecryptedDump<S> {
@@ -96,6 +107,29 @@ impl<S: DumpSource> DecryptedDump<S> {
             address = address.wrapping_add(PAGE_STEP);
         }
         Ok(())
+    }
+
+    /// Counts the pages by how they are kept. Reads the storage state only.
+    ///
+    /// # Errors
+    /// [`DumpFileError::StorageState`], [`DumpFileError::Io`].
+    pub fn page_counts(&self) -> Result<DumpPageCounts, S> {
+        let mut counts = DumpPageCounts::default();
+        for (block, _) in &self.reader.memory {
+            let first = self.reader.storage_state.offset + self.reader.first_entry(block);
+            for page in 0..block.size / PAGE_STEP {
+                let mut entry = [0; 16];
+                self.reader.source.read_at(first + page * 16, &mut entry)?;
+                let address = block.address.wrapping_add(page * PAGE_STEP);
+                let state = StorageState::decode(&entry);
+                match state.map_err(|error| DumpFileError::StorageState { address, error })? {
+                    StorageState::Encrypted(_) => counts.encrypted += 1,
+                    StorageState::Shared { .. } => counts.shared += 1,
+                    StorageState::Zero { .. } => counts.zero += 1,
+                }
+            }
+        }
+        Ok(counts)
     }
 
     /// Writes the plain memory, block after block, and nothing else.

@@ -46,9 +46,9 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use decrypt::DecryptedDump;
+pub use decrypt::{DecryptedDump, DumpPageCounts};
 pub use error::DumpFileError;
 pub use io::{DumpSink, DumpSource, OutOfRange};
-pub use notes::{NT_S390_PV_CPU_DATA, append_note};
+pub use notes::{NT_S390_PV_CPU_DATA, append_cpu_notes, append_note};
 pub use reader::{DumpReader, MemoryBlock};
 pub use writer::{DumpWriter, PvSizes};

@@ -61,29 +61,37 @@ pub(super) fn ordinary_notes(cpus: &[CpuState]) -> Option<Zeroizing<Vec<u8>>> {
     system[40..47].copy_from_slice(b"vmlinux");
     append_note(&mut notes, CORE, NT_PRPSINFO.0, &system)?;
     for (number, cpu) in (1u32..).zip(cpus) {
-        let access: Zeroizing<Vec<u8>> =
-            Zeroizing::new(cpu.access_registers.iter().flat_map(|register| register.to_be_bytes()).collect());
-        let psw = words(&[cpu.psw_mask, cpu.psw_address]);
-        let status =
-            descriptor(&[&[0; 32], &number.to_be_bytes(), &[0; 76], &psw, &words(&cpu.gprs), &access], PRSTATUS_SIZE);
-        let floating = cpu.floating_point_registers();
-        let floating = descriptor(&[&cpu.fpc.to_be_bytes(), &[0; 4], floating.as_flattened()], 136);
-        let (_, high) = cpu.vector_registers.split_at(16);
-        let guarded = descriptor(&[&[0; 8], &words(&cpu.guarded_storage)], 32);
-        append_note(&mut notes, CORE, NT_PRSTATUS.0, &status)?;
-        append_note(&mut notes, CORE, NT_FPREGSET.0, &floating)?;
-        for (kind, bytes) in [
-            (NT_S390_TIMER, &cpu.cpu_timer.to_be_bytes()[..]),
-            (NT_S390_TODCMP, &cpu.clock_comparator.to_be_bytes()),
-            (NT_S390_TODPREG, &cpu.tod_programmable.to_be_bytes()),
-            (NT_S390_CTRS, &words(&cpu.control_registers)),
-            (NT_S390_PREFIX, &cpu.prefix.to_be_bytes()),
-            (NT_S390_VXRS_LOW, cpu.vector_low_halves().as_flattened()),
-            (NT_S390_VXRS_HIGH, high.as_flattened()),
-            (NT_S390_GS_CB, &guarded),
-        ] {
-            append_note(&mut notes, LINUX, kind.0, bytes)?;
-        }
+        append_cpu_notes(&mut notes, number, cpu)?;
     }
     Some(notes)
+}
+
+/// Appends the ordinary notes of one CPU: registers, floating point, timers, control registers, prefix, vectors, guarded
+/// storage. `number` is the process id that debuggers show. `None` never comes for any state of registers.
+#[must_use]
+pub fn append_cpu_notes(notes: &mut Vec<u8>, number: u32, cpu: &CpuState) -> Option<()> {
+    let access: Zeroizing<Vec<u8>> =
+        Zeroizing::new(cpu.access_registers.iter().flat_map(|register| register.to_be_bytes()).collect());
+    let psw = words(&[cpu.psw_mask, cpu.psw_address]);
+    let status =
+        descriptor(&[&[0; 32], &number.to_be_bytes(), &[0; 76], &psw, &words(&cpu.gprs), &access], PRSTATUS_SIZE);
+    let floating = cpu.floating_point_registers();
+    let floating = descriptor(&[&cpu.fpc.to_be_bytes(), &[0; 4], floating.as_flattened()], 136);
+    let (_, high) = cpu.vector_registers.split_at(16);
+    let guarded = descriptor(&[&[0; 8], &words(&cpu.guarded_storage)], 32);
+    append_note(notes, CORE, NT_PRSTATUS.0, &status)?;
+    append_note(notes, CORE, NT_FPREGSET.0, &floating)?;
+    for (kind, bytes) in [
+        (NT_S390_TIMER, &cpu.cpu_timer.to_be_bytes()[..]),
+        (NT_S390_TODCMP, &cpu.clock_comparator.to_be_bytes()),
+        (NT_S390_TODPREG, &cpu.tod_programmable.to_be_bytes()),
+        (NT_S390_CTRS, &words(&cpu.control_registers)),
+        (NT_S390_PREFIX, &cpu.prefix.to_be_bytes()),
+        (NT_S390_VXRS_LOW, cpu.vector_low_halves().as_flattened()),
+        (NT_S390_VXRS_HIGH, high.as_flattened()),
+        (NT_S390_GS_CB, &guarded),
+    ] {
+        append_note(notes, LINUX, kind.0, bytes)?;
+    }
+    Some(())
 }

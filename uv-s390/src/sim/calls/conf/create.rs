@@ -83,7 +83,10 @@ pub(in crate::sim) fn create(machine: &Machine, block: &mut CreateConf) -> Answe
     machine.next_id.store(id + 1, Ordering::Relaxed);
     let handle = fresh(machine, &confs);
     let mut uid = [0; 16];
-    machine.rng.lock().fill_bytes(&mut uid);
+    match machine.next_uid.lock().take() {
+        Some(chosen) => uid = chosen.0,
+        None => machine.rng.lock().fill_bytes(&mut uid),
+    }
     let space = machine.engine.create_space(msl >> 12, Machine::SUITE);
     let conf = Arc::new(Conf::new(NewConf { id: ConfId(id), handle, asce, mso, msl, space, uid }));
     conf.storage.lock().push(base);

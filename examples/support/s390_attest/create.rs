@@ -1,0 +1,75 @@
+//! `create`: makes an attestation request and its key.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use uv_s390::attest::{AdditionalData, AttestationFlags, AttestationRequest, ExchangeFile};
+use uv_s390::request::RequestSecrets;
+
+use crate::files::{FileMode, write_atomic};
+use crate::s390_keys::HostKeyArgs;
+use crate::{Failure, random};
+
+/// Additional data that the Ultravisor can report.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddData {
+    /// Hash of the public host key that opened the image
+    PhkhImg,
+    /// Hash of the public host key that opened the attestation request
+    PhkhAtt,
+    /// Hash over the add-secret requests that the guest has taken
+    SecretStoreHash,
+    /// State of the firmware, readable by its vendor
+    FirmwareState,
+}
+
+impl From<AddData> for AttestationFlags {
+    fn from(data: AddData) -> Self {
+        match data {
+            AddData::PhkhImg => Self::IMAGE_PHKH,
+            AddData::PhkhAtt => Self::ATTESTATION_PHKH,
+            AddData::SecretStoreHash => Self::SECRET_STORE_HASH,
+            AddData::FirmwareState => Self::FIRMWARE_STATE,
+        }
+    }
+}
+
+/// Options of `create`.
+#[derive(Args, Debug)]
+pub struct Create {
+    /// Host keys and their verification.
+    #[command(flatten)]
+    pub host_keys: HostKeyArgs,
+    /// Where the request goes
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Where the request key goes; who has it can forge measurements
+    #[arg(long, value_name = "FILE")]
+    pub arpk: PathBuf,
+    /// Additional data to report; may be given more than once
+    #[arg(long, value_name = "DATA", value_enum)]
+    pub add_data: Vec<AddData>,
+    /// Draw random numbers from this seed: for tests, the request protects nothing then
+    #[arg(long, value_name = "NUMBER", hide = true)]
+    pub x_seed: Option<u64>,
+}
+
+impl Create {
+    /// Writes request and key.
+    ///
+    /// # Errors
+    /// Those of the files and of the host keys; nothing is written then.
+    pub fn run(&self) -> Result<ExitCode, Failure> {
+        let hosts = self.host_keys.load()?;
+        let mut rng = random::rng(self.x_seed)?;
+        let flags = self.add_data.iter().fold(AttestationFlags::empty(), |flags, data| flags | (*data).into());
+        let secrets = RequestSecrets::random(&mut rng);
+        let arcb = AttestationRequest::random(flags, &mut rng).seal(&secrets, &hosts).map_err(Failure::unusable)?;
+        let file = ExchangeFile::request(arcb, AdditionalData::expected_size(flags)).map_err(Failure::unusable)?;
+        let file = file.encode().map_err(Failure::unusable)?;
+        write_atomic(&self.arpk, secrets.key.expose(), FileMode::Secret)?;
+        write_atomic(&self.output, &file, FileMode::Plain)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,103 @@
+//! `verify`: checks a response.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::{Map, Value, json};
+use uv_s390::attest::{ExchangeFile, Verdict, Verification, verify};
+
+use crate::Failure;
+use crate::files::{FileMode, read_file_limited, write_atomic};
+use crate::output::print;
+use crate::s390_keys::read_key;
+
+/// Options of `verify`.
+#[derive(Args, Debug)]
+pub struct Verify {
+    /// Response, as `perform` writes it
+    #[arg(short = 'i', long, alias = "input", value_name = "FILE")]
+    pub response: PathBuf,
+    /// Request key, as `create` wrote it
+    #[arg(long, value_name = "FILE")]
+    pub arpk: PathBuf,
+    /// The image that should run, or its header
+    #[arg(long, value_name = "FILE")]
+    pub hdr: PathBuf,
+    /// Where the result goes as YAML (default: standard output)
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Where the user data goes
+    #[arg(short, long, value_name = "FILE")]
+    pub user_data: Option<PathBuf>,
+    /// Print one JSON object instead
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Exit status of a measurement that differs.
+const DIFFERS: u8 = 2;
+
+impl Verify {
+    /// Verifies and shows the result. What a response says whose measurement differs is not shown.
+    ///
+    /// # Errors
+    /// Files that cannot be used, or a request that the key does not open.
+    pub fn run(&self) -> Result<ExitCode, Failure> {
+        let file = read_file_limited(&self.response, super::MAX_FILE)?;
+        let response = ExchangeFile::parse(&file).and_then(ExchangeFile::into_response);
+        let response = response.map_err(|error| Failure::unusable(error).at(self.response.display()))?;
+        let image = super::read_identity(&self.hdr)?;
+        let result = verify(&response, &read_key(&self.arpk)?, &image);
+        let result = result.map_err(|error| Failure::refused(error).at(self.response.display()))?;
+        if result.verdict == Verdict::Differs {
+            eprintln!("error: the measurement differs: not the guest, image or request that it should be");
+            if self.json {
+                print(&json!({ "verified": false }).to_string())?;
+            }
+            return Ok(ExitCode::from(DIFFERS));
+        }
+        if let Some(path) = &self.user_data {
+            if result.user_data.is_empty() {
+                eprintln!("warning: the response has no user data");
+            }
+            write_atomic(path, &result.user_data, FileMode::Plain)?;
+        }
+        let yaml = result.to_yaml();
+        match &self.output {
+            Some(path) => write_atomic(path, yaml.as_bytes(), FileMode::Plain)?,
+            None if !self.json => print(yaml.trim_end())?,
+            None => {}
+        }
+        if self.json {
+            print(&to_json(&result).to_string())?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// The result with the keys of the YAML form; absent data has no key.
+fn to_json(result: &Verification) -> Value {
+    let text = |bytes: &[u8]| Value::from(format!("0x{}", hex::encode(bytes)));
+    let mut object = Map::new();
+    object.insert("verified".into(), Value::from(true));
+    object.insert("cuid".into(), text(&result.cuid.0));
+    if !result.additional.is_empty() {
+        let fields = &result.fields;
+        let entries = [
+            ("image_phkh", fields.image_phkh.as_ref().map(|phkh| &phkh.0[..])),
+            ("attestation_phkh", fields.attestation_phkh.as_ref().map(|phkh| &phkh.0[..])),
+            ("secret_store_hash", fields.secret_store_hash.as_ref().map(|hash| &hash[..])),
+            ("firmware_state", fields.firmware_state.as_ref().map(|state| &state.0[..])),
+            ("unrecognized", Some(&fields.unrecognized[..]).filter(|bytes| !bytes.is_empty())),
+        ];
+        let fields: Map<_, _> =
+            entries.into_iter().filter_map(|(name, value)| Some((name.into(), text(value?)))).collect();
+        object.insert("add".into(), text(&result.additional));
+        object.insert("add_fields".into(), fields.into());
+    }
+    if !result.user_data.is_empty() {
+        object.insert("user_data".into(), text(&result.user_data));
+    }
+    object.into()
+}

@@ -1,0 +1,91 @@
+//! `decrypt`: opens a dump with the owner's key.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use uv_s390::crypto::Cck;
+use uv_s390::dump::BlockError;
+use uv_s390::dump::elf::{DecryptedDump, DumpFileError, DumpReader, DumpSink};
+
+use super::{FileSink, FileSource, progress};
+use crate::Failure;
+use crate::files::{FileMode, write_atomic_with};
+use crate::output::print;
+use crate::s390_keys::read_key;
+
+/// Form of the output.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// An ordinary ELF dump
+    Elf,
+    /// The memory and nothing else
+    Raw,
+}
+
+/// Options of `decrypt`.
+#[derive(Args, Debug)]
+pub struct Decrypt {
+    /// Customer communication key, 32 bytes
+    #[arg(short, long, value_name = "CCK")]
+    pub key: PathBuf,
+    /// Form of the output
+    #[arg(long, value_enum, default_value = "elf")]
+    pub format: Format,
+    /// Dump of a protected guest
+    pub dump: PathBuf,
+    /// Where the plain dump goes
+    pub out: PathBuf,
+}
+
+/// Says what is wrong with a dump: a wrong key or a changed part is a refusal, everything else unusable input.
+pub(super) fn failure(path: &Path, error: &DumpFileError<io::Error>) -> Failure {
+    let failure = match error {
+        DumpFileError::Block(BlockError::Authentication) => Failure::refused(error),
+        _ => Failure::unusable(error),
+    };
+    failure.at(path.display())
+}
+
+/// Opens a dump with a key.
+pub(super) fn open(dump: &Path, key: &Path) -> Result<DecryptedDump<FileSource>, Failure> {
+    let cck = Cck::from(read_key::<32>(key)?);
+    let reader = DumpReader::open(FileSource::open(dump)?).map_err(|error| failure(dump, &error))?;
+    DecryptedDump::open(reader, &cck).map_err(|error| failure(dump, &error))
+}
+
+/// A sink that moves a progress bar.
+struct Counted<'f>(FileSink<'f>, indicatif::ProgressBar);
+
+impl DumpSink for Counted<'_> {
+    type Error = io::Error;
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.1.inc(u64::try_from(bytes.len()).unwrap_or(0));
+        self.0.write(bytes)
+    }
+}
+
+impl Decrypt {
+    /// Decrypts. On an error no output is left behind.
+    ///
+    /// # Errors
+    /// Status 1 with a wrong key or a changed part; status 2 for anything that is no such dump.
+    pub fn run(&self) -> Result<ExitCode, Failure> {
+        let dump = open(&self.dump, &self.key)?;
+        let memory: u64 = dump.memory().map(|block| block.size).sum();
+        write_atomic_with(&self.out, FileMode::Secret, |file| {
+            let mut sink = Counted(FileSink::new(file), progress("decrypting", memory));
+            let written = match self.format {
+                Format::Elf => dump.write_elf(&mut sink),
+                Format::Raw => dump.write_raw(&mut sink),
+            };
+            sink.1.finish_and_clear();
+            written.map_err(|error| failure(&self.dump, &error))?;
+            sink.0.finish()
+        })?;
+        print(&format!("{}: {memory} bytes of memory, {} CPUs", self.out.display(), dump.cpus().len()))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,46 @@
+//! `info`: shows what a dump holds.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::decrypt::{failure, open};
+use crate::Failure;
+use crate::output::print;
+
+/// Options of `info`.
+#[derive(Args, Debug)]
+pub struct Info {
+    /// Customer communication key, 32 bytes
+    #[arg(short, long, value_name = "CCK")]
+    pub key: PathBuf,
+    /// Dump of a protected guest
+    pub dump: PathBuf,
+}
+
+impl Info {
+    /// Shows memory, pages by kind, and CPUs.
+    ///
+    /// # Errors
+    /// As [`Decrypt::run`](super::Decrypt::run).
+    pub fn run(&self) -> Result<ExitCode, Failure> {
+        let dump = open(&self.dump, &self.key)?;
+        let counts = dump.page_counts().map_err(|error| failure(&self.dump, &error))?;
+        let mut text = format!("{}: dump of a protected guest, the key fits\n", self.dump.display());
+        for block in dump.memory() {
+            text.push_str(&format!("memory  {:#014x}, {} bytes\n", block.address, block.size));
+        }
+        let (encrypted, shared, zero) = (counts.encrypted, counts.shared, counts.zero);
+        text.push_str(&format!("pages   {encrypted} encrypted, {shared} shared, {zero} zero\n"));
+        for (number, cpu) in dump.cpus().iter().enumerate() {
+            let partial = if cpu.partial_instruction { ", an instruction half done" } else { "" };
+            text.push_str(&format!(
+                "CPU {number:3} PSW {:016x} {:016x}, prefix {:#010x}{partial}\n",
+                cpu.psw_mask, cpu.psw_address, cpu.prefix
+            ));
+        }
+        print(text.trim_end())?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

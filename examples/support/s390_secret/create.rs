@@ -1,0 +1,201 @@
+//! `create`: makes an add-secret request. Option names are those of `pvsecret create`.
+
+mod secret;
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{ArgGroup, Args, ValueEnum};
+use uv_s390::crypto::Cck;
+use uv_s390::request::{ConfigUid, RequestSecrets};
+use uv_s390::secret::{
+    AddSecretFlags, AddSecretRequest, Asrcb, ExtensionSecret, UserData, UserDataSigner, policy_user_data, side_file,
+    side_file_name,
+};
+use zeroize::Zeroizing;
+
+use crate::files::{FileMode, read_file_limited, write_atomic};
+use crate::output::print;
+use crate::s390_attest::read_identity;
+use crate::s390_guest::read_cuid;
+use crate::s390_keys::{HostKeyArgs, read_key};
+use crate::{Failure, random};
+use secret::{Named, SecretKind};
+
+/// Flags of a request.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flag {
+    /// From now on the guest must not be dumped
+    DisableDump,
+}
+
+/// Options of `create`.
+#[derive(Args, Debug)]
+#[command(group(ArgGroup::new("extension").args(["cck", "extension_secret"])))]
+pub struct Create {
+    /// Host keys and their verification.
+    #[command(flatten)]
+    pub host_keys: HostKeyArgs,
+    /// The image that the request is for, or its header
+    #[arg(long, value_name = "FILE")]
+    pub hdr: PathBuf,
+    /// Taken for compatibility: this program never refuses to make a request
+    #[arg(short, long)]
+    pub force: bool,
+    /// Where the request goes
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Extension secret, 32 bytes
+    #[arg(long, value_name = "FILE")]
+    pub extension_secret: Option<PathBuf>,
+    /// Customer communication key, 32 bytes: the extension secret is derived from it
+    #[arg(long, value_name = "FILE")]
+    pub cck: Option<PathBuf>,
+    /// Unique id of the guest that the request is for, 32 hex digits (default: any guest)
+    #[arg(long, value_name = "HEX", value_parser = read_cuid)]
+    pub cuid_hex: Option<ConfigUid>,
+    /// File with the unique id: 16 bytes, or YAML with an entry `cuid`
+    #[arg(long, value_name = "FILE", conflicts_with = "cuid_hex")]
+    pub cuid: Option<PathBuf>,
+    /// Flags of the request
+    #[arg(long, value_name = "FLAG", value_enum, value_delimiter = ',')]
+    pub flags: Vec<Flag>,
+    /// Set the whole word of flags (hex)
+    #[arg(long, value_name = "HEX", hide = true, conflicts_with = "flags", value_parser = hex_word)]
+    pub pcf: Option<u64>,
+    /// User data: up to 512 bytes, signed 256, signed with RSA-3072 128
+    #[arg(long, value_name = "FILE")]
+    pub user_data: Option<PathBuf>,
+    /// Name a policy file in the user data
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["user_data", "user_sign_key"])]
+    pub policy: Option<PathBuf>,
+    /// Append the tag of the request to this file
+    #[arg(long, value_name = "FILE")]
+    pub toc_policy: Option<PathBuf>,
+    /// Private key (EC P-521, RSA-2048, RSA-3072) that signs the request
+    #[arg(long, value_name = "FILE")]
+    pub user_sign_key: Option<PathBuf>,
+    /// Take the name itself as id of the secret, not its hash
+    #[arg(long)]
+    pub use_name: bool,
+    /// Draw random numbers from this seed: for tests, the request protects nothing then
+    #[arg(long, value_name = "NUMBER", hide = true)]
+    pub x_seed: Option<u64>,
+    /// What the request carries.
+    #[command(subcommand)]
+    pub secret: SecretKind,
+}
+
+/// A 64-bit word in hex, with or without `0x`.
+fn hex_word(text: &str) -> Result<u64, String> {
+    u64::from_str_radix(text.strip_prefix("0x").unwrap_or(text), 16)
+        .map_err(|_| String::from("not a 64-bit word in hex"))
+}
+
+impl Create {
+    /// Writes the request, and the side file of a secret with a name.
+    ///
+    /// # Errors
+    /// Those of the files and host keys. Nothing is written then.
+    pub fn run(&self) -> Result<ExitCode, Failure> {
+        let hosts = self.host_keys.load()?;
+        let mut rng = random::rng(self.x_seed)?;
+        let Named { secret, name, stdout, generated } = self.secret.read(self.use_name, &mut rng)?;
+        let flags = self
+            .flags
+            .iter()
+            .fold(AddSecretFlags::empty(), |flags, Flag::DisableDump| flags | AddSecretFlags::DISABLE_DUMP);
+        let request = AddSecretRequest {
+            image: read_identity(&self.hdr)?,
+            cuid: self.cuid()?,
+            flags: self.pcf.map_or(flags, AddSecretFlags::from_bits_retain),
+            extension: self.extension()?,
+            secret,
+        };
+        let secrets = RequestSecrets::random(&mut rng);
+        let bytes = match (&self.user_sign_key, self.user_data()?) {
+            (Some(path), data) => {
+                let data = match data {
+                    UserData::Unsigned(data) => data,
+                    UserData::None => Vec::new(),
+                };
+                request.seal_signed(&data, &read_signer(path)?, &secrets, &hosts, &mut rng)
+            }
+            (None, data) => request.seal(&data, &secrets, &hosts),
+        };
+        let bytes = bytes.map_err(Failure::unusable)?;
+
+        if let Some((path, value)) = generated {
+            write_atomic(&path, &value, FileMode::Secret)?;
+        }
+        write_atomic(&self.output, &bytes, FileMode::Plain)?;
+        if let Some(path) = &self.toc_policy {
+            append_tag(path, &bytes)?;
+        }
+        match name.as_deref().and_then(|name| Some((name, side_file(name, &request.secret)?))) {
+            Some((_, text)) if stdout => print(text.trim_end())?,
+            Some((name, text)) => {
+                let folder = self.output.parent().unwrap_or_else(|| Path::new(""));
+                write_atomic(&folder.join(side_file_name(name)), text.as_bytes(), FileMode::Plain)?;
+            }
+            None => {}
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn cuid(&self) -> Result<ConfigUid, Failure> {
+        let Some(path) = &self.cuid else { return Ok(self.cuid_hex.unwrap_or(ConfigUid::ANY)) };
+        let cuid = ConfigUid::from_file(&read_file_limited(path, super::MAX_INPUT)?);
+        cuid.ok_or_else(|| Failure::unusable("neither 16 bytes nor YAML with an entry `cuid`").at(path.display()))
+    }
+
+    fn extension(&self) -> Result<ExtensionSecret, Failure> {
+        Ok(match (&self.extension_secret, &self.cck) {
+            (Some(path), _) => ExtensionSecret::Given(read_key(path)?),
+            (None, Some(path)) => ExtensionSecret::Derived(Cck::from(read_key::<32>(path)?)),
+            (None, None) => ExtensionSecret::None,
+        })
+    }
+
+    fn user_data(&self) -> Result<UserData, Failure> {
+        match (&self.user_data, &self.policy) {
+            (Some(path), _) => Ok(UserData::Unsigned(read_file_limited(path, super::MAX_INPUT)?)),
+            (None, Some(path)) => {
+                let policy = read_file_limited(path, super::MAX_INPUT)?;
+                let name = path.to_str().ok_or_else(|| Failure::unusable("the path of the policy is not UTF-8"))?;
+                policy_user_data(&policy, name).map_err(|error| Failure::unusable(error).at(name))
+            }
+            (None, None) => Ok(UserData::None),
+        }
+    }
+}
+
+/// Reads a signing key, PEM or DER.
+fn read_signer(path: &Path) -> Result<UserDataSigner, Failure> {
+    let bytes = Zeroizing::new(read_file_limited(path, super::MAX_INPUT)?);
+    let unusable = |error| Failure::unusable(error).at(path.display());
+    if let Some(text) = std::str::from_utf8(&bytes).ok().filter(|text| text.contains("-----BEGIN ")) {
+        return UserDataSigner::from_pem(text).map_err(unusable);
+    }
+    let mut last = uv_s390::secret::SignatureError::Key;
+    for label in ["PRIVATE KEY", "EC PRIVATE KEY", "RSA PRIVATE KEY"] {
+        let Ok(text) = der::pem::encode_string(label, der::pem::LineEnding::LF, &bytes).map(Zeroizing::new) else {
+            continue;
+        };
+        match UserDataSigner::from_pem(&text) {
+            Ok(signer) => return Ok(signer),
+            Err(error) => last = error,
+        }
+    }
+    Err(unusable(last))
+}
+
+/// Appends the tag of a request to a list of tags.
+fn append_tag(path: &Path, request: &[u8]) -> Result<(), Failure> {
+    let asrcb = Asrcb::parse(request).map_err(Failure::unusable)?;
+    let line = format!("{}\n", hex::encode(asrcb.tag()));
+    let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
+    file.and_then(|mut file| file.write_all(line.as_bytes()))
+        .map_err(|error| Failure::unusable(format_args!("cannot write {}: {error}", path.display())))
+}

@@ -1,0 +1,118 @@
+//! `list`: shows the secrets of a guest.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use uv_s390::secret::{LIST_PAGE_SIZE, SecretEntry, SecretList};
+
+use super::add::read_requests;
+use super::store::{Store, list_json, list_text};
+use crate::Failure;
+use crate::files::{FileMode, read_file_limited, write_atomic};
+use crate::output::print;
+use crate::s390_guest::{GuestRequest, read_cuid};
+use uv_s390::request::ConfigUid;
+
+/// Form of the list.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// For people
+    Human,
+    /// YAML
+    Yaml,
+    /// JSON
+    Json,
+    /// As the Ultravisor writes it, in whole pages; needs --output
+    Bin,
+}
+
+/// Options of `list`.
+#[derive(Args, Debug)]
+pub struct List {
+    /// A list that was stored in the Ultravisor's format, instead of a guest
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["image", "requests"], required_unless_present = "image")]
+    pub input: Option<PathBuf>,
+    /// Image to boot
+    #[arg(long, value_name = "FILE", requires = "host_key")]
+    pub image: Option<PathBuf>,
+    /// Private host key of the machine (P-521, PEM)
+    #[arg(long, value_name = "PEM", requires = "image")]
+    pub host_key: Option<PathBuf>,
+    /// Unique id that the machine gives to the guest, 32 hex digits (default: random)
+    #[arg(long, value_name = "HEX", value_parser = read_cuid, requires = "image")]
+    pub cuid: Option<ConfigUid>,
+    /// Form of the list
+    #[arg(long, value_enum, default_value = "human")]
+    pub format: Format,
+    /// Where the list goes (default: standard output)
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Requests that are added first
+    #[arg(value_name = "REQUEST")]
+    pub requests: Vec<PathBuf>,
+}
+
+impl List {
+    /// Shows the list. Status 1 if a request was refused.
+    ///
+    /// # Errors
+    /// Files that cannot be used; an image that does not boot.
+    pub fn run(&self) -> Result<ExitCode, Failure> {
+        if self.format == Format::Bin && self.output.is_none() {
+            return Err(Failure::unusable("--format bin needs --output"));
+        }
+        let mut done = true;
+        let list = match (&self.input, &self.image, &self.host_key) {
+            (None, Some(image), Some(host_key)) => {
+                let requests = read_requests(&self.requests)?;
+                let guest = GuestRequest { image: image.clone(), host_key: host_key.clone(), cuid: self.cuid };
+                let mut store = Store::new(guest.boot()?);
+                for (path, request) in self.requests.iter().zip(&requests) {
+                    let result = store.add(request)?;
+                    if !result.is_done() {
+                        eprintln!("{}: rc {}: {}", path.display(), result.rc, result.meaning());
+                        done = false;
+                    }
+                }
+                store.list()?
+            }
+            (Some(input), ..) => SecretList::decode(&read_file_limited(input, super::MAX_INPUT)?)
+                .map_err(|error| Failure::unusable(error).at(input.display()))?,
+            _ => return Err(Failure::unusable("give --input, or --image and --host-key")),
+        };
+        self.write(&list)?;
+        Ok(if done { ExitCode::SUCCESS } else { ExitCode::from(Failure::REFUSED) })
+    }
+
+    fn write(&self, list: &SecretList) -> Result<(), Failure> {
+        let text = match self.format {
+            Format::Human => list_text(list),
+            Format::Yaml => yaml(list),
+            Format::Json => list_json(list).to_string(),
+            Format::Bin => {
+                let bytes = 16 + list.entries.len() * size_of::<SecretEntry>();
+                let mut pages = vec![0; bytes.next_multiple_of(LIST_PAGE_SIZE)];
+                list.encode(&mut pages).map_err(Failure::unusable)?;
+                let output = self.output.as_deref().unwrap_or_else(|| std::path::Path::new(""));
+                return write_atomic(output, &pages, FileMode::Plain);
+            }
+        };
+        match &self.output {
+            Some(path) => write_atomic(path, format!("{text}\n").as_bytes(), FileMode::Plain),
+            None => print(&text),
+        }
+    }
+}
+
+fn yaml(list: &SecretList) -> String {
+    let mut text = format!("total: {}\nsecrets:", list.total);
+    if list.entries.is_empty() {
+        text.push_str(" []");
+    }
+    for entry in &list.entries {
+        let (index, kind, length) = (entry.index.get(), entry.kind.get(), entry.length.get());
+        text.push_str(&format!("\n- index: {index}\n  type: {kind}\n  length: {length}\n  id: {}", entry.id));
+    }
+    text
+}
