@@ -79,3 +79,48 @@ refused se_image --host-key $keys/host2.key.pem "$scratch/plain.img"
 
 echo "-- blobs of power_esmb"
 reader esm_blob "$examples/power_esmb"
+
+echo "-- requests, answers and dumps of s390_attest, s390_secret and s390_dump"
+host=(--host-key $keys/host1.key.pem)
+owner=(-k $keys/host1.crt.pem --no-verify)
+said=(--user-data $secrets/inputs/user-100.bin)
+arpk=(--arpk "$scratch/arpk")
+"$examples/s390_attest" create "${owner[@]}" --add-data phkh-img --add-data secret-store-hash --add-data firmware-state \
+    -o "$scratch/arcb" "${arpk[@]}"
+reader attest "${host[@]}" "${arpk[@]}" "$scratch/arcb"
+"$examples/s390_attest" perform --image "$scratch/all.img" "${host[@]}" --request "$scratch/arcb" --out "$scratch/answer" "${said[@]}"
+reader attest "${host[@]}" "${arpk[@]}" --hdr "$scratch/all.img" "${said[@]}" "$scratch/answer"
+refused attest "${host[@]}" "${arpk[@]}" --hdr $image/a-kernel-only/image.bin "$scratch/answer"
+
+bound=(--hdr "$scratch/all.img" --cck $keys/cck.bin)
+cuid=00112233445566778899aabbccddeeff
+asrcb() { "$examples/s390_secret" create "${owner[@]}" "${bound[@]}" -o "$scratch/asrcb" "$@"; }
+secret() { reader secret "${host[@]}" "${bound[@]}" "$@" "$scratch/asrcb"; }
+asrcb meta
+secret --type 1
+for sign in ec521 rsa2048 rsa3072; do
+    asrcb --cuid-hex $cuid --flags disable-dump "${said[@]}" --user-sign-key $real/keys/sign-$sign.pem \
+        association "a name" --input-secret $secrets/inputs/assoc.bin
+    secret --type 2 --name "a name" --secret $secrets/inputs/assoc.bin --cuid $cuid --flags 8000000000000000 "${said[@]}" \
+        --user-cert $real/keys/sign-$sign.crt.pem
+done
+while read -r type kind file; do
+    asrcb --use-name retrievable key --type "$kind" --secret "$secrets/inputs/$file"
+    secret --type "$type" --name key --use-name --secret "$secrets/inputs/$file"
+done <<LIST
+3 plain plain-max.bin
+6 aes aes256.bin
+8 aes-xts xts256.bin
+10 hmac-sha hmac512.bin
+17 ec ec-prime256v1.pem
+18 ec ec-secp384r1.pem
+19 ec ec-secp521r1.pem
+20 ec ed25519.pem
+21 ec ed448.pem
+LIST
+asrcb update-cck --secret $secrets/newcck.bin
+secret --type 22 --secret $secrets/newcck.bin
+
+"$examples/s390_dump" create --image "$scratch/all.img" "${host[@]}" --out "$scratch/dump" --plain "$scratch/memory" >/dev/null
+reader dump --cck $keys/cck.bin --plain "$scratch/memory" --kinds "$scratch/dump"
+refused dump --cck $secrets/newcck.bin "$scratch/dump"

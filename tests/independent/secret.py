@@ -19,6 +19,7 @@ REQUEST = [
 USER_DATA = 0x218
 NULL, PLAINTEXT, UPDATE_CCK = 1, 3, 0x16
 SCALARS = {0x11: 32, 0x12: 48, 0x13: 80}
+EDWARDS = {0x14: 32, 0x15: 64}
 INFO = b"IBM Z Ultravisor Add-Secret"
 
 
@@ -33,11 +34,13 @@ def decoded(kind, secret):
 
 
 def given(kind, path):
-    """What a file says the content is: raw bytes, or the scalar of an EC key in PEM."""
+    """What a file says the content is: raw bytes, or the private part of an EC key in PEM."""
     data = read(path)
-    if kind not in SCALARS:
+    if kind not in SCALARS | EDWARDS:
         return data
     key = serialization.load_pem_private_key(data, None)
+    if kind in EDWARDS:
+        return key.private_bytes_raw().rjust(EDWARDS[kind], b"\0")
     return key.private_numbers().private_value.to_bytes(SCALARS[kind], "big")
 
 

@@ -17,8 +17,9 @@
 //! | 13 | update of the CCK: SCF bit 2 | 0x010c (UNSURE) |
 //! | 14 | no dump is in progress | 0x010d |
 //!
-//! rc 0x0101 (modification not allowed) is not given: when a real machine does is not known (UNSURE). A null secret and an
-//! update of the CCK take no index; their tags count in the store's hash as all others.
+//! While another request of the guest is at work the answer is cc 2. rc 0x0101 (modification not allowed) is not given: when
+//! a real machine does is not known (UNSURE). A null secret and an update of the CCK take no index; their tags count in the
+//! store's hash as all others.
 
 use uv_core::GuestAddr;
 use zerocopy::{FromZeros, IntoBytes};
@@ -34,12 +35,14 @@ use crate::sim::answer::{Answer, Refusal};
 use crate::sim::conf::{Conf, Image};
 use crate::sim::machine::Machine;
 use crate::sim::profile::{MAX_ASSOCIATION, MAX_RETRIEVABLE};
-use crate::sim::secrets::Stored;
+use crate::sim::secrets::{SecretStore, Stored};
 use crate::sim::sie::{GuestView, outside};
 use crate::uvc::UvRc;
 
 pub(in crate::sim) fn add(machine: &Machine, conf: &Conf, view: &GuestView<'_>, block: &mut AddSecret) -> Answer {
-    if conf.secrets.lock().locked {
+    // Held to the end: requests come one after the other, and none slips past the lock or the limits.
+    let mut store = conf.secrets.try_lock().ok_or(Refusal::Busy)?;
+    if store.locked {
         return Err(UvRc::SECRET_LOCKED.into());
     }
     let at = GuestAddr(block.addr.get());
@@ -62,22 +65,21 @@ pub(in crate::sim) fn add(machine: &Machine, conf: &Conf, view: &GuestView<'_>, 
         Err(error) => return Err(code(error)),
     };
     let limit = if kind.is_retrievable() { MAX_RETRIEVABLE } else { MAX_ASSOCIATION };
-    if kind.is_listed() && super::count_like(conf, kind) >= usize::from(limit) {
+    if kind.is_listed() && super::count_like(&store, kind) >= usize::from(limit) {
         return Err(UvRc::SECRET_FULL.into());
     }
     let image = conf.image.read().clone().ok_or(UvRc::STATE)?;
-    check_owner(conf, &image, request.head(), &opened)?;
+    check_owner(conf, &store, &image, request.head(), &opened)?;
     if conf.life.lock().dumping {
         return Err(UvRc::SECRET_DUMPING.into());
     }
-    store(conf, flags, opened, *request.tag());
+    keep(&mut store, flags, opened, *request.tag());
     Ok(())
 }
 
 /// Checks 11 to 13.
-fn check_owner(conf: &Conf, image: &Image, head: &AsrcbHead, opened: &OpenedAsrcb) -> Answer {
+fn check_owner(conf: &Conf, store: &SecretStore, image: &Image, head: &AsrcbHead, opened: &OpenedAsrcb) -> Answer {
     let identity = ImageIdentity::from_header(image.header.as_bytes()).map_err(|_| UvRc::STATE)?;
-    let store = conf.secrets.lock();
     let scf = image.opened.confidential.scf();
     let cck = store.cck.clone().unwrap_or_else(|| Cck::new(image.opened.confidential.cck));
     let derived = ExtensionSecret::derive(&cck, &identity.tag);
@@ -90,8 +92,7 @@ fn check_owner(conf: &Conf, image: &Image, head: &AsrcbHead, opened: &OpenedAsrc
     if ours && bound && update { Ok(()) } else { Err(UvRc::SECRET_UNABLE.into()) }
 }
 
-fn store(conf: &Conf, flags: AddSecretFlags, opened: OpenedAsrcb, tag: [u8; 16]) {
-    let mut store = conf.secrets.lock();
+fn keep(store: &mut SecretStore, flags: AddSecretFlags, opened: OpenedAsrcb, tag: [u8; 16]) {
     store.tags.push(tag);
     store.extension.get_or_insert(opened.extension);
     store.no_dump |= flags.contains(AddSecretFlags::DISABLE_DUMP);

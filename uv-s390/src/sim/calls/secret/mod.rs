@@ -13,7 +13,7 @@ pub(in crate::sim) use list::list;
 pub(in crate::sim) use lock::lock;
 pub(in crate::sim) use retrieve::retrieve;
 
-use super::super::conf::Conf;
+use super::super::secrets::SecretStore;
 use crate::secret::{GuestSecret, SecretType};
 
 /// Bytes that wrapping adds to a key.
@@ -26,7 +26,6 @@ fn retrieved_len(secret: &GuestSecret) -> usize {
 }
 
 /// How many stored secrets are of the same class: association, or retrievable.
-fn count_like(conf: &Conf, kind: SecretType) -> usize {
-    let store = conf.secrets.lock();
+fn count_like(store: &SecretStore, kind: SecretType) -> usize {
     store.secrets.iter().filter(|stored| stored.secret.kind().is_retrievable() == kind.is_retrievable()).count()
 }
