@@ -15,7 +15,7 @@ use ultravisor::s390_guest::Booted;
 use ultravisor::s390_secret::Store;
 use uv_s390::crypto::Cck;
 use uv_s390::dump::elf::{DecryptedDump, DumpPageCounts, DumpReader};
-use uv_s390::dump::sequence::GuestDump;
+use uv_s390::dump::sequence::{DumpError, GuestDump};
 use uv_s390::dump::{BlockError, CompletionBlock, CpuNote, DumpKey};
 use uv_s390::kvm::{Errno, client};
 use uv_s390::request::{ConfigUid, RequestSecrets};
@@ -238,6 +238,15 @@ fn a_writer_that_fails_leaves_a_guest_that_runs() {
     let mut read = |_, _: &mut [u8]| Err(std::io::Error::other("gone"));
     begun.write(&[], &blocks, &mut read, Vec::new(), &mut |_| {}).unwrap_err();
     booted.session.store(0x8000, b"x").unwrap();
+    // Blocks that a protected guest's memory cannot be cut into.
+    for (address, size) in [(0, 0x1000), (0x1000, 1 << 20), (0, 0)] {
+        let begun = GuestDump::begin(&*guest).unwrap();
+        let blocks = [uv_s390::dump::elf::MemoryBlock { address, size }];
+        let mut read = |at, into: &mut [u8]| guest.host_read(at, into);
+        let error = begun.write(&[], &blocks, &mut read, Vec::new(), &mut |_| {}).unwrap_err();
+        assert_eq!(error, DumpError::Alignment);
+        assert!(!guest.is_dumping());
+    }
     dump(&booted.vm, &mut tempfile().unwrap()).unwrap();
 }
 

@@ -157,7 +157,10 @@ pub(super) fn list_json(list: &SecretList) -> Value {
 
 /// The list as text.
 pub(super) fn list_text(list: &SecretList) -> String {
-    let mut text = format!("{} secrets", list.total);
+    let mut text = match list.total {
+        1 => String::from("1 secret"),
+        total => format!("{total} secrets"),
+    };
     for entry in &list.entries {
         let (index, kind, length) = (entry.index.get(), entry.secret_type(), entry.length.get());
         text.push_str(&format!("\n{index:5} {kind}, {length} bytes\n      {}", entry.id));
