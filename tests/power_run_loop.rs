@@ -166,6 +166,21 @@ fn a_guest_that_writes_s_into_its_srr1_is_not_taken_for_a_secure_one() {
 }
 
 #[test]
+fn a_guest_that_gets_nowhere_gives_the_user_a_say() {
+    let tick = || -> Next {
+        Box::new(|regs| {
+            regs.nip = 0x980;
+            (regs.hsrr0, regs.hsrr1) = (0x4040, NORMAL);
+        })
+    };
+    let mut rig = Rig::new((0..70).map(|_| tick()).collect());
+    assert_eq!(rig.cpu.run(), Ok(Exit::Arch(PowerExit::Interrupt(0x980))));
+    rig.cpu.complete(HvCode::H_FUNCTION, &[9]);
+    assert_eq!(rig.cpu.run(), Ok(Exit::Halted), "and may be run again");
+    assert_eq!(rig.entered(64, false).gpr[3..5], [0, 0], "what is no hypercall is not answered");
+}
+
+#[test]
 fn hypercalls_of_user_space_are_answered_where_the_way_back_takes_them_from() {
     let plain: Next = Box::new(|regs| {
         regs.gpr[3] = HvCall::H_CEDE.0;

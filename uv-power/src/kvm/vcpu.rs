@@ -10,7 +10,7 @@
 //! | 0x100 | | [`Exit::Halted`] |
 //! | 0xc00 | `H_SVM_*` | a secure page that is out: [`Exit::PageMissing`]; any other call: [`PowerExit::Hypercall`] |
 //! | 0xe00, 0xe20 | a page that is resident or shared | a shared page that was taken away: [`Exit::PageMissing`]; no such memory: an error |
-//! | 0x500, 0x980, 0xe80, 0xea0 | resumed | |
+//! | 0x500, 0x980, 0xe80, 0xea0 | resumed | 0x980 when nothing else came for a while: [`PowerExit::Interrupt`] |
 //! | other | | [`PowerExit::Interrupt`] |
 
 use alloc::{boxed::Box, sync::Arc};
@@ -26,6 +26,8 @@ use crate::ultracall::UvError;
 
 /// Where the hypervisor's own `sc 2` stands: no interrupt vector, so that a refused `UV_RETURN` can be told from an interrupt.
 const CALL_SITE: u64 = 0xc000_0000_0000_0000;
+/// Ends of a time slice (0x980) in a row after which the user gets a say.
+const TICKS: u32 = 64;
 /// LPCR.LPES (PPC bit 60): external interrupts use SRR0/1.
 const LPES: u64 = 1 << 3;
 
@@ -49,7 +51,8 @@ pub enum PowerExit {
         /// R4 … R12.
         args: [u64; 9],
     },
-    /// Another interrupt: the vector.
+    /// Another interrupt: the vector. With 0x980 the guest has used up its time without getting anywhere (it accesses a device
+    /// in a way that cannot be emulated); running it again is allowed.
     Interrupt(u64),
 }
 
@@ -131,8 +134,11 @@ impl KvmVcpu {
         &self.regs
     }
 
-    /// Answers [`PowerExit::Hypercall`]: R3 and R4 … of the guest.
+    /// Answers [`PowerExit::Hypercall`]: R3 and R4 … of the guest. After any other exit nothing is answered.
     pub fn complete(&mut self, code: HvCode, outputs: &[u64]) {
+        if self.waiting != Waiting::Hypercall {
+            return;
+        }
         for (register, value) in self.regs.gpr[4..13].iter_mut().zip(outputs) {
             *register = *value;
         }
@@ -246,8 +252,10 @@ impl Vcpu for KvmVcpu {
             return Ok(exit);
         }
         self.settle();
+        let mut ticks = 0;
         while !self.halted {
             self.enter()?;
+            ticks = if self.regs.nip == 0x980 { ticks + 1 } else { 0 };
             match self.regs.nip {
                 0x100 => self.halted = true,
                 0xc00 => {
@@ -260,6 +268,7 @@ impl Vcpu for KvmVcpu {
                         return Ok(exit);
                     }
                 }
+                0x980 if ticks >= TICKS => return Ok(Exit::Arch(PowerExit::Interrupt(0x980))),
                 0x500 | 0x980 | 0xe80 | 0xea0 => {}
                 vector => return Ok(Exit::Arch(PowerExit::Interrupt(vector))),
             }
