@@ -12,16 +12,16 @@ use crate::rig::*;
 
 rows! { l01 l02 l03 l04 l05 l06 l07 l08 l09 l10 l11 l12 l13 l14 l15 l16 l17 l18 l19 l20 l21 }
 
-const SECRET: u64 = 0x5ec2_e75e_c2e7_5ec2;
+pub(crate) const SECRET: u64 = 0x5ec2_e75e_c2e7_5ec2;
 /// Where the guest builds its RTAS calls, and a buffer of it.
 const BLOCK: u64 = 0x110_0000;
-const BUFFER: u64 = 0x111_0100;
+pub(crate) const BUFFER: u64 = 0x111_0100;
 
-fn hcall(number: u64, args: &[u64]) -> GuestStep {
+pub(crate) fn hcall(number: u64, args: &[u64]) -> GuestStep {
     Step::Call(GuestInsn::hypercall(HvCall(number), args))
 }
 
-fn look() -> GuestStep {
+pub(crate) fn look() -> GuestStep {
     Step::Call(GuestInsn::Look)
 }
 
@@ -53,7 +53,7 @@ fn full() -> Regs {
     regs
 }
 
-fn load_all() -> GuestStep {
+pub(crate) fn load_all() -> GuestStep {
     Step::Call(GuestInsn::Load(Box::new(full())))
 }
 
@@ -63,7 +63,7 @@ fn facilities() -> GuestStep {
 }
 
 /// A secure VM at its first hypercall, which the test answers.
-fn at(profile: Profile, steps: Vec<GuestStep>) -> Rig {
+pub(crate) fn at(profile: Profile, steps: Vec<GuestStep>) -> Rig {
     let rig = Rig::secure(profile, steps);
     assert_eq!(rig.regs.nip, 0xc00);
     rig
@@ -380,23 +380,23 @@ fn l17() {
     });
 }
 
-fn words(words: &[u32]) -> Vec<u8> {
+pub(crate) fn words(words: &[u32]) -> Vec<u8> {
     words.iter().flat_map(|word| word.to_be_bytes()).collect()
 }
 
 /// Word `index` of the block that the hypervisor sees.
-fn word(rig: &Rig, index: u64) -> u32 {
+pub(crate) fn word(rig: &Rig, index: u64) -> u32 {
     let mut bytes = [0; 4];
     rig.memory.read(HostAddr(HOST + rig.regs.gpr[4] + 4 * index), &mut bytes).unwrap();
     u32::from_be_bytes(bytes)
 }
 
-fn answer_word(rig: &Rig, index: u64, value: u32) {
+pub(crate) fn answer_word(rig: &Rig, index: u64, value: u32) {
     rig.memory.write(HostAddr(HOST + rig.regs.gpr[4] + 4 * index), &value.to_be_bytes()).unwrap();
 }
 
 /// An RTAS call, and a load of its result words.
-fn rtas(block: &[u32], results: usize) -> Vec<GuestStep> {
+pub(crate) fn rtas(block: &[u32], results: usize) -> Vec<GuestStep> {
     let at = BLOCK + 4 * block.len() as u64;
     vec![store(BLOCK, &words(block)), hcall(0xf000, &[BLOCK]), load(at, 4 * results)]
 }

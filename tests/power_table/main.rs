@@ -22,11 +22,14 @@ mod l_reflection;
 mod m_paging;
 mod m_transition;
 mod m_vm;
+mod machine_check;
 mod n_blob;
 mod n_verify;
 mod pressure;
 mod rig;
+mod rtas;
 mod x_beyond;
+mod x_esm;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -53,6 +56,9 @@ const FAMILIES: &[(char, usize, &[Row])] = &[
     ('n', 22, n_blob::ROWS),
     ('n', 0, n_verify::ROWS),
     ('x', 0, x_beyond::ROWS),
+    ('x', 0, rtas::ROWS),
+    ('x', 0, machine_check::ROWS),
+    ('x', 0, x_esm::ROWS),
 ];
 
 fn main() {

@@ -33,7 +33,7 @@ mod vcpu;
 pub use config::MachineConfig;
 pub use esm::EsmFailure;
 pub use machine::Machine;
-pub use platform::{PlatformMemory, PlatformRange, Scom, ScomList};
+pub use platform::{PlatformMemory, PlatformRange, Scom, ScomList, ScomListError};
 pub use reflect::vectors;
 pub use reflect::windows::{HCALLS, HcallRow, Window, window};
 pub use svm::{GfnState, SvmState};

@@ -2,6 +2,7 @@
 
 mod memory_list;
 mod scom;
+mod scom_list;
 
 use alloc::{collections::BTreeMap, sync::Arc};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,6 +20,7 @@ use crate::esm::keys::PrivateKey;
 use crate::regs::Lpid;
 pub use memory_list::{PlatformMemory, PlatformRange};
 pub use scom::{Scom, ScomList};
+pub use scom_list::ScomListError;
 
 /// Pages in one unit of the firmware's allocator, 2 MiB.
 pub(crate) const UNIT_PAGES: u64 = 32;

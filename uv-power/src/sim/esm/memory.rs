@@ -107,15 +107,23 @@ impl Uv {
         Ok(Sha512Digest(hash.finalize().into()))
     }
 
-    /// Writes bytes into guest memory.
+    /// Writes bytes into guest memory, page by page: under pressure a page that is not at work can go out again.
     pub(crate) async fn write(&self, at: GuestAddr, bytes: &[u8]) -> Result<(), EsmFailure> {
         for gfn in pages(at, bytes.len() as u64)?.iter() {
             if !self.svm.slots.read().contains(gfn) {
                 return Err(EsmFailure::NoSlot(PageSize::K64.addr(gfn)));
             }
-            self.present(gfn).await?;
         }
-        let memory = &*self.platform.memory;
-        self.svm.space.guest_write(memory, at, bytes).map_err(|_| EsmFailure::Unreadable(at))
+        let (mut here, mut rest) = (at, bytes);
+        while !rest.is_empty() {
+            self.present(PageSize::K64.gfn(here)).await?;
+            let room = usize::try_from(STEP - PageSize::K64.offset(here.0)).unwrap_or(rest.len());
+            let (piece, after) = rest.split_at(room.min(rest.len()));
+            let memory = &*self.platform.memory;
+            self.svm.space.guest_write(memory, here, piece).map_err(|_| EsmFailure::Unreadable(here))?;
+            here = GuestAddr(here.0.saturating_add(piece.len() as u64));
+            rest = after;
+        }
+        Ok(())
     }
 }

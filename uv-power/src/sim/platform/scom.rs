@@ -9,7 +9,7 @@ const WRITE_EXCEPTIONS: [u64; 3] = [0x0006_c081, 0x0006_c082, 0x0501_2c4b];
 /// Low halves of the addresses 0x000A0000 + n·0x1000 that may be written without being listed, n below 4.
 const WRITE_EXCEPTIONS_A: [u64; 5] = [4, 5, 7, 9, 0xa];
 
-/// The access list after it was read: addresses cut to 32 bits.
+/// The access list: addresses cut to 32 bits. [`ScomList::parse`] reads it from its memory region.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ScomList {
     /// May be written.

@@ -22,8 +22,9 @@ const WORDS: u32 = 16;
 const ROUNDS: u32 = 10;
 /// Blocks there are.
 const BLOCKS: u32 = 64;
-/// Bytes of one slot of the stop-self page.
+/// Bytes of one slot of the stop-self page: a block with one word.
 const STOP_SELF_SLOT: u64 = 16;
+const STOP_SELF_WORDS: u32 = 1;
 
 /// Why a call was not made.
 enum Failed {
@@ -37,7 +38,8 @@ enum Failed {
 
 /// Makes the call. R3 of the guest stays as it is: the status of the service is in the block.
 ///
-/// A block with more than 16 words is refused with `U_PARAMETER` in R3: the published code does not bound it.
+/// A block with more than 16 words, or one of stop-self with more than its slot holds, is refused with `U_PARAMETER` in R3:
+/// the published code does not bound it.
 pub(super) async fn call(uv: Uv, block: GuestAddr, vcpu: u32) -> FlowEnd {
     match bounced(&uv, block, vcpu).await {
         Ok(()) => FlowEnd::Keep,
@@ -58,12 +60,13 @@ fn bytes(words: &[u32]) -> Vec<u8> {
 async fn bounced(uv: &Uv, block: GuestAddr, vcpu: u32) -> Result<(), Failed> {
     let header = words(&uv.fetch(block, 12).await.map_err(|_| Failed::Block)?);
     let &[token, nargs, nret] = header.as_slice() else { return Err(Failed::Block) };
-    if nargs.checked_add(nret).is_none_or(|sum| sum > WORDS) {
+    let service = with_rtas(uv, |rtas| rtas.tokens.service(token))?;
+    let most = if service == Some(Service::StopSelf) { STOP_SELF_WORDS } else { WORDS };
+    if nargs.checked_add(nret).is_none_or(|sum| sum > most) {
         return Err(Failed::Block);
     }
     let arguments = GuestAddr(block.0.saturating_add(12));
     let mut args = words(&uv.fetch(arguments, u64::from(nargs) * 4).await.map_err(|_| Failed::Block)?);
-    let service = with_rtas(uv, |rtas| rtas.tokens.service(token))?;
     let (at, taken) = if service == Some(Service::StopSelf) {
         (GuestAddr(with_rtas(uv, |rtas| rtas.stop_self.0)? + u64::from(vcpu) * STOP_SELF_SLOT), None)
     } else {
@@ -88,7 +91,7 @@ async fn exchange(
     let buffer = match service.map(|service| buffers::transfer(service, args)) {
         Some(Ok(Some(transfer))) => Some((transfer, take(uv)?)),
         Some(Err(why)) => {
-            tracing::warn!(?service, why, "RTAS handler refuses; the call is made all the same");
+            refused(service, why);
             None
         }
         _ => None,
@@ -104,6 +107,11 @@ async fn exchange(
     Ok(())
 }
 
+/// A handler that refuses is only noted: the call is made with the guest's own arguments.
+fn refused(service: Option<Service>, why: &'static str) {
+    tracing::warn!(?service, why, "RTAS handler refuses; the call is made all the same");
+}
+
 async fn with_buffer(
     uv: &Uv,
     service: Option<Service>,
@@ -115,12 +123,14 @@ async fn with_buffer(
 ) -> Result<Vec<u32>, Failed> {
     let &[_, nargs, nret] = header else { return Err(Failed::Block) };
     if let Some((transfer, bounce)) = buffer {
-        if let Some(len) = buffers::length_in(uv, transfer).await {
-            let content = uv.fetch(transfer.guest, len).await.map_err(|_| Failed::Block)?;
-            put(uv, bounce, &content).await?;
-        }
-        if let Some(argument) = args.get_mut(transfer.argument) {
-            *argument = u32::try_from(bounce.0).map_err(|_| Failed::Lost("bounce page above 4 GiB"))?;
+        match buffers::content_in(uv, transfer).await {
+            Ok(content) => {
+                put(uv, bounce, &content).await?;
+                if let Some(argument) = args.get_mut(transfer.argument) {
+                    *argument = u32::try_from(bounce.0).map_err(|_| Failed::Lost("bounce page above 4 GiB"))?;
+                }
+            }
+            Err(why) => refused(service, why),
         }
     }
     let mut cookie = None;

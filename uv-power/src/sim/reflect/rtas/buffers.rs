@@ -13,7 +13,9 @@
 //!
 //! A length above 4096 is refused.
 
-use uv_core::GuestAddr;
+use alloc::vec::Vec;
+
+use uv_core::{GuestAddr, PageSize};
 
 use super::Service;
 use super::bounce::BLOCK;
@@ -54,21 +56,35 @@ pub(super) fn transfer(service: Service, args: &[u32]) -> Result<Option<Transfer
     Ok(Some(Transfer { service, argument, guest, len }))
 }
 
-/// How many bytes go to the hypervisor; `None` for none.
-pub(super) async fn length_in(uv: &Uv, transfer: &Transfer) -> Option<u64> {
-    match transfer.service {
-        Service::ConfigureConnector | Service::NvramStore => Some(transfer.len),
-        Service::SetSystemParameter => {
-            let head = uv.fetch(transfer.guest, 2).await.ok()?;
-            Some(u64::from(number(&head))).filter(|len| *len <= BLOCK)
-        }
-        Service::OsTerm => {
-            let text = uv.fetch(transfer.guest, BLOCK).await.ok()?;
-            let end = text.iter().position(|byte| *byte == 0).map_or(text.len(), |end| end + 1);
-            Some(end as u64)
-        }
-        _ => None,
+/// What goes to the hypervisor in the buffer.
+pub(super) async fn content_in(uv: &Uv, transfer: &Transfer) -> Result<Vec<u8>, &'static str> {
+    let len = match transfer.service {
+        Service::ConfigureConnector | Service::NvramStore => transfer.len,
+        Service::SetSystemParameter => match number(&read(uv, transfer.guest, 2).await?).into() {
+            len if len > BLOCK => return Err("parameter longer than 4096 bytes"),
+            len => len,
+        },
+        Service::OsTerm => return text(uv, transfer.guest).await,
+        _ => return Ok(Vec::new()),
+    };
+    read(uv, transfer.guest, len).await
+}
+
+async fn read(uv: &Uv, at: GuestAddr, len: u64) -> Result<Vec<u8>, &'static str> {
+    uv.fetch(at, len).await.map_err(|_| "buffer cannot be read")
+}
+
+/// A text up to its NUL, at most a block. It may end in the last page that the guest has.
+async fn text(uv: &Uv, at: GuestAddr) -> Result<Vec<u8>, &'static str> {
+    let in_page = (PageSize::K64.size() - PageSize::K64.offset(at.0)).min(BLOCK);
+    let mut text = read(uv, at, in_page).await?;
+    if !text.contains(&0) && in_page < BLOCK {
+        text = read(uv, at, BLOCK).await?;
     }
+    if let Some(end) = text.iter().position(|byte| *byte == 0) {
+        text.truncate(end + 1);
+    }
+    Ok(text)
 }
 
 /// How many bytes come back; `None` for none. `head` are the buffer's first two bytes.

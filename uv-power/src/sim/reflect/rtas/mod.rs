@@ -70,6 +70,10 @@ pub(crate) fn start_vcpu(machine: &Inner, svm: &Arc<Svm>, start: Start, hv: &mut
     let id = id.ok_or(UvCode::U_PARAMETER)?;
     let vcpu = machine.vcpu_or_idle(svm.lpid, id);
     let mut st = vcpu.state.lock();
+    // What it was doing before is given up; its cookie is good for nothing any more.
+    if let Some(context) = st.context.take() {
+        svm.cookies.lock().take(context.cookie.into());
+    }
     st.secure = Some(Arc::clone(svm));
     st.regs.nip = start.address;
     st.regs.msr = (Msr::SF | Msr::ME | Msr::S).bits();
