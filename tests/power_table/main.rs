@@ -14,6 +14,7 @@ mod f_page_out;
 mod g_page_inval;
 mod h_terminate;
 mod hostile;
+mod hostile_transition;
 mod i_esm;
 mod j_share;
 mod k_files;
@@ -87,6 +88,7 @@ fn main() {
     for (name, test) in [
         ("no_register_outside_its_window_shows_a_guest_value", l_reflection::nothing_leaks as fn()),
         ("a_hypervisor_that_means_harm_reaches_nothing", hostile::calls),
+        ("harm_from_both_sides_during_and_after_a_transition_reaches_nothing", hostile_transition::transitions),
         ("a_guest_bigger_than_secure_memory_sees_its_bytes", pressure::bigger_than_secure_memory),
         ("a_hypervisor_that_refuses_page_outs_gets_a_guest_that_waits", pressure::refused),
     ] {

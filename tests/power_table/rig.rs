@@ -203,7 +203,7 @@ impl Rig {
     }
 
     /// The hypervisor's answer to a hypercall.
-    fn answer(&mut self, seen: &Seen) -> Option<HvCode> {
+    pub(crate) fn answer(&mut self, seen: &Seen) -> Option<HvCode> {
         if let Some(hook) = &mut self.hook
             && let Some(code) = hook(&self.machine, seen)
         {
