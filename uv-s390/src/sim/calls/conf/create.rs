@@ -87,15 +87,18 @@ pub(in crate::sim) fn create(machine: &Machine, block: &mut CreateConf) -> Answe
         Some(chosen) => uid = chosen.0,
         None => machine.rng.lock().fill_bytes(&mut uid),
     }
-    let space = machine.engine.create_space(msl >> 12, Machine::SUITE);
+    // A configuration without variable storage has no room for what is kept for each page, and can do nothing but end.
+    let variable = block.conf_virt_stor_origin.get();
+    let variable =
+        info.variable_storage_len(msl).and_then(|len| machine.storage.donate(variable, len, ConfId(id)).ok());
+    let pages = if variable.is_some() { msl >> 12 } else { 0 };
+    let space = machine.engine.create_space(pages, Machine::SUITE);
     let conf = Arc::new(Conf::new(NewConf { id: ConfId(id), handle, asce, mso, msl, space, uid }));
     conf.storage.lock().push(base);
     confs.insert(handle, Arc::clone(&conf));
     machine.owners.write().insert(conf.id, Arc::clone(&conf));
     block.guest_handle = handle.into();
 
-    let variable = block.conf_virt_stor_origin.get();
-    let variable = info.variable_storage_len(msl).and_then(|len| machine.storage.donate(variable, len, conf.id).ok());
     let variable = variable.ok_or_else(|| Refusal::from(UvRc::CONF_VARIABLE.with_destroy()))?;
     conf.storage.lock().push(variable);
     conf.life.lock().phase = Phase::Created;

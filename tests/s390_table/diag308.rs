@@ -1,0 +1,68 @@
+//! §11.8: DIAG 308 of an ordinary guest under QEMU.
+
+use std::sync::Arc;
+
+use uv_core::{Gfn, HostAddr, MemSlot, MemSlots, NormalMemory, PageSize, SlotId};
+use uv_s390::diag308::{Diag308, IplStores, Machine, Operand, Outcome, handle};
+use uv_s390::host::{Guest, GuestConfig, Hardware, Host, HostPages};
+use uv_s390::ipl::{AfterReset, IplOptions, NoDevices, reset};
+use uv_s390::psw::Psw;
+use uv_s390::sim::{self, MachineConfig};
+use uv_s390::uvc::PgmCode;
+
+use crate::registry::Tests;
+use crate::rig::{GIB, GUEST_LEN, RESET_PSW, items};
+
+/// An ordinary VM with two CPUs.
+fn vm() -> Arc<Guest> {
+    let machine = Arc::new(sim::Machine::new(MachineConfig::new(7)));
+    let hardware = Hardware::new(&machine, machine.host_memory());
+    let host = Host::start(hardware, HostPages::new([(HostAddr(2 * GIB), GIB)])).unwrap();
+    let mut slots = MemSlots::new(PageSize::K4);
+    slots.insert(SlotId(0), MemSlot { first: Gfn(0), pages: GUEST_LEN >> 12, host: HostAddr(GIB) }).unwrap();
+    let guest = Guest::new(host, GuestConfig::new(slots)).unwrap();
+    for number in 0..2 {
+        guest.add_cpu(number).unwrap();
+    }
+    machine.host_memory().write(HostAddr(GIB), &Psw::at(RESET_PSW).short().unwrap().to_be_bytes()).unwrap();
+    guest
+}
+
+fn issue(call: Diag308) -> Outcome {
+    let guest = vm();
+    handle(&mut IplStores::new(), &Machine::default(), call, Operand::Guest(guest.storage()))
+}
+
+const CALL: Diag308 = Diag308 { problem_state: false, r1: 2, address: 0x4000, subcode: 0 };
+const SPECIFICATION: Outcome = Outcome::Program(PgmCode(0x06));
+
+pub(crate) fn register(tests: &mut Tests) {
+    tests.row("diag308::r01_problem_state", || {
+        for subcode in [0, 1, 3, 5, 6] {
+            let call = Diag308 { problem_state: true, subcode, ..CALL };
+            assert_eq!(issue(call), Outcome::Program(PgmCode(0x02)));
+        }
+    });
+    tests.each("diag308::r02_reset", items([("subcode_0", 0), ("subcode_1", 1)]), |subcode| {
+        let guest = vm();
+        let storage = guest.storage();
+        let call = Diag308 { subcode, ..CALL };
+        let outcome = handle(&mut IplStores::new(), &Machine::default(), call, Operand::Guest(storage));
+        let Outcome::Reset(request) = outcome else { panic!("{outcome:?}") };
+        let options = IplOptions { others: vec![1], ..IplOptions::default() };
+        let after = reset(&mut NoDevices, &*guest, &storage, &options, false, request).unwrap();
+        assert_eq!(after, AfterReset::Psw(Some(Psw::at(RESET_PSW))));
+    });
+    let five_and_six = || items([("subcode_5", 5), ("subcode_6", 6)]);
+    tests.each("diag308::r03_odd_register", five_and_six(), |subcode| {
+        assert_eq!(issue(Diag308 { r1: 3, subcode, ..CALL }), SPECIFICATION);
+    });
+    tests.each("diag308::r04_unaligned", five_and_six(), |subcode| {
+        assert_eq!(issue(Diag308 { address: 0x4008, subcode, ..CALL }), SPECIFICATION);
+    });
+    let unknown = [("0x101", 0x101), ("0xffff", 0xffff), ("0x10001", 0x1_0001), ("minus_1", u64::MAX)];
+    tests.each("diag308::r05_unknown_subcode", items(unknown), |subcode| {
+        assert_eq!(issue(Diag308 { subcode, ..CALL }), SPECIFICATION);
+    });
+    tests.row("diag308::r06_subcode_2", || assert_eq!(issue(Diag308 { subcode: 2, ..CALL }), SPECIFICATION));
+}
