@@ -83,16 +83,7 @@ fn to_json(result: &Verification) -> Value {
     object.insert("verified".into(), Value::from(true));
     object.insert("cuid".into(), text(&result.cuid.0));
     if !result.additional.is_empty() {
-        let fields = &result.fields;
-        let entries = [
-            ("image_phkh", fields.image_phkh.as_ref().map(|phkh| &phkh.0[..])),
-            ("attestation_phkh", fields.attestation_phkh.as_ref().map(|phkh| &phkh.0[..])),
-            ("secret_store_hash", fields.secret_store_hash.as_ref().map(|hash| &hash[..])),
-            ("firmware_state", fields.firmware_state.as_ref().map(|state| &state.0[..])),
-            ("unrecognized", Some(&fields.unrecognized[..]).filter(|bytes| !bytes.is_empty())),
-        ];
-        let fields: Map<_, _> =
-            entries.into_iter().filter_map(|(name, value)| Some((name.into(), text(value?)))).collect();
+        let fields: Map<_, _> = result.fields.named().map(|(name, value)| (name.into(), text(value))).collect();
         object.insert("add".into(), text(&result.additional));
         object.insert("add_fields".into(), fields.into());
     }

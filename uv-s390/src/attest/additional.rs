@@ -38,6 +38,22 @@ pub struct AdditionalData {
     pub unrecognized: Vec<u8>,
 }
 
+impl AdditionalData {
+    /// The fields that are there, by the names that the attestation tools give them, in the order of their flags.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
+        let unrecognized = Some(&self.unrecognized[..]).filter(|bytes| !bytes.is_empty());
+        [
+            ("image_phkh", self.image_phkh.as_ref().map(|phkh| &phkh.0[..])),
+            ("attestation_phkh", self.attestation_phkh.as_ref().map(|phkh| &phkh.0[..])),
+            ("secret_store_hash", self.secret_store_hash.as_ref().map(|hash| &hash[..])),
+            ("firmware_state", self.firmware_state.as_ref().map(|state| &state.0[..])),
+            ("unrecognized", unrecognized),
+        ]
+        .into_iter()
+        .filter_map(|(name, bytes)| Some((name, bytes?)))
+    }
+}
+
 /// Takes `N` bytes off the front.
 fn take<const N: usize>(rest: &mut &[u8], wanted: bool) -> Result<Option<[u8; N]>, BadLength> {
     if !wanted {

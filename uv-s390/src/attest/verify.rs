@@ -119,18 +119,8 @@ impl Verification {
         if !self.additional.is_empty() {
             writeln!(text, "add: {}", YamlHex(&self.additional))?;
             writeln!(text, "add_fields:")?;
-            let fields = &self.fields;
-            let entries = [
-                ("image_phkh", fields.image_phkh.as_ref().map(|phkh| &phkh.0[..])),
-                ("attestation_phkh", fields.attestation_phkh.as_ref().map(|phkh| &phkh.0[..])),
-                ("secret_store_hash", fields.secret_store_hash.as_ref().map(|hash| &hash[..])),
-                ("firmware_state", fields.firmware_state.as_ref().map(|state| &state.0[..])),
-                ("unrecognized", Some(&fields.unrecognized[..]).filter(|bytes| !bytes.is_empty())),
-            ];
-            for (name, value) in entries {
-                if let Some(value) = value {
-                    writeln!(text, "  {name}: {}", YamlHex(value))?;
-                }
+            for (name, value) in self.fields.named() {
+                writeln!(text, "  {name}: {}", YamlHex(value))?;
             }
         }
         if !self.user_data.is_empty() {

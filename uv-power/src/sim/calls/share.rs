@@ -12,7 +12,7 @@
 //!
 //! The firmware never writes R3: the guest finds the call's number there.
 
-use alloc::boxed::Box;
+use alloc::{boxed::Box, sync::Arc};
 
 use uv_core::{Gfn, PageRange};
 
@@ -26,7 +26,7 @@ use crate::regs::Regs;
 fn begin(machine: &Inner, regs: &Regs) -> Result<Uv, Effect> {
     let none = if machine.platform.firmware() { UvCode::U_FUNCTION } else { UvCode::U_INVALID };
     let svm = machine.svm(regs.lpidr.0.into()).ok_or(none)?;
-    Ok(Uv { platform: alloc::sync::Arc::clone(&machine.platform), svm, port: Port::default() })
+    Ok(Uv { platform: Arc::clone(&machine.platform), svm, port: Port::default() })
 }
 
 /// What the guest gets for what happened.
@@ -41,43 +41,35 @@ fn end(firmware: bool, done: Result<(), ShareError>) -> FlowEnd {
     if firmware { FlowEnd::Keep } else { FlowEnd::Result(code) }
 }
 
-pub(super) fn share(machine: &Inner, regs: &Regs) -> Effect {
+/// A call whose work goes on while the hypervisor serves what the ultravisor asks for.
+fn flow<F>(machine: &Inner, regs: &Regs, work: impl FnOnce(Arc<Uv>) -> F) -> Effect
+where
+    F: Future<Output = Result<(), ShareError>> + Send + 'static,
+{
     let uv = match begin(machine, regs) {
-        Ok(uv) => uv,
+        Ok(uv) => Arc::new(uv),
         Err(effect) => return effect,
     };
-    let range = PageRange::new(Gfn(regs.gpr[4]), regs.gpr[5]);
-    let (svm, port) = (alloc::sync::Arc::clone(&uv.svm), uv.port.clone());
-    let flow = Box::pin(async move {
-        let done = uv.share(range, Kind::Explicit).await;
-        end(uv.platform.firmware(), done)
-    });
-    Effect::Flow(svm, port, flow)
+    let (svm, port, firmware) = (Arc::clone(&uv.svm), uv.port.clone(), uv.platform.firmware());
+    let work = work(uv);
+    Effect::Flow(svm, port, Box::pin(async move { end(firmware, work.await) }))
+}
+
+/// The range that R4 and R5 name.
+fn range(regs: &Regs) -> PageRange {
+    PageRange::new(Gfn(regs.gpr[4]), regs.gpr[5])
+}
+
+pub(super) fn share(machine: &Inner, regs: &Regs) -> Effect {
+    let range = range(regs);
+    flow(machine, regs, move |uv| async move { uv.share(range, Kind::Explicit).await })
 }
 
 pub(super) fn unshare(machine: &Inner, regs: &Regs) -> Effect {
-    let uv = match begin(machine, regs) {
-        Ok(uv) => uv,
-        Err(effect) => return effect,
-    };
-    let range = PageRange::new(Gfn(regs.gpr[4]), regs.gpr[5]);
-    let (svm, port) = (alloc::sync::Arc::clone(&uv.svm), uv.port.clone());
-    let flow = Box::pin(async move {
-        let done = uv.unshare(range).await;
-        end(uv.platform.firmware(), done)
-    });
-    Effect::Flow(svm, port, flow)
+    let range = range(regs);
+    flow(machine, regs, move |uv| async move { uv.unshare(range).await })
 }
 
 pub(super) fn unshare_all(machine: &Inner, regs: &Regs) -> Effect {
-    let uv = match begin(machine, regs) {
-        Ok(uv) => uv,
-        Err(effect) => return effect,
-    };
-    let (svm, port) = (alloc::sync::Arc::clone(&uv.svm), uv.port.clone());
-    let flow = Box::pin(async move {
-        let done = uv.unshare_all().await;
-        end(uv.platform.firmware(), done)
-    });
-    Effect::Flow(svm, port, flow)
+    flow(machine, regs, |uv| async move { uv.unshare_all().await })
 }
