@@ -70,7 +70,8 @@ impl Guest {
         let cpu = self.cpu(number)?;
         self.host.hardware.update_state(cpu.block.origin(), |state| {
             state.iictl = 0;
-            if reset != CpuReset::Normal && !self.is_protected() {
+            if reset != CpuReset::Normal {
+                // The Ultravisor takes a protected CPU's prefix back to 0, and is to find both prefix pages there.
                 state.psw = crate::psw::Psw::new(0, 0);
                 state.set_prefix_address(0);
                 state.cpu_timer = 0.into();

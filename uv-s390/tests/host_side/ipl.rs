@@ -2,18 +2,19 @@
 
 use std::sync::Mutex;
 
-use uv_core::{EnterSecureMode, Error, ErrorKind, GuestAddr, SecureVm, VmState};
+use uv_core::{EnterSecureMode, Error, ErrorKind, Exit, Gfn, GuestAddr, PageOut, SecureVm, VmState};
 use uv_s390::abi::UvCommand as C;
 use uv_s390::diag308::{IplStores, ResetRequest, Response, StartFailure};
-use uv_s390::host::{Guest, HostError};
+use uv_s390::host::{Guest, HostError, S390Exit};
 use uv_s390::ipl::{
     AfterReset, Devices, IplOptions, NoDevices, Refused, StartStep, Unprotected, external_reset, reset, start_with,
     unprotect,
 };
 use uv_s390::kvm::{Argument, Errno, KvmPv, PvCommand, Target, request};
 use uv_s390::psw::Psw;
-use uv_s390::sim::Generation;
+use uv_s390::sim::{Generation, GuestInsn, InsnResult};
 use uv_s390::uvc::{UvRc, UvRrc};
+use uv_sim::guest::{Program, Script, Step};
 
 use crate::rig::{Rig, refuse};
 
@@ -225,6 +226,39 @@ fn resets_of_a_protected_guest() {
     }
     rig.uvc.plan(C::SET_UNSHARE_ALL, [refuse(0x1f0)]);
     assert!(reset(&mut NoDevices, &*guest, &guest.storage(), &options, true, ResetRequest::LoadNormal).is_err());
+}
+
+#[test]
+fn a_reset_moves_the_prefix_back_for_the_kernel_too() {
+    let rig = Rig::new(Generation::Z17);
+    let guest = rig.guest(1);
+    let short = Psw::at(0x6000).short().unwrap().to_be_bytes();
+    rig.machine.set_guest(
+        guest.state_address(0).unwrap(),
+        move |psw: Psw| -> Box<dyn Program<GuestInsn, InsnResult>> {
+            let again = psw.address.get() == 0x6000;
+            let ask = GuestInsn::Diag308 { subcode: 1, address: 0, ipib: vec![] };
+            let steps = [
+                Step::store(GuestAddr(0), &short),
+                Step::Call(GuestInsn::Spx { prefix: 0x2_0000 }),
+                Step::load(GuestAddr(0x2_0000), 1),
+                Step::load(GuestAddr(0x2_1000), 1),
+                Step::Call(ask),
+            ];
+            Box::new(Script::new(steps.into_iter().filter(move |_| !again)).0)
+        },
+    );
+    guest.enter_secure_mode(&rig.ipib).unwrap();
+    let mut cpu = guest.vcpu(0).unwrap();
+    assert!(matches!(cpu.run_served().unwrap(), Exit::Arch(S390Exit::Notification(_))));
+    assert_eq!(cpu.state().unwrap().prefix_address(), 0x2_0000);
+    // Both prefix pages of the time after the reset are out.
+    guest.page_out(Gfn(0)).unwrap();
+    guest.page_out(Gfn(1)).unwrap();
+    let kind = ResetRequest::LoadNormal;
+    reset(&mut NoDevices, &*guest, &guest.storage(), &options(&[]), true, kind).unwrap();
+    assert_eq!(cpu.state().unwrap().prefix_address(), 0);
+    assert!(matches!(cpu.run_served().unwrap(), Exit::Halted));
 }
 
 #[test]
