@@ -2,6 +2,7 @@
 
 use uv_core::{GuestAddr, HostAddr, NormalMemory};
 use uv_power::numbers::HvCall;
+use uv_power::regs::{Regs, Spr};
 use uv_power::ultracall;
 use uv_power::{Profile, UvCode};
 
@@ -15,6 +16,7 @@ const OTHER: u64 = RA + PAGE;
 pub(crate) const ROWS: &[Row] = &[
     ("x01_a_measured_page_cannot_be_paged_in_again", x01),
     ("x02_a_measured_page_cannot_be_swapped_while_it_is_out", x02),
+    ("x03_a_hypervisor_reaches_its_own_registers_only", x03),
 ];
 
 /// The guest's first kernel page after a transition in which the hypervisor does `attack` just before `H_SVM_INIT_DONE`.
@@ -64,4 +66,36 @@ fn x02() {
     let (code, kernel) = kernel_after(Profile::Firmware, swap);
     assert_eq!(code, UvCode::U_SUCCESS);
     assert_eq!(kernel, [0xee; 4096], "the published firmware takes any content");
+}
+
+fn x03() {
+    for profile in Profile::ALL {
+        let machine = Rig::new(profile).machine;
+        let at = Regs { nip: 0x1234, ..Regs::hypervisor() };
+        let refused = |regs: &Regs| assert_eq!((regs.nip, regs.hsrr0, regs.hsrr1), (0xe40, 0x1234, at.msr));
+
+        // D off, as the firmware leaves it: the debug registers are the hypervisor's, and the ultracall reaches the same ones.
+        let mut regs = at.clone();
+        assert!(machine.mtspr(&mut regs, Spr::DAWR, 77));
+        assert_eq!((regs.nip, machine.mfspr(&mut regs, Spr::DAWR)), (0x1234, Some(77)));
+        assert_eq!(ultracall::restricted_spr_read(&machine, Spr::DAWR), Ok(77));
+        // D on: by ultracall only.
+        machine.claim_debug_registers(true);
+        assert!(!machine.mtspr(&mut regs, Spr::DAWR, 78));
+        refused(&regs);
+        let mut regs = at.clone();
+        assert_eq!(machine.mfspr(&mut regs, Spr::CIABR), None);
+        refused(&regs);
+        ultracall::restricted_spr_write(&machine, Spr::DAWR, 79).unwrap();
+        assert_eq!(ultracall::restricted_spr_read(&machine, Spr::DAWR), Ok(79), "the refused write left no trace");
+
+        for spr in [Spr::PTCR, Spr::LDBAR, Spr::IMC, Spr::SMFCTRL, Spr::URMOR] {
+            let mut regs = at.clone();
+            assert!(!machine.mtspr(&mut regs, spr, 1), "{spr:?}");
+            refused(&regs);
+        }
+        let mut regs = at.clone();
+        assert_eq!(machine.mfspr(&mut regs, Spr::PTCR), Some(1 << 48 | 4));
+        assert_eq!((machine.mfspr(&mut regs, Spr::SMFCTRL), regs.nip), (None, 0xe40));
+    }
 }

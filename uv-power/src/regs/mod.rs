@@ -1,11 +1,13 @@
 //! The registers of a CPU as the hypervisor finds and leaves them.
 
+mod restricted;
 mod spr;
 
 use zeroize::Zeroize;
 
 use crate::msr::Msr;
 use crate::numbers::UvCall;
+pub use restricted::{SMFCTRL_D, SMFCTRL_E, SprAccess, direct_access};
 pub use spr::{MASKED_SPRS, MaskedSpr, Spr, SprFile};
 
 /// Number of a partition (VM); 0 is the host.

@@ -90,6 +90,16 @@ impl Spr {
     pub const PTCR: Self = Self(0x1d0);
     /// Secure memory facility control; ultravisor only.
     pub const SMFCTRL: Self = Self(0x1ff);
+    /// Ultravisor scratch 0; ultravisor only.
+    pub const USPRG0: Self = Self(0x1f0);
+    /// Ultravisor scratch 1; ultravisor only.
+    pub const USPRG1: Self = Self(0x1f1);
+    /// Ultravisor real mode offset; ultravisor only.
+    pub const URMOR: Self = Self(0x1f9);
+    /// Ultravisor save/restore 0; ultravisor only.
+    pub const USRR0: Self = Self(0x1fa);
+    /// Ultravisor save/restore 1; ultravisor only.
+    pub const USRR1: Self = Self(0x1fb);
     /// LD base; write-only through an ultracall.
     pub const LDBAR: Self = Self(0x352);
     /// IMC; write-only through an ultracall.

@@ -32,6 +32,12 @@ pub(crate) struct Inner {
     partitions: RwLock<BTreeMap<Lpid, MemSlots>>,
 }
 
+impl Machine {
+    pub(super) fn inner(&self) -> &Inner {
+        &self.0
+    }
+}
+
 impl core::fmt::Debug for Machine {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let vms: alloc::vec::Vec<u32> = self.0.svms.read().keys().map(|lpid| lpid.0).collect();

@@ -22,6 +22,7 @@ mod calls;
 mod config;
 mod esm;
 mod flow;
+mod hypervisor_spr;
 mod machine;
 mod platform;
 mod pressure;

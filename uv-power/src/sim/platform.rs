@@ -36,6 +36,8 @@ pub(crate) struct Platform {
     /// How often a partition's translations were flushed.
     pub(crate) flushes: AtomicU64,
     pub(crate) sprs: Mutex<BTreeMap<u16, u64>>,
+    /// SMFCTRL.D.
+    pub(crate) debug_claimed: AtomicBool,
     pub(crate) scom: Mutex<Scom>,
     pub(crate) regions: Mutex<PlatformMemory>,
     pub(crate) sbe: Mutex<super::calls::sbe::Sbe>,
@@ -62,6 +64,7 @@ impl Platform {
             partition_table: Mutex::default(),
             flushes: AtomicU64::new(0),
             sprs: Mutex::default(),
+            debug_claimed: AtomicBool::new(false),
             scom: Mutex::new(Scom::new(enforce)),
             regions: Mutex::default(),
             sbe: Mutex::default(),
