@@ -33,11 +33,10 @@ fn sequences<B: Backend>(b: &mut Bench<B>) -> Result<(), String> {
     for step in 0..STEPS {
         let n = (rng.next_u32() as usize) % PAGES;
         one_step(b, &mut rng, &mut model[n], n as u64).map_err(|e| format!("step {step}: {e}"))?;
-        for (n, page) in model.iter().enumerate().filter(|(_, page)| page.private) {
-            if let Some(seen) = b.host_sees(0, n as u64) {
+        for (n, _) in (0..).zip(&model).filter(|(_, page)| page.private) {
+            if let Some(seen) = b.host_sees(0, n) {
                 ensure!(!holds(&seen, SECRET), "step {step}: the hypervisor reads the secret of test page {n}");
             }
-            let _ = page;
         }
     }
     Ok(())
