@@ -55,6 +55,9 @@ pub struct DumpReader<S> {
     completion: Extent,
 }
 
+/// Memory blocks with their place in the file, and where the CPU notes are.
+type Segments = (Vec<(MemoryBlock, Extent)>, Vec<Extent>);
+
 impl<S> fmt::Debug for DumpReader<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "DumpReader({} memory blocks, {} CPU notes)", self.memory.len(), self.notes.len())
@@ -158,8 +161,7 @@ impl<S: DumpSource> DumpReader<S> {
     }
 
     /// Finds memory and CPU notes.
-    #[expect(clippy::type_complexity, reason = "both halves are fields of the reader")]
-    fn segments(source: &S, header: &FileHeader64<BigEndian>) -> Result<(Vec<(MemoryBlock, Extent)>, Vec<Extent>), S> {
+    fn segments(source: &S, header: &FileHeader64<BigEndian>) -> Result<Segments, S> {
         let mut count = u32::from(header.e_phnum.get(BE));
         if count == u32::from(PN_XNUM) {
             let first: SectionHeader64<BigEndian> = structure(source, header.e_shoff.get(BE))?;
