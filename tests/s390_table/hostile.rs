@@ -273,7 +273,7 @@ impl Hostile {
         }
         let asce = if self.dice.below(16) == 0 { self.dice.0.next_u64() } else { guest.asce };
         self.rig.put(cpu.state.0, changed.as_bytes());
-        let entered = self.rig.machine.enter(cpu.state, asce);
+        let entered = self.rig.machine.enter(cpu.state, asce, &mut [0; 16]);
         // CPU timer, interception and registers are the machine's; the rest goes back to what it was.
         let mut after = self.rig.sd(*cpu);
         if after.validity().is_some() {

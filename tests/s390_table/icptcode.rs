@@ -84,7 +84,7 @@ fn space(tests: &mut Tests) {
         let (rig, (guest, cpu, _)) = stopped();
         let copy = guest.asce + 0x4000;
         rig.machine.attach(copy, Arc::clone(&guest.tables) as _);
-        rig.machine.enter(cpu.state, copy).unwrap();
+        rig.machine.enter(cpu.state, copy, &mut [0; 16]).unwrap();
         assert_validity(&rig.sd(cpu));
         (rig, guest, cpu)
     };
@@ -167,9 +167,9 @@ fn running_twice() {
         Box::new(program) as Box<dyn Program<GuestInsn, InsnResult>>
     });
     std::thread::scope(|scope| {
-        let first = scope.spawn(|| rig.machine.enter(cpu.state, guest.asce));
+        let first = scope.spawn(|| rig.machine.enter(cpu.state, guest.asce, &mut [0; 16]));
         barrier.wait();
-        rig.machine.enter(cpu.state, guest.asce).unwrap();
+        rig.machine.enter(cpu.state, guest.asce, &mut [0; 16]).unwrap();
         let second = rig.sd(cpu);
         barrier.wait();
         first.join().unwrap().unwrap();

@@ -281,7 +281,7 @@ impl Rig {
     }
 
     pub(crate) fn try_enter(&self, guest: &Guest, cpu: Vcpu) -> Result<StateDescription, ProgramInterruption> {
-        self.machine.enter(cpu.state, guest.asce)?;
+        self.machine.enter(cpu.state, guest.asce, &mut [0; 16])?;
         Ok(self.sd(cpu))
     }
 

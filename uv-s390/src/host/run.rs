@@ -185,7 +185,7 @@ impl Vcpu for S390Vcpu {
             }
             let hardware = &self.guest.host.hardware;
             let asce = self.guest.asce().0;
-            match hardware.sie.enter(self.cpu.block.origin(), asce) {
+            match hardware.sie.enter(self.cpu.block.origin(), asce, &mut [0; 16]) {
                 Err(interruption) => match self.guest.serve(interruption)? {
                     Served::Missing(gfn) => return Ok(Exit::PageMissing { gfn, access: Access::Load }),
                     Served::Again => {}

@@ -1,10 +1,10 @@
-//! Start interpretive execution (SIE): running a protected guest's CPU, and what the host sees of it.
+//! Start interpretive execution (SIE): running a guest's CPU, ordinary or protected, and what the host sees of it.
 //!
 //! | part | job |
 //! |---|---|
 //! | [`Sie`] | the second seam: enter the guest until it exits |
 //! | [`AddressSpaces`], [`GuestMap`] | the guest's address translation, which the hypervisor owns |
-//! | [`StateDescription`] | the format-4 state description in host memory |
+//! | [`StateDescription`] | the state description in host memory, of both formats |
 //! | [`InterceptionCode`], [`InjectionControl`], [`Validity`] | its codes |
 //! | [`SidaDesignation`] | the secure instruction data area |
 //!
@@ -37,32 +37,41 @@ use crate::uvc::ProgramInterruption;
 /// time; a second one for the same virtual CPU ends with a validity interception.
 pub trait Sie: Send + Sync {
     /// Enters the guest whose state description is at `state` (host absolute), with `asce` in control register 1, and
-    /// returns when the guest exits. The reason is in the state description: interception code, IPA, IPB, the filtered PSW
-    /// and the register save area.
+    /// returns when the guest exits. The reason is in the state description: interception code, IPA, IPB.
+    ///
+    /// | | ordinary guest (SDF 0) | protected guest (SDF 2) |
+    /// |---|---|---|
+    /// | `grs` | GR0–GR13, in and out; GR14 and GR15 are in the state description | neither read nor written |
+    /// | PSW, control registers, prefix, timer | in the state description, whole | filtered copies |
+    /// | registers of an instruction | all of them | the save area, and there only what the instruction needs |
     ///
     /// # Errors
-    /// A program interruption that the *host* takes instead: [`NON_SECURE_STORAGE_ACCESS`] (0x3e) and
-    /// [`SECURE_STORAGE_VIOLATION`] (0x3f) and [`SECURE_PAGE_SIZE`] (0x3c) with the guest's page in the TEID; the guest is where it
-    /// was and the access is repeated at the next entry. [`ADDRESSING`] or [`SECURE_STORAGE_ACCESS`] when the state description
-    /// itself cannot be reached; [`SPECIFICATION`] when it is not aligned.
+    /// A program interruption that the *host* takes instead, with the guest's page in the TEID: [`PAGE_TRANSLATION`] (0x11) and
+    /// [`PROTECTION`] (0x04) from either guest; [`NON_SECURE_STORAGE_ACCESS`] (0x3e), [`SECURE_STORAGE_VIOLATION`] (0x3f) and
+    /// [`SECURE_PAGE_SIZE`] (0x3c) from a protected one; [`SECURE_STORAGE_ACCESS`] (0x3d) from an ordinary one that meets a
+    /// secure frame. The guest is where it was and the access is repeated at the next entry. Without a TEID [`ADDRESSING`] or
+    /// with a host address [`SECURE_STORAGE_ACCESS`] when the state description itself cannot be reached; [`SPECIFICATION`]
+    /// when it is not aligned.
     ///
+    /// [`PAGE_TRANSLATION`]: crate::uvc::PgmCode::PAGE_TRANSLATION
+    /// [`PROTECTION`]: crate::uvc::PgmCode::PROTECTION
     /// [`NON_SECURE_STORAGE_ACCESS`]: crate::uvc::PgmCode::NON_SECURE_STORAGE_ACCESS
     /// [`SECURE_STORAGE_VIOLATION`]: crate::uvc::PgmCode::SECURE_STORAGE_VIOLATION
     /// [`SECURE_PAGE_SIZE`]: crate::uvc::PgmCode::SECURE_PAGE_SIZE
     /// [`SECURE_STORAGE_ACCESS`]: crate::uvc::PgmCode::SECURE_STORAGE_ACCESS
     /// [`ADDRESSING`]: crate::uvc::PgmCode::ADDRESSING
     /// [`SPECIFICATION`]: crate::uvc::PgmCode::SPECIFICATION
-    fn enter(&self, state: HostAddr, asce: u64) -> Result<(), ProgramInterruption>;
+    fn enter(&self, state: HostAddr, asce: u64, grs: &mut [u64; 16]) -> Result<(), ProgramInterruption>;
 }
 
 impl<T: Sie + ?Sized> Sie for &T {
-    fn enter(&self, state: HostAddr, asce: u64) -> Result<(), ProgramInterruption> {
-        (**self).enter(state, asce)
+    fn enter(&self, state: HostAddr, asce: u64, grs: &mut [u64; 16]) -> Result<(), ProgramInterruption> {
+        (**self).enter(state, asce, grs)
     }
 }
 
 impl<T: Sie + ?Sized> Sie for alloc::sync::Arc<T> {
-    fn enter(&self, state: HostAddr, asce: u64) -> Result<(), ProgramInterruption> {
-        (**self).enter(state, asce)
+    fn enter(&self, state: HostAddr, asce: u64, grs: &mut [u64; 16]) -> Result<(), ProgramInterruption> {
+        (**self).enter(state, asce, grs)
     }
 }

@@ -1,4 +1,4 @@
-//! The format-4 state description.
+//! The state description: format 4 for a protected guest, the same fields for an ordinary one where both have them.
 
 use core::mem::{offset_of, size_of};
 
@@ -61,16 +61,19 @@ pub struct StateDescription {
     pub sca_low: U32,
     /// SDF: format of the state description; 2 is format 4, 0 is normal.
     pub sdf: u8,
-    _other_69: [u8; 23],
+    _other_69: [u8; 3],
+    /// TOD programmable register of an ordinary guest; overlaid in format 4.
+    pub todpr: U32,
+    _other_70: [u8; 16],
     /// MSO: main storage origin.
     pub mso: U64,
     /// MSL: main storage limit.
     pub msl: U64,
     /// Guest PSW; a filtered copy for a protected guest.
     pub psw: Psw,
-    /// GR14; not used for a protected guest.
+    /// GR14 of an ordinary guest; not used for a protected one.
     pub gr14: U64,
-    /// GR15; not used for a protected guest.
+    /// GR15 of an ordinary guest; not used for a protected one.
     pub gr15: U64,
     _other_b0: [u8; 16],
     /// External interruption to inject: parameter.
@@ -96,9 +99,12 @@ pub struct StateDescription {
     _other_f4: [u8; 12],
     /// Control registers; filtered for a protected guest.
     pub crs: [U64; 16],
-    /// [`SidaDesignation`] in format 4, GBEA in format 2.
+    /// [`SidaDesignation`] of a protected guest; breaking-event address (GBEA) of an ordinary one.
     pub sidad: U64,
-    _other_188: [u8; 504],
+    _other_188: [u8; 86],
+    /// Program parameter of an ordinary guest; overlaid in format 4.
+    pub pp: U64,
+    _other_1e6: [u8; 410],
     /// Interception register save area: the general registers that the intercepted instruction needs, in and out.
     pub save_area: [U64; 16],
 }
@@ -125,6 +131,7 @@ const _: () = {
     assert!(offset_of!(StateDescription, ecb2) == 0x61);
     assert!(offset_of!(StateDescription, sca_low) == 0x64);
     assert!(offset_of!(StateDescription, sdf) == 0x68);
+    assert!(offset_of!(StateDescription, todpr) == 0x6c);
     assert!(offset_of!(StateDescription, mso) == 0x80);
     assert!(offset_of!(StateDescription, msl) == 0x88);
     assert!(offset_of!(StateDescription, psw) == 0x90);
@@ -141,6 +148,7 @@ const _: () = {
     assert!(offset_of!(StateDescription, io_int_word) == 0xf0);
     assert!(offset_of!(StateDescription, crs) == 0x100);
     assert!(offset_of!(StateDescription, sidad) == 0x180);
+    assert!(offset_of!(StateDescription, pp) == 0x1de);
     assert!(offset_of!(StateDescription, save_area) == 0x380);
 };
 

@@ -1,8 +1,8 @@
-//! A protected guest's instructions that leave it, as a scripted guest issues them.
+//! A guest's instructions that leave it, as a scripted guest issues them, ordinary or protected.
 //!
 //! A guest's program is the guest owner's: it is given to the machine with
 //! [`Machine::set_guest`](super::Machine::set_guest), which no hypervisor does. Its loads and stores use guest absolute
-//! addresses; its interruptions do not change the flow of the script, but are kept until it asks for them with
+//! addresses; a protected guest's interruptions do not change the flow of the script, but are kept until it asks for them with
 //! [`GuestInsn::Interruptions`] or wakes from [`GuestInsn::Wait`].
 
 use alloc::boxed::Box;
@@ -191,7 +191,8 @@ pub enum Interruption {
 /// External interruption code of the service signal.
 pub(crate) const SERVICE_SIGNAL: u16 = 0x2401;
 
-/// What a guest CPU runs: asked each time a PSW is loaded (start of the image, reset, restart).
+/// What a guest CPU runs: asked each time a PSW is loaded. For a protected guest the Ultravisor loads it (start of the image,
+/// reset, restart); for an ordinary one the hypervisor puts it into the state description.
 pub trait GuestCode: Send {
     /// The program that begins at this PSW.
     fn start(&mut self, psw: Psw) -> Box<dyn Program<GuestInsn, InsnResult>>;

@@ -20,6 +20,7 @@ use super::frames::ConfId;
 use super::guest::GuestCode;
 use super::memory::{Donation, HostView, Storage};
 use super::profile::Generation;
+use super::sie::OrdinaryCpu;
 use crate::abi::Features;
 use crate::crypto::{HostPrivateKey, RequestKey};
 use crate::request::ConfigUid;
@@ -84,6 +85,8 @@ pub struct Machine {
     pub(crate) confs: RwLock<BTreeMap<u64, Arc<Conf>>>,
     pub(crate) owners: RwLock<BTreeMap<ConfId, Arc<Conf>>>,
     pub(crate) cpus: RwLock<BTreeMap<u64, Arc<Cpu>>>,
+    /// CPUs of ordinary guests that were entered, by the address of the state description.
+    pub(crate) ordinary: RwLock<BTreeMap<HostAddr, Arc<OrdinaryCpu>>>,
     pub(crate) next_id: AtomicU32,
     /// The unique id of the next configuration, if it was chosen.
     pub(crate) next_uid: Mutex<Option<ConfigUid>>,
@@ -118,6 +121,7 @@ impl Machine {
             confs: RwLock::new(BTreeMap::new()),
             owners: RwLock::new(BTreeMap::new()),
             cpus: RwLock::new(BTreeMap::new()),
+            ordinary: RwLock::new(BTreeMap::new()),
             next_id: AtomicU32::new(1),
             next_uid: Mutex::new(None),
             spaces: RwLock::new(BTreeMap::new()),
@@ -154,10 +158,12 @@ impl Machine {
         *self.next_uid.lock() = Some(uid);
     }
 
-    /// Says what the guest CPU with its state description at `state` runs. For the guest's owner; may be called before the CPU
-    /// exists. A CPU for which nothing was said waits for ever.
+    /// Says what the guest CPU with its state description at `state` runs, as an ordinary and as a protected one. For the
+    /// guest's owner; may be called before the CPU exists. A CPU for which nothing was said waits for ever. What an ordinary
+    /// CPU was doing is forgotten: the new code is asked at its next entry.
     pub fn set_guest(&self, state: HostAddr, code: impl GuestCode + 'static) {
         self.guests.lock().insert(state, Box::new(code));
+        self.ordinary.write().remove(&state);
     }
 
     /// Lets time pass, in units of the TOD clock ([`TOD_PER_MICROSECOND`](super::TOD_PER_MICROSECOND)).
@@ -189,6 +195,7 @@ impl Machine {
     pub fn load_normal(&self) {
         let confs = core::mem::take(&mut *self.confs.write());
         self.owners.write().clear();
+        self.ordinary.write().clear();
         let cpus = core::mem::take(&mut *self.cpus.write());
         for cpu in cpus.values() {
             cpu.core.lock().destroyed = true;

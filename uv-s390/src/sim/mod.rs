@@ -1,6 +1,6 @@
 //! The Ultravisor half: a simulated IBM Z machine.
 //!
-//! [`Machine`] answers UV calls and runs protected guests as the firmware of a real machine does, over the page engine of
+//! [`Machine`] answers UV calls and runs guests, ordinary and protected, as a real machine does, over the page engine of
 //! `uv-sim`. A hypervisor talks to it through the seams [`UvCall`](crate::uvc::UvCall), [`Sie`](crate::sie::Sie),
 //! [`AddressSpaces`](crate::sie::AddressSpaces) and through [`Machine::host_memory`], and through nothing else.
 //!
@@ -22,7 +22,9 @@
 //!
 //! # What is simplified
 //! Host virtual addresses are host absolute. Guest real addresses are guest absolute (scripts do not use prefixing).
-//! Interruptions do not change the flow of a script.
+//! Interruptions do not change the flow of a protected guest's script. What an ordinary guest's script can and cannot do on
+//! its CPU is listed in `sie::ordinary`: UV calls, SERVC, STSI, STHYI and channel I/O end there with an operation exception,
+//! and an interruption is a PSW that the hypervisor puts into the state description, at which a new program begins.
 
 mod answer;
 mod calls;

@@ -54,6 +54,13 @@ pub(crate) struct Tables {
     len: u64,
 }
 
+impl Tables {
+    /// `len` bytes from host address `base` on.
+    pub(crate) fn new(base: u64, len: u64) -> Self {
+        Self { base, len, ..Self::default() }
+    }
+}
+
 impl GuestMap for Tables {
     fn translate(&self, addr: GuestAddr) -> Option<HostMapping> {
         if let Some(moved) = self.moved.lock().get(&(addr.0 & !0xfff)) {
@@ -142,7 +149,7 @@ impl Rig {
         let mut create = self.create_block(n);
         assert_eq!(self.call(&mut create), OK);
         let base = GUEST + n * GUEST_STEP;
-        let tables = Arc::new(Tables { base, len: GUEST_LEN, ..Tables::default() });
+        let tables = Arc::new(Tables::new(base, GUEST_LEN));
         self.machine.attach(Self::asce(n), Arc::clone(&tables) as Arc<dyn GuestMap>);
         Guest { conf: create.guest_handle.get(), asce: Self::asce(n), tables, base, create }
     }
@@ -298,12 +305,15 @@ impl Rig {
 
     /// Enters the CPU and gives the state description after the exit.
     pub(crate) fn enter(&self, guest: &Guest, cpu: Vcpu) -> StateDescription {
-        self.machine.enter(cpu.state, guest.asce).unwrap();
+        self.machine_enter(guest, cpu).unwrap();
         self.sd(cpu)
     }
 
     pub(crate) fn machine_enter(&self, guest: &Guest, cpu: Vcpu) -> Result<(), ProgramInterruption> {
-        self.machine.enter(cpu.state, guest.asce)
+        let mut grs = [0x5a; 16];
+        let result = self.machine.enter(cpu.state, guest.asce, &mut grs);
+        assert_eq!(grs, [0x5a; 16], "a protected guest's registers are not the host's");
+        result
     }
 
     /// Runs the guest until it exits, giving it every page it asks for.

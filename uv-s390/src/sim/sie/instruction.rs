@@ -80,7 +80,7 @@ impl GuestInsn {
     }
 
     /// The normalized form of an instruction that the host sees.
-    fn shape(&self) -> Shape {
+    pub(super) fn shape(&self) -> Shape {
         let diag = |code: u16, gr: &[(usize, u64)]| {
             let mut gr = gr.to_vec();
             gr.push((CODE, u64::from(code)));

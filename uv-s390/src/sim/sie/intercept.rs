@@ -43,12 +43,17 @@ impl Exit {
         Self { psw: Some(psw), ..self }
     }
 
-    /// Stores the interception. Control registers are filtered: the host sees none.
-    pub(crate) fn store(self, sd: &mut StateDescription) {
+    /// Stores code and instruction text: all that an ordinary guest's exit stores, whose registers are the host's anyway.
+    pub(crate) fn store_code(&self, sd: &mut StateDescription) {
         sd.icptcode = self.code.0;
         sd.icptstatus = 0;
         sd.ipa = self.ipa.into();
         sd.ipb = self.ipb.into();
+    }
+
+    /// Stores the interception. Control registers are filtered: the host sees none.
+    pub(crate) fn store(self, sd: &mut StateDescription) {
+        self.store_code(sd);
         if self.code == InterceptionCode::VALIDITY {
             return;
         }

@@ -2,7 +2,7 @@
 
 use alloc::sync::Arc;
 
-use uv_core::GuestAddr;
+use uv_core::{GuestAddr, HostAddr};
 use uv_sim::guest::GuestCpu;
 use zerocopy::FromBytes;
 
@@ -12,6 +12,7 @@ use crate::psw::Psw;
 use crate::sie::InterceptionCode;
 use crate::sim::conf::{Conf, LoadFrom};
 use crate::sim::cpu::{Core, Cpu, Pending};
+use crate::sim::guest::{GuestInsn, InsnResult};
 use crate::sim::machine::Machine;
 use crate::uvc::ProgramInterruption;
 
@@ -48,15 +49,19 @@ impl Machine {
             return Ok(Some(Exit::plain(InterceptionCode::PROGRAM)));
         };
         core.registers.psw = psw;
-        // The guest owner's code runs without the lock.
-        let code = self.guests.lock().remove(&cpu.state_origin);
-        core.guest = code.map(|mut code| {
-            let guest = GuestCpu::new(code.start(psw));
-            self.guests.lock().entry(cpu.state_origin).or_insert(code);
-            guest
-        });
+        core.guest = self.begin_program(cpu.state_origin, psw);
         tracing::debug!(cpu = cpu.number, ?from, address = psw.address.get(), "PSW loaded");
         Ok(None)
+    }
+
+    /// The program that the code of the CPU with its state description at `state` has for a PSW; `None` when nobody said what
+    /// the CPU runs.
+    pub(super) fn begin_program(&self, state: HostAddr, psw: Psw) -> Option<GuestCpu<GuestInsn, InsnResult>> {
+        // The guest owner's code runs without the lock.
+        let mut code = self.guests.lock().remove(&state)?;
+        let guest = GuestCpu::new(code.start(psw));
+        self.guests.lock().entry(state).or_insert(code);
+        Some(guest)
     }
 }
 

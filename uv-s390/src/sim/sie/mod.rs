@@ -1,6 +1,6 @@
-//! SIE: running a protected guest's CPU.
+//! SIE: running a guest's CPU.
 //!
-//! One entry, in order:
+//! An ordinary guest's (SDF 0) is run by `ordinary`. One entry of a protected guest's, in order:
 //!
 //! | # | step | file | exit |
 //! |---|---|---|---|
@@ -21,6 +21,9 @@ mod instruction;
 mod intercept;
 mod load;
 mod locate;
+mod ordinary;
+mod ordinary_instruction;
+mod ordinary_memory;
 mod run;
 #[cfg(test)]
 mod tests;
@@ -34,22 +37,25 @@ use zerocopy::{FromZeros, IntoBytes};
 
 pub(crate) use intercept::Exit;
 pub(crate) use locate::{GuestView, outside};
+pub(crate) use ordinary::OrdinaryCpu;
 
 use super::conf::Conf;
 use super::cpu::{Core, Cpu, TimerMark};
 use super::machine::Machine;
 use super::memory::HostView;
-use crate::sie::{InterceptionCode, Sie, StateDescription};
+use crate::sie::{InterceptionCode, Sie, StateDescription, fields};
 use crate::uvc::{PgmCode, ProgramInterruption, Teid};
 
 /// A state description begins at a multiple of this.
 const ALIGNMENT: u64 = 512;
+/// PSW bit 14: wait.
+const PSW_WAIT: u64 = 1 << (63 - 14);
 
 /// How an entry ends: an interception to store, or a program interruption for the host.
 pub(crate) type Left = Result<Exit, ProgramInterruption>;
 
 impl Sie for Machine {
-    fn enter(&self, state: HostAddr, asce: u64) -> Result<(), ProgramInterruption> {
+    fn enter(&self, state: HostAddr, asce: u64, grs: &mut [u64; 16]) -> Result<(), ProgramInterruption> {
         if !state.0.is_multiple_of(ALIGNMENT) {
             return Err(ProgramInterruption::new(PgmCode::SPECIFICATION));
         }
@@ -57,10 +63,17 @@ impl Sie for Machine {
         let mut sd = StateDescription::new_zeroed();
         host.read(state, sd.as_mut_bytes()).map_err(|error| self.host_fault(error))?;
         self.clock.advance(super::TOD_PER_MICROSECOND);
-        let left = self.admit(&mut sd, state, asce);
-        tracing::trace!(%state, ?left, "SIE exit");
-        let done = left.map(|exit| exit.store(&mut sd));
-        write_back(&host, state, &sd).map_err(|error| self.host_fault(error))?;
+        // The state description of a secure CPU is refused in any other format.
+        let ordinary = sd.sdf == fields::SDF_NORMAL && !self.is_secure_state(state);
+        let left =
+            if ordinary { ordinary::enter(self, &mut sd, state, asce, grs) } else { self.admit(&mut sd, state, asce) };
+        tracing::trace!(%state, ?left, ordinary, "SIE exit");
+        let (done, stored) = if ordinary {
+            (left.map(|exit| exit.store_code(&mut sd)), ordinary::write_back(&host, state, &sd))
+        } else {
+            (left.map(|exit| exit.store(&mut sd)), write_back(&host, state, &sd))
+        };
+        stored.map_err(|error| self.host_fault(error))?;
         done
     }
 }

@@ -8,7 +8,7 @@ use uv_sim::guest::GuestEvent;
 use super::instruction::Issue;
 use super::intercept::{Exit, PSW_VISIBLE, filtered};
 use super::locate::GuestView;
-use super::{Left, inject};
+use super::{Left, PSW_WAIT, inject};
 use crate::psw::Psw;
 use crate::sie::{ExecutionControl, InterceptionCode, StateDescription};
 use crate::sim::conf::Conf;
@@ -16,15 +16,12 @@ use crate::sim::cpu::{Core, Cpu};
 use crate::sim::machine::Machine;
 use crate::sim::memory::HostView;
 
-/// PSW bit 14: wait.
-const PSW_WAIT: u64 = 1 << (63 - 14);
-
 impl Machine {
     /// Steps 7: the guest runs.
     pub(super) fn run(&self, sd: &StateDescription, conf: &Arc<Conf>, cpu: &Cpu, core: &mut Core) -> Left {
         loop {
-            if let Some(exit) = self.requested(cpu, core) {
-                return Ok(exit);
+            if let Some(code) = self.requested(cpu.state_origin, core.registers.psw.mask.get()) {
+                return Ok(Exit::plain(code).with_psw(filtered(core.registers.psw)));
             }
             let view = GuestView::new(self, conf);
             let Some(guest) = &mut core.guest else {
@@ -54,22 +51,20 @@ impl Machine {
         }
     }
 
-    /// What the host asked for in the CPU flags, looked at between instructions.
-    fn requested(&self, cpu: &Cpu, core: &Core) -> Option<Exit> {
+    /// What the host asked for in the CPU flags of the state description at `state`, looked at between instructions.
+    pub(super) fn requested(&self, state: HostAddr, mask: u64) -> Option<InterceptionCode> {
         let mut flags = [0; 4];
-        HostView(Arc::clone(&self.storage)).read(HostAddr(cpu.state_origin.0), &mut flags).ok()?;
+        HostView(Arc::clone(&self.storage)).read(state, &mut flags).ok()?;
         let flags = ExecutionControl::from_bits_retain(u32::from_be_bytes(flags));
-        let mask = core.registers.psw.mask.get();
-        let code = if flags.contains(ExecutionControl::STOP_INTERCEPT) {
-            InterceptionCode::STOP
+        if flags.contains(ExecutionControl::STOP_INTERCEPT) {
+            Some(InterceptionCode::STOP)
         } else if flags.contains(ExecutionControl::EXTERNAL_INTERCEPT) && mask & inject::PSW_EXTERNAL != 0 {
-            InterceptionCode::EXTERNAL_REQUEST
+            Some(InterceptionCode::EXTERNAL_REQUEST)
         } else if flags.contains(ExecutionControl::IO_INTERCEPT) && mask & inject::PSW_IO != 0 {
-            InterceptionCode::IO_REQUEST
+            Some(InterceptionCode::IO_REQUEST)
         } else {
-            return None;
-        };
-        Some(Exit::plain(code).with_psw(filtered(core.registers.psw)))
+            None
+        }
     }
 }
 

@@ -50,7 +50,7 @@ fn pages_move_under_a_running_guest_and_nobody_waits_for_ever() {
         }
         scope.spawn(|| {
             for _ in 0..4000 {
-                if let Err(interruption) = rig.machine.enter(cpu.state, guest.asce) {
+                if let Err(interruption) = rig.machine.enter(cpu.state, guest.asce, &mut [0; 16]) {
                     rig.import(&guest, interruption.teid.map_or(0, |teid| teid.page()));
                 }
             }

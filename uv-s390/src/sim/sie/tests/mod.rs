@@ -2,6 +2,7 @@
 
 mod injection;
 mod instructions;
+mod ordinary;
 mod prefix;
 mod reset;
 mod sharing;

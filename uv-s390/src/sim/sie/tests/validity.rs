@@ -39,7 +39,7 @@ fn handles_and_address_space() {
     rig.change(cpu, |sd| sd.sdf = 2);
     let copy = guest.asce + 0x1000;
     rig.machine.attach(copy, Arc::clone(&guest.tables) as _);
-    rig.machine.enter(cpu.state, copy).unwrap();
+    rig.machine.enter(cpu.state, copy, &mut [0; 16]).unwrap();
     assert_eq!(rig.sd(cpu).validity(), Some(Validity::ASCE));
     assert_eq!(rig.enter(&guest, cpu).gr(5), 0x44);
 }
@@ -82,9 +82,9 @@ fn one_cpu_runs_at_one_place() {
         alloc::boxed::Box::new(program) as alloc::boxed::Box<dyn Program<GuestInsn, InsnResult>>
     });
     std::thread::scope(|scope| {
-        let running = scope.spawn(|| rig.machine.enter(cpu.state, guest.asce));
+        let running = scope.spawn(|| rig.machine.enter(cpu.state, guest.asce, &mut [0; 16]));
         barrier.wait();
-        rig.machine.enter(cpu.state, guest.asce).unwrap();
+        rig.machine.enter(cpu.state, guest.asce, &mut [0; 16]).unwrap();
         assert_eq!(rig.sd(cpu).validity(), Some(Validity::RUNNING));
         let busy = rig.set_state(cpu, crate::abi::CpuState::STOPPED);
         assert_eq!(busy.0, crate::uvc::Cc::Busy);

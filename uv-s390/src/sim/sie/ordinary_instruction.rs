@@ -1,0 +1,115 @@
+//! Instructions of an ordinary guest: what the machine does alone, and what it hands to the hypervisor.
+//!
+//! | instruction | what happens |
+//! |---|---|
+//! | DIAGNOSE, all codes and all subcodes of 0x308 | interception 0x04; operands in GR0–GR4, function code in GR5; results from GR0–GR4 |
+//! | SIGP | interception 0x04; parameter in GR1, CPU in GR2, order in GR5; condition code from the PSW, status from GR0 |
+//! | SPX, interruption masks, control registers, general registers | done by the machine |
+//! | wait | interception 0x1c |
+//! | UV call, SERVC, STSI, STHYI, channel I/O | operation exception (see `ordinary`) |
+//!
+//! The encodings are those of the normalized form that protected guests show; any other would be as good.
+
+use super::inject::{PSW_EXTERNAL, PSW_IO, PSW_MACHINE_CHECK};
+use super::ordinary::Place;
+use super::{Exit, PSW_WAIT};
+use crate::sie::{InterceptionCode, StateDescription};
+use crate::sim::guest::{GuestInsn, InsnResult};
+use crate::uvc::PgmCode;
+
+/// What became of an instruction.
+pub(super) enum Issue {
+    /// Done, without the host.
+    Done,
+    /// The guest exits.
+    Exit(Exit),
+}
+
+/// The condition code in a PSW mask.
+const CC_SHIFT: u32 = 63 - 19;
+/// Interruption masks that a guest may load.
+const MASKS: u64 = PSW_IO | PSW_EXTERNAL | PSW_MACHINE_CHECK;
+
+impl Place {
+    /// Lets the guest issue an instruction.
+    pub(super) fn issue(&mut self, sd: &mut StateDescription, grs: &mut [u64; 16], insn: GuestInsn) -> Issue {
+        let result = match &insn {
+            GuestInsn::Diag { gr, .. } => {
+                grs[..5].copy_from_slice(gr);
+                return self.leave(grs, insn);
+            }
+            GuestInsn::Diag308 { .. } | GuestInsn::Sigp { .. } => return self.leave(grs, insn),
+            GuestInsn::Wait => {
+                sd.psw.mask = (sd.psw.mask.get() | PSW_WAIT).into();
+                self.pending = Some(insn);
+                return Issue::Exit(Exit::plain(InterceptionCode::WAIT));
+            }
+            GuestInsn::Crash => return Issue::Exit(Exit::plain(InterceptionCode::PROGRAM)),
+            GuestInsn::Spx { prefix } => {
+                let prefix = prefix & 0x7fff_e000;
+                if u64::from(prefix) + 0x2000 > (sd.msl.get() | 0xf_ffff).saturating_add(1) {
+                    InsnResult::Exception(PgmCode::ADDRESSING)
+                } else {
+                    sd.set_prefix_address(prefix);
+                    InsnResult::Done
+                }
+            }
+            GuestInsn::SetMask { mask } => {
+                sd.psw.mask = (sd.psw.mask.get() & !MASKS | mask & MASKS).into();
+                InsnResult::Done
+            }
+            GuestInsn::SetCr { number, value } => {
+                if let Some(cr) = sd.crs.get_mut(usize::from(*number)) {
+                    *cr = (*value).into();
+                }
+                InsnResult::Done
+            }
+            GuestInsn::SetGr { number, value } => {
+                if let Some(gr) = grs.get_mut(usize::from(*number)) {
+                    *gr = *value;
+                }
+                InsnResult::Done
+            }
+            // What the hypervisor delivers begins another program, so there is never anything to tell.
+            GuestInsn::Interruptions => InsnResult::Interruptions(alloc::vec::Vec::new()),
+            _ => InsnResult::Exception(PgmCode::OPERATION),
+        };
+        self.finish(result);
+        Issue::Done
+    }
+
+    /// The guest exits with an instruction, its operands in the general registers.
+    fn leave(&mut self, grs: &mut [u64; 16], insn: GuestInsn) -> Issue {
+        let shape = insn.shape();
+        for (number, value) in &shape.gr {
+            if let Some(gr) = grs.get_mut(*number) {
+                *gr = *value;
+            }
+        }
+        self.pending = Some(insn);
+        Issue::Exit(Exit::instruction(InterceptionCode::INSTRUCTION, shape))
+    }
+
+    /// Completes what is pending with what the hypervisor left in registers and PSW.
+    pub(super) fn complete(&mut self, sd: &StateDescription, grs: &[u64; 16]) {
+        let result = match self.pending.take() {
+            None => return,
+            Some(GuestInsn::Diag { .. }) => InsnResult::Registers([grs[0], grs[1], grs[2], grs[3], grs[4]]),
+            Some(GuestInsn::Diag308 { .. }) => {
+                InsnResult::Ipl { response: grs[1], ipib: zeroize::Zeroizing::new(alloc::vec::Vec::new()) }
+            }
+            Some(GuestInsn::Sigp { .. }) => {
+                let cc = u8::try_from(sd.psw.mask.get() >> CC_SHIFT & 3).unwrap_or(0);
+                InsnResult::Condition { cc, value: grs[0] }
+            }
+            Some(_) => InsnResult::Interruptions(alloc::vec::Vec::new()),
+        };
+        self.finish(result);
+    }
+
+    fn finish(&mut self, result: InsnResult) {
+        if let Some(guest) = &mut self.guest {
+            guest.complete(result);
+        }
+    }
+}
