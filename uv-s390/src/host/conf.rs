@@ -32,6 +32,8 @@ impl Guest {
         if self.is_protected() {
             return Err(HostError::Protected);
         }
+        self.take_cpu_states();
+        self.gmap.split_huge();
         self.unpacked.store(0, Ordering::Relaxed);
         self.create_configuration()?;
         if let Err(error) = self.create_secure_cpus() {

@@ -5,7 +5,8 @@ use alloc::sync::Arc;
 use spin::Mutex;
 use zerocopy::byteorder::big_endian::U32;
 
-use super::{Allocation, Guest, HostError};
+use super::registers::{Registers, reset_state};
+use super::{Allocation, CpuReset, Guest, HostError};
 use crate::abi::{CpuState, CreateCpu, NoData, SetCpuState, UvCommand};
 use crate::sie::{SidaDesignation, fields};
 
@@ -18,6 +19,8 @@ pub(super) struct Cpu {
     pub(super) block: Allocation,
     /// The secure CPU.
     pub(super) secure: Mutex<Option<SecureCpu>>,
+    /// What the state description has no place for.
+    pub(super) registers: Mutex<Registers>,
     /// State by the host's book-keeping. KVM makes CPUs stopped.
     pub(super) stopped: Mutex<bool>,
 }
@@ -31,7 +34,7 @@ pub(super) struct SecureCpu {
 }
 
 impl Guest {
-    /// Adds a virtual CPU, stopped. For a protected VM a secure CPU is made at once.
+    /// Adds a virtual CPU, stopped and clear. For a protected VM a secure CPU is made at once.
     ///
     /// # Errors
     /// [`HostError::Cpu`] for a number that is taken or above the machine's highest; [`HostError::NoStorage`];
@@ -50,10 +53,17 @@ impl Guest {
             state.sca_high = U32::from_bytes([h0, h1, h2, h3]);
             state.sca_low = U32::from_bytes([l0, l1, l2, l3]);
             state.ecb2 = fields::ECB2_EXTENDED_SCA;
-            state.msl = (self.storage_len().saturating_sub(1) & !0xf_ffff).into();
-            state.sidad = fields::GBEA_RESET.into();
+            // As KVM does: never less than guest storage, which may still grow.
+            state.msl = self.host.info().max_guest_stor_addr;
+            reset_state(state, CpuReset::Clear);
         })?;
-        let cpu = Arc::new(Cpu { number, block, secure: Mutex::new(None), stopped: Mutex::new(true) });
+        let cpu = Arc::new(Cpu {
+            number,
+            block,
+            secure: Mutex::new(None),
+            registers: Mutex::default(),
+            stopped: Mutex::new(true),
+        });
         if self.is_protected()
             && let Err(error) = self.create_secure_cpu(&cpu)
         {

@@ -1,11 +1,12 @@
-//! Exits of a protected CPU that reach user space.
+//! Exits of a CPU that reach user space.
 
+use super::Registers;
 use crate::diag308::kernel::ResetFlags;
 use crate::psw::Psw;
 use crate::sie::{InterceptionCode, StateDescription};
 
-/// An intercepted instruction as the Ultravisor shows it: normalized text, the registers that matter, nothing else
-/// (s390-ultravisor §6.3).
+/// An intercepted instruction. Of a protected guest the Ultravisor shows normalized text, the registers that matter, nothing
+/// else (s390-ultravisor §6.3); of an ordinary guest everything is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Intercept {
     /// Interception code.
@@ -14,9 +15,9 @@ pub struct Intercept {
     pub ipa: u16,
     /// Next four bytes.
     pub ipb: u32,
-    /// The general registers of the save area.
+    /// The general registers; of a protected guest those of the save area.
     pub grs: [u64; 16],
-    /// The filtered PSW.
+    /// The PSW, behind the instruction; of a protected guest the filtered copy.
     pub psw: Psw,
 }
 
@@ -31,18 +32,49 @@ impl Intercept {
         }
     }
 
-    /// Function code of an intercepted DIAGNOSE: GR5 of the normalized form. `None` for another instruction.
+    /// The same for an ordinary CPU.
+    pub(super) fn ordinary(state: &StateDescription, registers: &Registers) -> Self {
+        Self { grs: registers.grs, ..Self::of(state) }
+    }
+
+    /// Function code of an intercepted DIAGNOSE, the last 16 bits of its second-operand address. In the normalized form that
+    /// is GR5. `None` for another instruction.
     #[must_use]
     pub fn diagnose(&self) -> Option<u16> {
-        (self.ipa >> 8 == 0x83).then(|| u16::try_from(self.grs[5] & 0xffff).unwrap_or_default())
+        if self.ipa >> 8 != 0x83 {
+            return None;
+        }
+        let base = match self.ipb >> 28 {
+            0 => 0,
+            base => self.gr(base),
+        };
+        let address = base.wrapping_add(u64::from(self.ipb >> 16 & 0xfff));
+        u16::try_from(address & 0xffff).ok()
+    }
+
+    /// Content of the register that the instruction names as r1.
+    #[must_use]
+    pub fn gr_r1(&self) -> u64 {
+        self.gr(u32::from(self.ipa >> 4 & 0xf))
+    }
+
+    /// Content of the register that the instruction names as r3: the subcode of DIAGNOSE 0x308.
+    #[must_use]
+    pub fn gr_r3(&self) -> u64 {
+        self.gr(u32::from(self.ipa & 0xf))
+    }
+
+    fn gr(&self, number: u32) -> u64 {
+        usize::try_from(number).ok().and_then(|number| self.grs.get(number)).copied().unwrap_or(0)
     }
 }
 
 /// Exits that only this machine has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum S390Exit {
-    /// 104: emulate the instruction, put the results in the save area and the SIDA with
-    /// [`S390Vcpu::answer`](super::S390Vcpu::answer), run again.
+    /// 104 of a protected CPU: emulate the instruction, put the results in the save area and the SIDA with
+    /// [`S390Vcpu::answer`](super::S390Vcpu::answer), run again. 0x04 of an ordinary CPU: the same, with its registers and its
+    /// storage; its PSW is behind the instruction already.
     Instruction(Intercept),
     /// 108: the guest tells of an instruction; changes are ignored.
     Notification(Intercept),

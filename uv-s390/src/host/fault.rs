@@ -20,18 +20,16 @@ impl Guest {
     ///
     /// A page that is not mapped is faulted in; 0x3e is handed on; 0x3f and a leftover 0x3d destroy the page (or export
     /// it) and enter again; an address that is not reliable (TEID bit 61 off on a machine that has the bit) cannot be
-    /// served.
+    /// served. An ordinary guest meets 0x11, for which any memory does, and 0x3d from what another configuration left behind.
+    /// An address without memory is an addressing exception of the guest under KVM; here it ends the run.
     pub(super) fn serve(&self, interruption: ProgramInterruption) -> Result<Served, HostError> {
         let unserved = HostError::Interruption(interruption);
         let teid = interruption.teid.ok_or(unserved)?;
         let gfn = PageSize::K4.gfn(GuestAddr(teid.page()));
         match interruption.code {
             PgmCode::PAGE_TRANSLATION => {
-                if self.gmap.fault_in(gfn) {
-                    Ok(Served::Again)
-                } else {
-                    Err(HostError::Fault(gfn))
-                }
+                let mapped = if self.is_protected() { self.gmap.fault_in(gfn) } else { self.gmap.map(gfn) };
+                if mapped { Ok(Served::Again) } else { Err(HostError::Fault(gfn)) }
             }
             PgmCode::NON_SECURE_STORAGE_ACCESS => Ok(Served::Missing(gfn)),
             PgmCode::SECURE_STORAGE_VIOLATION | PgmCode::SECURE_STORAGE_ACCESS => {

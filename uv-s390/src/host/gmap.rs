@@ -78,13 +78,25 @@ impl Gmap {
         self.slots.host_page(gfn)
     }
 
-    /// Maps a page, writable. `false` when there is no memory, or memory that cannot become secure.
+    /// Maps a page of a protected guest, writable. `false` when there is no memory, or memory that cannot become secure.
     pub(super) fn fault_in(&self, gfn: Gfn) -> bool {
-        let possible = !self.huge && self.cell(gfn).is_some();
+        !self.huge && self.map(gfn)
+    }
+
+    /// Maps a page of an ordinary guest, writable. `false` when there is no memory.
+    pub(super) fn map(&self, gfn: Gfn) -> bool {
+        let possible = self.cell(gfn).is_some();
         if possible {
             self.change(gfn, PageFlags::MAPPED, PageFlags::empty());
         }
         possible
+    }
+
+    /// What happens to huge mappings when protection begins: they are taken out, and cannot come back as pages.
+    pub(super) fn split_huge(&self) {
+        if self.huge {
+            self.pages().for_each(|gfn| self.unmap(gfn));
+        }
     }
 
     /// Takes a page out of the page tables, as memory pressure does. Its content stays in its frame.
@@ -111,7 +123,8 @@ impl GuestMap for Gmap {
         if !self.flags(gfn).contains(PageFlags::MAPPED) {
             return None;
         }
-        Some(HostMapping { frame: self.frame(gfn)?, writable: true, size: MappingSize::Page })
+        let size = if self.huge { MappingSize::Segment } else { MappingSize::Page };
+        Some(HostMapping { frame: self.frame(gfn)?, writable: true, size })
     }
 }
 

@@ -74,6 +74,8 @@ pub struct Guest {
     /// Serializes life-cycle operations (KVM's VM lock).
     pub(super) lock: Mutex<()>,
     pub(super) async_destroy: bool,
+    /// User space sets the states of the CPUs.
+    pub(super) user_states: AtomicBool,
     /// Pages unpacked since the last enable.
     pub(super) unpacked: AtomicU64,
     fatal_signal: AtomicBool,
@@ -111,6 +113,7 @@ impl Guest {
             dumping: AtomicBool::new(false),
             lock: Mutex::new(()),
             async_destroy: config.async_destroy,
+            user_states: AtomicBool::new(false),
             unpacked: AtomicU64::new(0),
             fatal_signal: AtomicBool::new(false),
             host,

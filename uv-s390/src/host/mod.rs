@@ -8,8 +8,10 @@
 //! | `image` | SE header, unpack with retry, verify | `pv.c` |
 //! | `convert` | import, export, destroy, pin | `uv.c` |
 //! | `fault` | 0x3d, 0x3e, 0x3f | `fault.c` |
-//! | `run`, `exit` | the loop around SIE | `intercept.c` |
-//! | `reset`, `teardown`, `dump` | resets, both ways of ending, dump calls | `pv.c` |
+//! | `run`, `ordinary`, `exit` | the loop around SIE, and what the kernel serves in it | `intercept.c`, `diag.c` |
+//! | `registers`, `restart` | registers beside the state description, the restart interruption | `kvm-s390.c`, `interrupt.c` |
+//! | `cpu_state` | stopped and operating, and who says so | `kvm-s390.c` |
+//! | `reset`, `teardown`, `dump` | resets, both ways of ending, dump calls | `kvm-s390.c`, `pv.c` |
 //! | `core_traits` | the traits of `uv-core` | |
 //!
 //! Everything works over the seams [`UvCall`](crate::uvc::UvCall), [`Sie`](crate::sie::Sie),
@@ -25,6 +27,7 @@ mod conf;
 mod convert;
 mod core_traits;
 mod cpu;
+mod cpu_state;
 mod dump;
 mod error;
 mod exit;
@@ -33,17 +36,22 @@ mod gmap;
 mod guest;
 mod hardware;
 mod image;
+mod ordinary;
 mod pages;
+mod registers;
 mod reset;
+mod restart;
 mod run;
 mod start;
 mod teardown;
 
+pub use cpu_state::MpState;
 pub use error::HostError;
 pub use exit::{Intercept, S390Exit};
 pub use guest::{Guest, GuestConfig};
 pub use hardware::Hardware;
 pub use pages::{Allocation, HostPages};
-pub use reset::{CpuReset, MpState};
+pub use registers::{CR0_INITIAL, CR14_INITIAL, PFAULT_NONE, Registers};
+pub use reset::CpuReset;
 pub use run::{Answer, S390Vcpu};
 pub use start::Host;

@@ -1,4 +1,4 @@
-//! Running a protected CPU: KVM's loop around SIE.
+//! Running a CPU: KVM's loop around SIE, and what it serves of a protected CPU's exits.
 
 use alloc::sync::Arc;
 
@@ -26,10 +26,11 @@ const DIAG_CODE: usize = 5;
 /// Register with the subcode of DIAG 308 (r3 of the normalized form).
 const DIAG_SUBCODE: usize = 2;
 
-/// A virtual CPU of a protected VM, for the thread that runs it.
+/// A virtual CPU, for the thread that runs it.
 ///
-/// Source: s390-ultravisor §6. What KVM serves in the kernel never becomes an exit: the prefix pages (112), the notification of
-/// SET PREFIX, of an unshare of a pinned page, and of the yielding DIAGNOSEs; pages that belong to a dead configuration.
+/// Source: s390-ultravisor §6. What KVM serves in the kernel never becomes an exit. Of a protected CPU: the prefix pages (112),
+/// the notifications of SET PREFIX and of an unshare of a pinned page. Of either: pages that are not mapped, and pages that
+/// belong to a dead configuration.
 #[derive(Debug)]
 pub struct S390Vcpu {
     guest: Arc<Guest>,
@@ -59,6 +60,10 @@ impl S390Vcpu {
         &self.guest
     }
 
+    pub(super) const fn cpu(&self) -> &Arc<Cpu> {
+        &self.cpu
+    }
+
     /// Runs as `KVM_RUN` does: pages that the guest misses are imported in the kernel and never reach user space.
     ///
     /// # Errors
@@ -80,13 +85,17 @@ impl S390Vcpu {
         self.guest.host.hardware.read_state(self.cpu.block.origin())
     }
 
-    /// Sets general registers of the save area and the condition code, and asks for an injection: what a hypervisor may
-    /// change between two entries. The Ultravisor takes of it what the exit permits.
+    /// Sets general registers and the condition code, and asks for an injection: what a hypervisor may change of a protected
+    /// CPU between two entries, in the save area. The Ultravisor takes of it what the exit permits. Of an ordinary CPU the
+    /// registers themselves are changed, and there is nothing to inject.
     ///
     /// # Errors
     /// [`HostError::Access`].
     pub fn answer(&mut self, change: impl FnOnce(&mut Answer<'_>)) -> Result<(), HostError> {
-        self.guest.host.hardware.update_state(self.cpu.block.origin(), |state| change(&mut Answer { state }))
+        let protected = self.guest.is_protected();
+        self.guest.change_cpu_registers(&self.cpu, |registers, state| {
+            change(&mut Answer { state, grs: (!protected).then_some(&mut registers.grs) });
+        })
     }
 
     /// Copies bytes of an instruction's operand out of the SIDA.
@@ -170,26 +179,35 @@ impl ErrorType for S390Vcpu {
 impl Vcpu for S390Vcpu {
     type Arch = S390Exit;
 
-    /// Enters the guest with SIE until somebody has to act. The state description is left as the machine stored it.
+    /// Enters the guest with SIE until somebody has to act. The state description is left as the machine stored it. A stopped
+    /// CPU is started, unless user space has the CPU states.
     ///
     /// # Errors
-    /// [`HostError::NotProtected`]; [`HostError::CannotRun`] while the CPU is stopped or the VM is dumped;
-    /// [`HostError::Validity`]; [`HostError::Interruption`] for what cannot be served; those of serving.
+    /// [`HostError::CannotRun`] while the VM is dumped, or when the CPU is stopped and its state is user space's;
+    /// [`HostError::Validity`]; [`HostError::Fault`] for a page without memory; [`HostError::Interruption`] for what cannot be
+    /// served; those of serving.
     fn run(&mut self) -> Result<Exit<S390Exit>, HostError> {
+        if !self.guest.is_dumping() {
+            self.guest.start_to_run(&self.cpu)?;
+        }
         loop {
-            if !self.guest.is_protected() {
-                return Err(HostError::NotProtected);
-            }
             if self.guest.is_dumping() || *self.cpu.stopped.lock() {
                 return Err(HostError::CannotRun);
             }
             let hardware = &self.guest.host.hardware;
             let asce = self.guest.asce().0;
-            match hardware.sie.enter(self.cpu.block.origin(), asce, &mut [0; 16]) {
+            let protected = self.guest.is_protected();
+            let left = if protected {
+                hardware.sie.enter(self.cpu.block.origin(), asce, &mut [0; 16])
+            } else {
+                self.enter_ordinary(asce)?
+            };
+            match left {
                 Err(interruption) => match self.guest.serve(interruption)? {
                     Served::Missing(gfn) => return Ok(Exit::PageMissing { gfn, access: Access::Load }),
                     Served::Again => {}
                 },
+                Ok(()) if !protected => return self.ordinary_exit(&self.state()?),
                 Ok(()) => {
                     if let Some(exit) = self.kernel_exit(&self.state()?)? {
                         return Ok(exit);
@@ -200,19 +218,29 @@ impl Vcpu for S390Vcpu {
     }
 }
 
-/// What a hypervisor may change of a protected CPU between two entries.
+/// What a hypervisor may change of a CPU between two entries.
 #[derive(Debug)]
 pub struct Answer<'a> {
     state: &'a mut StateDescription,
+    /// The general registers of an ordinary CPU.
+    grs: Option<&'a mut [u64; 16]>,
 }
 
 impl Answer<'_> {
     /// Bits 18 and 19 of the PSW mask: the condition code.
     const CC_SHIFT: u32 = 63 - 19;
 
-    /// Sets a general register of the save area.
+    /// Sets a general register: of the save area for a protected CPU, the register itself for an ordinary one. Nothing happens
+    /// for a number above 15.
     pub fn set_gr(&mut self, number: usize, value: u64) {
-        self.state.set_gr(number, value);
+        match &mut self.grs {
+            None => self.state.set_gr(number, value),
+            Some(grs) => {
+                if let Some(gr) = grs.get_mut(number) {
+                    *gr = value;
+                }
+            }
+        }
     }
 
     /// Sets the condition code (cut to two bits).

@@ -4,5 +4,6 @@
 mod ipl;
 mod kernel;
 mod kvm;
+mod ordinary;
 mod rig;
 mod teardown;

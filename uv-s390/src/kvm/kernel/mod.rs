@@ -42,8 +42,10 @@ fn check_extension(guest: &Guest, number: u64) -> bool {
     }
 }
 
-/// `KVM_S390_PV_COMMAND`. The block is copied back in any case, so the codes of a refusal reach user space.
+/// `KVM_S390_PV_COMMAND`. The block is copied back in any case, so the codes of a refusal reach user space. Whatever the
+/// command, the CPU states are user space's from now on.
 fn pv_command(guest: &Guest, argument: &mut Argument<'_>) -> Result<u64, Errno> {
+    guest.take_cpu_states();
     let mut cmd: PvCmd = from_user(argument.block)?;
     let command = PvCommand(cmd.cmd.get());
     if cmd.flags.get() != 0 || !guest.host().has(UvCommand::INIT_UV) {

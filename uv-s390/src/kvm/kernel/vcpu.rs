@@ -32,6 +32,7 @@ fn reset(guest: &Guest, cpu: u16, kind: CpuReset) -> Result<u64, Errno> {
 
 /// ENXIO for check-stop, for an unknown state, and for load on a CPU that is not protected; EINVAL when refused.
 fn set_mp_state(guest: &Guest, cpu: u16, state: u32) -> Result<u64, Errno> {
+    guest.take_cpu_states();
     let state = MpState::try_from(state).map_err(|_| Errno::ENXIO)?;
     if state == MpState::CheckStop {
         return Err(Errno::ENXIO);
