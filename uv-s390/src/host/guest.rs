@@ -1,6 +1,6 @@
 //! A virtual machine as the kernel keeps it.
 
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -62,6 +62,8 @@ pub(super) struct Root {
 /// | guest | runs as on any machine | is asked for by exits for what only the host can do |
 #[derive(Debug)]
 pub struct Guest {
+    /// The VM itself, for vCPUs that are made from a reference to it.
+    this: Weak<Self>,
     pub(super) host: Arc<Host>,
     pub(super) gmap: Arc<Gmap>,
     pub(super) root: Mutex<Option<Root>>,
@@ -103,7 +105,8 @@ impl Guest {
                 return Err(error);
             }
         };
-        Ok(Arc::new(Self {
+        Ok(Arc::new_cyclic(|this| Self {
+            this: this.clone(),
             sca_origin: sca.origin(),
             sca: Mutex::new(Some(sca)),
             root: Mutex::new(Some(root)),
@@ -120,6 +123,12 @@ impl Guest {
             gmap,
             limit,
         }))
+    }
+
+    /// The VM as its owners share it; `None` while it is dropped.
+    #[must_use]
+    pub fn shared(&self) -> Option<Arc<Self>> {
+        self.this.upgrade()
     }
 
     /// The kernel this VM belongs to.

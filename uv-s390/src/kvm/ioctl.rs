@@ -6,6 +6,8 @@ use core::fmt;
 pub mod request {
     /// KVM_CHECK_EXTENSION (vm), the capability as value.
     pub const CHECK_EXTENSION: u32 = 0xae03;
+    /// KVM_RUN (vcpu). The block is the shared [`KvmRun`](super::super::KvmRun) area, 2368 bytes.
+    pub const RUN: u32 = 0xae80;
     /// KVM_S390_PV_COMMAND (vm).
     pub const PV_COMMAND: u32 = 0xc020_aec5;
     /// KVM_S390_PV_CPU_COMMAND (vcpu).

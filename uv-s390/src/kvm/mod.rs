@@ -1,26 +1,32 @@
-//! KVM's user API for protected VMs.
+//! KVM's user API for VMs that become protected: what a VMM needs to run one, before, while and after it is protected.
 //!
 //! | part | job |
 //! |---|---|
 //! | [`KvmPv`] | the seam: one ioctl as values |
 //! | [`request`], [`capability`], [`PvCommand`], [`Errno`] | its numbers |
 //! | `structs` | its structures |
+//! | [`KvmRun`], [`SyncRegs`], [`SyncFields`], [`ExitReason`] | the shared area of a vCPU, for `KVM_RUN` |
+//! | [`OneReg`], [`RegId`] | single registers |
 //! | `kernel` | the kernel's side: [`Guest`](crate::host::Guest) answers the ioctls |
 //! | [`client`] | user space's side: each command as a function |
 //!
 //! What user space writes against [`KvmPv`] runs on the kernel of this library today; an implementor for `/dev/kvm` only has to
 //! pass addresses instead of slices.
 //!
-//! Source: s390-ultravisor §7.
+//! Source: s390-ultravisor §7; layouts and numbers without a place there are those of Linux's public headers.
 
 pub mod client;
 mod errno;
 mod ioctl;
 mod kernel;
+mod one_reg;
+mod run;
 mod structs;
 
 pub use errno::Errno;
 pub use ioctl::{PvCommand, capability, request};
+pub use one_reg::{OneReg, RegId};
+pub use run::{ExitReason, KvmRun, Sieic, SyncFields, SyncRegs};
 pub use structs::{Dmp, InfoDump, InfoHeader, InfoVm, MemOp, PvCmd, SecParm, Unp, dump_sub, info_id, mem_op};
 
 /// Which file descriptor an ioctl is for.

@@ -4,6 +4,8 @@ mod dump;
 mod image;
 mod info;
 mod life;
+mod one_reg;
+mod run;
 mod vcpu;
 
 use zerocopy::{FromBytes, IntoBytes};
