@@ -108,6 +108,14 @@ impl Guest {
         Ok(*self.cpu(number)?.registers.lock())
     }
 
+    /// The state description of a CPU, as it is now.
+    ///
+    /// # Errors
+    /// [`HostError::Cpu`], [`HostError::Access`].
+    pub fn state(&self, number: u16) -> Result<StateDescription, HostError> {
+        self.host.hardware.read_state(self.cpu(number)?.block.origin())
+    }
+
     /// Changes registers of a CPU that does not run: the file, and what the state description has of them. For a protected CPU
     /// the file means nothing, and of the state description the Ultravisor takes what an exit permits.
     ///

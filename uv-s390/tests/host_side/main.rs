@@ -6,4 +6,5 @@ mod kernel;
 mod kvm;
 mod ordinary;
 mod rig;
+mod run;
 mod teardown;

@@ -8,10 +8,9 @@ use crate::sie::StateDescription;
 /// EINVAL for a protected CPU, whose registers are out of reach, and for an unknown id; EFAULT.
 pub(super) fn get(guest: &Guest, cpu: u16, argument: &mut Argument<'_>) -> Result<u64, Errno> {
     let id = id(guest, argument)?;
-    let mut found = None;
-    guest
-        .change_registers(cpu, |registers, state| found = place(id, registers, state).map(|mut place| place.get()))
-        .map_err(|_| Errno::EINVAL)?;
+    let (mut registers, mut state) =
+        (guest.registers(cpu).map_err(|_| Errno::EINVAL)?, guest.state(cpu).map_err(|_| Errno::EINVAL)?);
+    let found = place(id, &mut registers, &mut state).map(|place| place.get());
     let value = found.ok_or(Errno::EINVAL)?.to_be_bytes();
     let bytes = argument.data.get_mut(..id.size()).ok_or(Errno::EFAULT)?;
     bytes.copy_from_slice(&value[8 - id.size()..]);
@@ -26,7 +25,7 @@ pub(super) fn set(guest: &Guest, cpu: u16, argument: &mut Argument<'_>) -> Resul
     let copied = argument.data.get(..id.size().min(8)).map(|bytes| value[8 - bytes.len()..].copy_from_slice(bytes));
     guest
         .change_registers(cpu, |registers, state| {
-            if let Some(mut place) = place(id, registers, state) {
+            if let Some(place) = place(id, registers, state) {
                 known = true;
                 if copied.is_some() {
                     place.set(u64::from_be_bytes(value));
@@ -56,7 +55,7 @@ enum Place<'a> {
 }
 
 impl Place<'_> {
-    fn get(&mut self) -> u64 {
+    fn get(&self) -> u64 {
         match self {
             Self::Word(value) => value.get().into(),
             Self::Double(value) => value.get(),
@@ -64,14 +63,14 @@ impl Place<'_> {
         }
     }
 
-    fn set(&mut self, new: u64) {
+    fn set(self, new: u64) {
         match self {
             Self::Word(value) => {
                 let [_, _, _, _, low @ ..] = new.to_be_bytes();
-                **value = u32::from_be_bytes(low).into();
+                *value = u32::from_be_bytes(low).into();
             }
-            Self::Double(value) => **value = new.into(),
-            Self::File(value) => **value = new,
+            Self::Double(value) => *value = new.into(),
+            Self::File(value) => *value = new,
         }
     }
 }
