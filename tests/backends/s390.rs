@@ -192,7 +192,7 @@ impl Backend for Z {
     }
 
     fn slots(&self, index: usize) -> MemSlots {
-        self.vms[index].slots().clone()
+        (*self.vms[index].slots()).clone()
     }
 
     fn host(&self) -> Host<'_> {

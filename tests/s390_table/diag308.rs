@@ -47,7 +47,7 @@ pub(crate) fn register(tests: &mut Tests) {
         let guest = vm();
         let storage = guest.storage();
         let call = Diag308 { subcode, ..CALL };
-        let outcome = handle(&mut IplStores::new(), &Machine::default(), call, Operand::Guest(storage));
+        let outcome = handle(&mut IplStores::new(), &Machine::default(), call, Operand::Guest(storage.clone()));
         let Outcome::Reset(request) = outcome else { panic!("{outcome:?}") };
         let options = IplOptions { others: vec![1], ..IplOptions::default() };
         let after = reset(&mut NoDevices, &*guest, &storage, &options, false, request).unwrap();

@@ -64,7 +64,8 @@ impl Vm {
         let mut cpu = GuestCpu::new(Box::new(script));
         let memory = self.guest.host().hardware().memory.clone();
         let guest = self.guest.clone();
-        let view = NormalView { slots: guest.slots(), memory: &memory };
+        let slots = guest.slots();
+        let view = NormalView { slots: &slots, memory: &memory };
         let mut refusal = Refusal { response: None, start: None };
         loop {
             let call = match cpu.advance(&view) {

@@ -1,22 +1,23 @@
 //! Where the IPIB of a DIAG 308 lies.
 
+use alloc::sync::Arc;
 use core::fmt;
 
 use uv_core::{AccessError, GuestAddr, HostAddr, MemSlots, NormalMemory};
 
 /// Guest absolute storage of an ordinary guest, as its hypervisor reaches it: the memory slots and the normal memory
 /// behind them.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct GuestStorage<'a> {
-    /// The guest's memory slots.
-    pub slots: &'a MemSlots,
+    /// The guest's memory slots, as they were when this was asked for.
+    pub slots: Arc<MemSlots>,
     /// The memory they lie in.
     pub memory: &'a dyn NormalMemory,
 }
 
 impl fmt::Debug for GuestStorage<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GuestStorage").field("slots", self.slots).finish_non_exhaustive()
+        f.debug_struct("GuestStorage").field("slots", &self.slots).finish_non_exhaustive()
     }
 }
 

@@ -47,7 +47,7 @@ impl Guest {
     }
 
     fn storage(&self) -> GuestStorage<'_> {
-        GuestStorage { slots: &self.slots, memory: self }
+        GuestStorage { slots: alloc::sync::Arc::new(self.slots.clone()), memory: self }
     }
 
     fn put(&self, at: u64, bytes: &[u8]) {

@@ -21,7 +21,7 @@ impl Guest {
         mut act: impl FnMut(Gfn) -> Result<(), HostError>,
     ) -> Result<(), RangeError<HostError>> {
         let fail = |error| RangeError { done: 0, error };
-        check_in_slots(self.slots(), range).map_err(|error| fail(error.into()))?;
+        check_in_slots(&self.slots(), range).map_err(|error| fail(error.into()))?;
         if !self.is_protected() {
             return Err(fail(HostError::NotProtected));
         }
@@ -44,7 +44,7 @@ impl SecureVm for Guest {
 
     /// What the kernel knows: whether it can reach the frame, and whether it imported or exported the page last.
     fn page_state(&self, gfn: Gfn) -> Result<PageState, HostError> {
-        check_in_slots(self.slots(), gfn.into())?;
+        check_in_slots(&self.slots(), gfn.into())?;
         let frame = self.frame(gfn)?;
         match self.host.hardware.memory.check(frame, 0x1000) {
             Err(AccessError::Secure { .. }) => return Ok(PageState::Secure),

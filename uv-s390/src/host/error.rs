@@ -1,6 +1,6 @@
 //! What goes wrong in the hypervisor's kernel.
 
-use uv_core::{AccessError, ArgumentError, ErrorKind, Gfn, SlotError};
+use uv_core::{AccessError, ArgumentError, ErrorKind, Gfn, SlotError, SlotId};
 
 use crate::sie::Validity;
 use crate::uvc::{CallError, ProgramInterruption, UvRc, UvRrc};
@@ -23,6 +23,9 @@ pub enum HostError {
     /// The memory slots of the guest are not acceptable.
     #[error(transparent)]
     Slot(#[from] SlotError),
+    /// There is no memory slot with this number.
+    #[error("there is no memory slot {}", .0.0)]
+    NoSuchSlot(SlotId),
     /// The page has no memory behind it, or memory that cannot become secure (huge pages).
     #[error("guest page {0} cannot be made available for secure storage")]
     Fault(Gfn),
@@ -88,7 +91,7 @@ impl uv_core::Error for HostError {
             Self::Call(error) => error.kind(),
             Self::NoStorage(_) => ErrorKind::Exhausted,
             Self::Access(_) | Self::Fault(_) => ErrorKind::PageMissing,
-            Self::Argument(_) | Self::Slot(_) | Self::Cpu(_) => ErrorKind::InvalidArgument,
+            Self::Argument(_) | Self::Slot(_) | Self::NoSuchSlot(_) | Self::Cpu(_) => ErrorKind::InvalidArgument,
             Self::NoUltravisor | Self::NotInstalled => ErrorKind::Unsupported,
             Self::NotProtected
             | Self::Protected

@@ -41,15 +41,7 @@ impl Intercept {
     /// is GR5. `None` for another instruction.
     #[must_use]
     pub fn diagnose(&self) -> Option<u16> {
-        if self.ipa >> 8 != 0x83 {
-            return None;
-        }
-        let base = match self.ipb >> 28 {
-            0 => 0,
-            base => self.gr(base),
-        };
-        let address = base.wrapping_add(u64::from(self.ipb >> 16 & 0xfff));
-        u16::try_from(address & 0xffff).ok()
+        diagnose(self.ipa, self.ipb, |number| self.gr(number))
     }
 
     /// Content of the register that the instruction names as r1.
@@ -67,6 +59,18 @@ impl Intercept {
     fn gr(&self, number: u32) -> u64 {
         usize::try_from(number).ok().and_then(|number| self.grs.get(number)).copied().unwrap_or(0)
     }
+}
+
+/// Function code of a DIAGNOSE: the last 16 bits of base and displacement.
+pub(crate) fn diagnose(ipa: u16, ipb: u32, gr: impl FnOnce(u32) -> u64) -> Option<u16> {
+    if ipa >> 8 != 0x83 {
+        return None;
+    }
+    let base = match ipb >> 28 {
+        0 => 0,
+        base => gr(base),
+    };
+    u16::try_from(base.wrapping_add(u64::from(ipb >> 16 & 0xfff)) & 0xffff).ok()
 }
 
 /// Exits that only this machine has.

@@ -1,12 +1,13 @@
 //! The guest's address space as the kernel keeps it: memory slots, and for each page what the kernel knows of it.
 
-use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::sync::atomic::{AtomicU8, Ordering};
 
 use bitflags::bitflags;
-use uv_core::{Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, PageSize};
+use spin::RwLock;
+use uv_core::{Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, PageSize, SlotError, SlotId};
 
 use crate::sie::{GuestMap, HostMapping, MappingSize};
 
@@ -25,28 +26,60 @@ bitflags! {
     }
 }
 
+/// What is known of each page of a slot.
+type Cells = Arc<[AtomicU8]>;
+
+/// The slots, with the cells of their pages.
+struct Layout {
+    slots: Arc<MemSlots>,
+    table: Vec<(SlotId, MemSlot, Cells)>,
+}
+
 /// Page tables of one guest. Pages are mapped one by one, when they are first needed, as a kernel does.
 pub(super) struct Gmap {
-    slots: MemSlots,
-    table: Vec<(MemSlot, Box<[AtomicU8]>)>,
+    layout: RwLock<Layout>,
     huge: bool,
 }
 
 impl fmt::Debug for Gmap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Gmap").field("slots", &self.slots).field("huge", &self.huge).finish_non_exhaustive()
+        f.debug_struct("Gmap").field("slots", &self.slots()).field("huge", &self.huge).finish_non_exhaustive()
     }
+}
+
+fn cells(slot: MemSlot) -> Cells {
+    (0..slot.pages).map(|_| AtomicU8::new(0)).collect()
 }
 
 impl Gmap {
     /// An address space in which nothing is mapped yet.
     pub(super) fn new(slots: MemSlots, huge: bool) -> Self {
-        let table = slots.iter().map(|(_, slot)| (slot, (0..slot.pages).map(|_| AtomicU8::new(0)).collect())).collect();
-        Self { slots, table, huge }
+        let table = slots.iter().map(|(id, slot)| (id, slot, cells(slot))).collect();
+        Self { layout: RwLock::new(Layout { slots: Arc::new(slots), table }), huge }
     }
 
-    pub(super) fn slots(&self) -> &MemSlots {
-        &self.slots
+    pub(super) fn slots(&self) -> Arc<MemSlots> {
+        self.layout.read().slots.clone()
+    }
+
+    /// Adds a slot, with nothing mapped in it.
+    pub(super) fn add_slot(&self, id: SlotId, slot: MemSlot) -> Result<(), SlotError> {
+        let mut layout = self.layout.write();
+        let mut slots = (*layout.slots).clone();
+        slots.insert(id, slot)?;
+        layout.slots = Arc::new(slots);
+        layout.table.push((id, slot, cells(slot)));
+        Ok(())
+    }
+
+    /// Takes a slot out, with what was known of its pages.
+    pub(super) fn remove_slot(&self, id: SlotId) -> Option<MemSlot> {
+        let mut layout = self.layout.write();
+        let mut slots = (*layout.slots).clone();
+        let removed = slots.remove(id)?;
+        layout.slots = Arc::new(slots);
+        layout.table.retain(|(known, ..)| *known != id);
+        Some(removed)
     }
 
     /// Whether huge pages back the guest.
@@ -54,28 +87,29 @@ impl Gmap {
         self.huge
     }
 
-    fn cell(&self, gfn: Gfn) -> Option<&AtomicU8> {
-        let (slot, cells) =
-            self.table.iter().find(|(slot, _)| gfn >= slot.first && gfn.0 - slot.first.0 < slot.pages)?;
-        cells.get(usize::try_from(gfn.0 - slot.first.0).ok()?)
+    /// Does something with the cell of a page; `None` for a page in no slot.
+    fn cell<T>(&self, gfn: Gfn, act: impl FnOnce(&AtomicU8) -> T) -> Option<T> {
+        let layout = self.layout.read();
+        let inside = |slot: &MemSlot| gfn >= slot.first && gfn.0 - slot.first.0 < slot.pages;
+        let (_, slot, cells) = layout.table.iter().find(|(_, slot, _)| inside(slot))?;
+        cells.get(usize::try_from(gfn.0 - slot.first.0).ok()?).map(act)
     }
 
     /// What is known of a page; nothing for a page in no slot.
     pub(super) fn flags(&self, gfn: Gfn) -> PageFlags {
-        self.cell(gfn).map_or(PageFlags::empty(), |cell| PageFlags::from_bits_truncate(cell.load(Ordering::Acquire)))
+        let flags = self.cell(gfn, |cell| PageFlags::from_bits_truncate(cell.load(Ordering::Acquire)));
+        flags.unwrap_or(PageFlags::empty())
     }
 
     /// Sets and clears flags of a page.
     pub(super) fn change(&self, gfn: Gfn, set: PageFlags, clear: PageFlags) {
-        if let Some(cell) = self.cell(gfn) {
-            let _ =
-                cell.fetch_update(Ordering::AcqRel, Ordering::Acquire, |old| Some(old & !clear.bits() | set.bits()));
-        }
+        let change = |old| Some(old & !clear.bits() | set.bits());
+        let _ = self.cell(gfn, |cell| cell.fetch_update(Ordering::AcqRel, Ordering::Acquire, change));
     }
 
     /// Host frame of a page, mapped or not.
     pub(super) fn frame(&self, gfn: Gfn) -> Option<HostAddr> {
-        self.slots.host_page(gfn)
+        self.layout.read().slots.host_page(gfn)
     }
 
     /// Maps a page of a protected guest, writable. `false` when there is no memory, or memory that cannot become secure.
@@ -85,7 +119,7 @@ impl Gmap {
 
     /// Maps a page of an ordinary guest, writable. `false` when there is no memory.
     pub(super) fn map(&self, gfn: Gfn) -> bool {
-        let possible = self.cell(gfn).is_some();
+        let possible = self.cell(gfn, |_| ()).is_some();
         if possible {
             self.change(gfn, PageFlags::MAPPED, PageFlags::empty());
         }
@@ -106,12 +140,14 @@ impl Gmap {
 
     /// All pages of all slots.
     pub(super) fn pages(&self) -> impl Iterator<Item = Gfn> {
-        self.table.iter().flat_map(|(slot, _)| (0..slot.pages).map(|page| slot.first.add(page)))
+        let slots: Vec<MemSlot> = self.layout.read().table.iter().map(|(_, slot, _)| *slot).collect();
+        slots.into_iter().flat_map(|slot| (0..slot.pages).map(move |page| slot.first.add(page)))
     }
 
     /// The guest page whose frame holds `host`.
     pub(super) fn page_at(&self, host: HostAddr) -> Option<Gfn> {
-        let slot = self.table.iter().map(|(slot, _)| slot);
+        let layout = self.layout.read();
+        let slot = layout.table.iter().map(|(_, slot, _)| slot);
         let mut inside = slot.filter(|slot| host >= slot.host && (host.0 - slot.host.0) >> 12 < slot.pages);
         inside.next().map(|slot| slot.first.add((host.0 - slot.host.0) >> 12))
     }
@@ -131,7 +167,6 @@ impl GuestMap for Gmap {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use uv_core::SlotId;
 
     #[test]
     fn pages_are_mapped_one_by_one() {
@@ -146,6 +181,11 @@ mod tests {
         gmap.unmap(Gfn(8));
         assert_eq!(gmap.translate(GuestAddr(0x8000)), None);
         assert!(gmap.pages().eq([Gfn(0), Gfn(1), Gfn(8), Gfn(9)]));
-        assert!(!Gmap::new(gmap.slots().clone(), true).fault_in(Gfn(8)), "huge pages cannot become secure");
+        gmap.add_slot(SlotId(2), MemSlot { first: Gfn(20), pages: 1, host: HostAddr(0x9_0000) }).unwrap();
+        assert!(gmap.add_slot(SlotId(3), MemSlot { first: Gfn(20), pages: 1, host: HostAddr(0) }).is_err());
+        assert!(gmap.map(Gfn(20)) && gmap.remove_slot(SlotId(9)).is_none());
+        assert_eq!(gmap.remove_slot(SlotId(2)).unwrap().first, Gfn(20));
+        assert_eq!((gmap.translate(GuestAddr(20 << 12)), gmap.slots().end()), (None, Gfn(10)));
+        assert!(!Gmap::new((*gmap.slots()).clone(), true).fault_in(Gfn(8)), "huge pages cannot become secure");
     }
 }

@@ -18,7 +18,8 @@ use crate::sie::Asce;
 /// What a virtual machine is made of.
 #[derive(Clone, Debug)]
 pub struct GuestConfig {
-    /// Memory slots (4 KiB pages) in host absolute storage outside of the kernel's own. Fixed for the life of the VM.
+    /// The first memory slots (4 KiB pages) in host absolute storage outside of the kernel's own. They can change while the VM
+    /// is ordinary.
     pub slots: MemSlots,
     /// Highest guest address that the address space must reach, in bytes; at most 2 GiB gives a segment-table ASCE, with which
     /// protection cannot be ended asynchronously. The end of the slots counts when it is higher.
@@ -137,9 +138,9 @@ impl Guest {
         &self.host
     }
 
-    /// The memory slots.
+    /// The memory slots at this moment.
     #[must_use]
-    pub fn slots(&self) -> &MemSlots {
+    pub fn slots(&self) -> Arc<MemSlots> {
         self.gmap.slots()
     }
 

@@ -3,7 +3,7 @@
 //! | file | job | Linux |
 //! |---|---|---|
 //! | `start` | query, donate, initialize | `uv.c` |
-//! | `guest`, `gmap` | a VM: slots, page tables, locks | `kvm`, `gmap` |
+//! | `guest`, `gmap`, `slots` | a VM: slots, page tables, locks | `kvm`, `gmap` |
 //! | `conf`, `cpu` | create and destroy configuration and CPUs | `pv.c` |
 //! | `image` | SE header, unpack with retry, verify | `pv.c` |
 //! | `convert` | import, export, destroy, pin | `uv.c` |
@@ -42,11 +42,13 @@ mod registers;
 mod reset;
 mod restart;
 mod run;
+mod slots;
 mod start;
 mod teardown;
 
 pub use cpu_state::MpState;
 pub use error::HostError;
+pub(crate) use exit::diagnose;
 pub use exit::{Intercept, S390Exit};
 pub use guest::{Guest, GuestConfig};
 pub use hardware::Hardware;

@@ -4,13 +4,13 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::mem::size_of;
 
-use uv_core::ErrorKind;
+use uv_core::{ErrorKind, GuestAddr, HostAddr};
 use zerocopy::byteorder::big_endian::U32;
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 use super::{
-    Argument, Dmp, Errno, InfoDump, InfoHeader, InfoVm, KvmPv, KvmRun, MemOp, OneReg, PvCmd, PvCommand, RegId, SecParm,
-    Target, Unp, dump_sub, info_id, mem_op, request,
+    Argument, Dmp, Errno, InfoDump, InfoHeader, InfoVm, KvmPv, KvmRun, MemOp, MemoryRegion, OneReg, PvCmd, PvCommand,
+    RegId, SecParm, Target, Unp, dump_sub, info_id, mem_op, request,
 };
 use crate::host::MpState;
 use crate::uvc::{UvRc, UvRrc};
@@ -182,6 +182,23 @@ pub fn dump_cpu(kvm: &dyn KvmPv, cpu: u16, len: u64) -> Result<Vec<u8>, PvError>
 pub fn has_capability(kvm: &dyn KvmPv, number: u64) -> Result<bool, Errno> {
     let mut argument = Argument { value: number, ..Argument::default() };
     Ok(kvm.ioctl(Target::Vm, request::CHECK_EXTENSION, &mut argument)? != 0)
+}
+
+/// Adds a memory slot to an ordinary VM, moves it, or with a size of 0 takes it out. All three are multiples of 1 MiB;
+/// `memory` is where the slot lies in user space, here host absolute.
+///
+/// # Errors
+/// The error number.
+pub fn set_memory(kvm: &dyn KvmPv, slot: u16, at: GuestAddr, size: u64, memory: HostAddr) -> Result<(), Errno> {
+    let mut block = MemoryRegion {
+        slot: u32::from(slot).into(),
+        flags: 0.into(),
+        guest_phys_addr: at.0.into(),
+        memory_size: size.into(),
+        userspace_addr: memory.0.into(),
+    };
+    let mut argument = Argument { block: block.as_mut_bytes(), ..Argument::default() };
+    kvm.ioctl(Target::Vm, request::SET_USER_MEMORY_REGION, &mut argument).map(|_| ())
 }
 
 /// Sets the state of a vCPU.

@@ -38,6 +38,8 @@ errnos! {
     ENOMEM = 12;
     /// Bad address.
     EFAULT = 14;
+    /// There already: memory slots would overlap.
+    EEXIST = 17;
     /// Invalid argument, or a refusal of the Ultravisor.
     EINVAL = 22;
     /// No such command.

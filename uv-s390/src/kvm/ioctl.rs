@@ -8,6 +8,8 @@ pub mod request {
     pub const CHECK_EXTENSION: u32 = 0xae03;
     /// KVM_RUN (vcpu). The block is the shared [`KvmRun`](super::super::KvmRun) area, 2368 bytes.
     pub const RUN: u32 = 0xae80;
+    /// KVM_SET_USER_MEMORY_REGION (vm), 32 bytes.
+    pub const SET_USER_MEMORY_REGION: u32 = 0x4020_ae46;
     /// KVM_S390_PV_COMMAND (vm).
     pub const PV_COMMAND: u32 = 0xc020_aec5;
     /// KVM_S390_PV_CPU_COMMAND (vcpu).
@@ -32,6 +34,14 @@ pub mod request {
 
 /// Capability numbers.
 pub mod capability {
+    /// Memory regions that user space gives.
+    pub const USER_MEMORY: u64 = 3;
+    /// CPU states.
+    pub const MP_STATE: u64 = 14;
+    /// Single registers.
+    pub const ONE_REG: u64 = 70;
+    /// Registers in the shared area of a vCPU.
+    pub const SYNC_REGS: u64 = 74;
     /// The three CPU resets.
     pub const VCPU_RESETS: u64 = 179;
     /// Protected VMs.

@@ -27,7 +27,9 @@ pub use errno::Errno;
 pub use ioctl::{PvCommand, capability, request};
 pub use one_reg::{OneReg, RegId};
 pub use run::{ExitReason, KvmRun, Sieic, SyncFields, SyncRegs};
-pub use structs::{Dmp, InfoDump, InfoHeader, InfoVm, MemOp, PvCmd, SecParm, Unp, dump_sub, info_id, mem_op};
+pub use structs::{
+    Dmp, InfoDump, InfoHeader, InfoVm, MemOp, MemoryRegion, PvCmd, SecParm, Unp, dump_sub, info_id, mem_op,
+};
 
 /// Which file descriptor an ioctl is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

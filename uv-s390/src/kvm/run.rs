@@ -8,7 +8,7 @@ use zerocopy::byteorder::big_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::diag308::kernel::ResetFlags;
-use crate::host::{CR0_INITIAL, CR14_INITIAL, CpuReset, PFAULT_NONE};
+use crate::host::{CR0_INITIAL, CR14_INITIAL, CpuReset, PFAULT_NONE, diagnose};
 use crate::psw::Psw;
 use crate::sie::InterceptionCode;
 
@@ -268,6 +268,13 @@ impl KvmRun {
         })
     }
 
+    /// Function code of an intercepted DIAGNOSE; `None` for any other exit.
+    #[must_use]
+    pub fn diagnose(&self) -> Option<u16> {
+        let exit = self.sieic()?;
+        diagnose(exit.ipa, exit.ipb, |number| usize::try_from(number).map_or(0, |number| self.gr(number)))
+    }
+
     /// The flags, after [`ExitReason::S390_RESET`].
     #[must_use]
     pub fn reset_flags(&self) -> Option<ResetFlags> {
@@ -302,6 +309,10 @@ mod tests {
         assert_eq!(run.as_bytes()[8..12], [0, 0, 0, 13]);
         assert_eq!(run.as_bytes()[48..56], [4, 0, 0x83, 2, 0x50, 0, 0, 0]);
         assert_eq!(run.sieic().unwrap().ipa, 0x8302);
+        run.set_gr(5, 0x1_0308);
+        assert_eq!(run.diagnose(), Some(0x308));
+        run.set_sieic(Sieic { icptcode: InterceptionCode(4), ipa: 0x8302, ipb: 0x0044_0000 });
+        assert_eq!(run.diagnose(), Some(0x44), "without a base register");
         run.set_reset(ResetFlags::CLEAR | ResetFlags::IPL);
         assert_eq!((run.as_bytes()[11], run.as_bytes()[55]), (14, 18));
         assert_eq!((run.sieic(), run.reset_flags()), (None, Some(ResetFlags::CLEAR | ResetFlags::IPL)));

@@ -189,3 +189,20 @@ pub mod mem_op {
     /// Compares and exchanges guest absolute storage.
     pub const ABSOLUTE_CMPXCHG: u32 = 6;
 }
+
+/// Argument of `KVM_SET_USER_MEMORY_REGION`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct MemoryRegion {
+    /// Address space in the upper half (0), number of the slot in the lower.
+    pub slot: U32,
+    /// Flags; none is known here.
+    pub flags: U32,
+    /// Guest absolute address, a multiple of 1 MiB.
+    pub guest_phys_addr: U64,
+    /// Bytes, a multiple of 1 MiB; 0 takes the slot out.
+    pub memory_size: U64,
+    /// Address in user space, a multiple of 1 MiB. Here: host absolute.
+    pub userspace_addr: U64,
+}
+layout!(MemoryRegion, 32, slot at 0, flags at 4, guest_phys_addr at 8, memory_size at 16, userspace_addr at 24);
