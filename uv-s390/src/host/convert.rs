@@ -82,6 +82,7 @@ impl Guest {
     /// Destroys a page: the frame is zero and accessible afterwards.
     pub(super) fn destroy(&self, gfn: Gfn) -> Result<(), HostError> {
         self.host.destroy_frame(self.frame(gfn)?)?;
+        self.gmap.split(gfn);
         self.gmap.change(gfn, PageFlags::empty(), PageFlags::IMPORTED | PageFlags::EXPORTED | PageFlags::WITHDRAWN);
         Ok(())
     }

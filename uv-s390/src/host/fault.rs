@@ -18,7 +18,8 @@ pub(super) enum Served {
 impl Guest {
     /// Serves an interruption that the host took while in SIE.
     ///
-    /// A page that is not mapped is faulted in; 0x3e is handed on; 0x3f and a leftover 0x3d destroy the page (or export
+    /// A page that is not mapped is faulted in; 0x3e is handed on; a large frame that is none any more (0x3c) is mapped page by
+    /// page; 0x3f and a leftover 0x3d destroy the page (or export
     /// it) and enter again; an address that is not reliable (TEID bit 61 off on a machine that has the bit) cannot be
     /// served. An ordinary guest meets 0x11, for which any memory does, and 0x3d from what another configuration left behind.
     /// An address without memory is an addressing exception of the guest under KVM; here it ends the run.
@@ -32,6 +33,11 @@ impl Guest {
                 if mapped { Ok(Served::Again) } else { Err(HostError::Fault(gfn)) }
             }
             PgmCode::NON_SECURE_STORAGE_ACCESS => Ok(Served::Missing(gfn)),
+            // A page of the large frame was exported: page by page it goes on.
+            PgmCode::SECURE_PAGE_SIZE => {
+                self.gmap.split(gfn);
+                Ok(Served::Again)
+            }
             PgmCode::SECURE_STORAGE_VIOLATION | PgmCode::SECURE_STORAGE_ACCESS => {
                 if self.host.features().contains(crate::abi::Features::MISC) && !teid.is_reliable() {
                     return Err(unserved);

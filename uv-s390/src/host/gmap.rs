@@ -23,6 +23,8 @@ bitflags! {
         const EXPORTED = 4;
         /// The page was shared when it was exported.
         const WITHDRAWN = 8;
+        /// One segment entry maps the page together with its MiB. All 256 pages have it or none.
+        const LARGE = 16;
     }
 }
 
@@ -45,6 +47,11 @@ impl fmt::Debug for Gmap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Gmap").field("slots", &self.slots()).field("huge", &self.huge).finish_non_exhaustive()
     }
+}
+
+/// All pages of the MiB that a page is in.
+fn mib(gfn: Gfn) -> impl Iterator<Item = Gfn> {
+    (gfn.0 & !0xff..=gfn.0 | 0xff).map(Gfn)
 }
 
 fn cells(slot: MemSlot) -> Cells {
@@ -133,8 +140,26 @@ impl Gmap {
         }
     }
 
+    /// Maps the MiB that begins at `first` with one segment entry.
+    pub(super) fn merge(&self, first: Gfn) {
+        mib(first).for_each(|gfn| self.change(gfn, PageFlags::MAPPED | PageFlags::LARGE, PageFlags::empty()));
+    }
+
+    /// Maps the MiB of a page with 4 KiB entries again, if it was mapped with one segment entry.
+    pub(super) fn split(&self, gfn: Gfn) {
+        if self.is_merged(gfn) {
+            mib(gfn).for_each(|gfn| self.change(gfn, PageFlags::empty(), PageFlags::LARGE));
+        }
+    }
+
+    /// Whether one segment entry maps the page.
+    pub(super) fn is_merged(&self, gfn: Gfn) -> bool {
+        self.flags(gfn).contains(PageFlags::LARGE)
+    }
+
     /// Takes a page out of the page tables, as memory pressure does. Its content stays in its frame.
     pub(super) fn unmap(&self, gfn: Gfn) {
+        self.split(gfn);
         self.change(gfn, PageFlags::empty(), PageFlags::MAPPED);
     }
 
@@ -156,10 +181,11 @@ impl Gmap {
 impl GuestMap for Gmap {
     fn translate(&self, addr: GuestAddr) -> Option<HostMapping> {
         let gfn = PageSize::K4.gfn(addr);
-        if !self.flags(gfn).contains(PageFlags::MAPPED) {
+        let flags = self.flags(gfn);
+        if !flags.contains(PageFlags::MAPPED) {
             return None;
         }
-        let size = if self.huge { MappingSize::Segment } else { MappingSize::Page };
+        let size = if self.huge || flags.contains(PageFlags::LARGE) { MappingSize::Segment } else { MappingSize::Page };
         Some(HostMapping { frame: self.frame(gfn)?, writable: true, size })
     }
 }

@@ -7,7 +7,8 @@
 //! | `conf`, `cpu` | create and destroy configuration and CPUs | `pv.c` |
 //! | `image` | SE header, unpack with retry, verify | `pv.c` |
 //! | `convert` | import, export, destroy, pin | `uv.c` |
-//! | `fault` | 0x3d, 0x3e, 0x3f | `fault.c` |
+//! | `fault` | 0x3c, 0x3d, 0x3e, 0x3f | `fault.c` |
+//! | `large` | 1 MiB frames | posted |
 //! | `run`, `ordinary`, `exit` | the loop around SIE, and what the kernel serves in it | `intercept.c`, `diag.c` |
 //! | `registers`, `restart` | registers beside the state description, the restart interruption | `kvm-s390.c`, `interrupt.c` |
 //! | `cpu_state` | stopped and operating, and who says so | `kvm-s390.c` |
@@ -36,6 +37,7 @@ mod gmap;
 mod guest;
 mod hardware;
 mod image;
+mod large;
 mod ordinary;
 mod pages;
 mod registers;

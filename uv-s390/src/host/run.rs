@@ -125,6 +125,8 @@ impl S390Vcpu {
             }
             InterceptionCode::PV_PREFIX => {
                 let prefix = PageSize::K4.gfn(uv_core::GuestAddr(state.prefix_address()));
+                // Also what a large frame with the prefix area gives when it is none any more.
+                self.guest.gmap.split(prefix);
                 self.guest.import(prefix)?;
                 self.guest.import(prefix.add(1))?;
                 return Ok(None);

@@ -4,6 +4,7 @@
 mod ipl;
 mod kernel;
 mod kvm;
+mod large;
 mod memory;
 mod ordinary;
 mod rig;
