@@ -205,7 +205,7 @@ impl Rig {
 
     /// The image is in and verified.
     pub(crate) fn verified(&self, guest: &Guest) {
-        let (header, stored) = image();
+        let (header, stored) = image(self.machine.generation());
         assert_eq!(self.set_params(guest, header), OK);
         self.host.write(HostAddr(guest.base + COMPONENT), stored).unwrap();
         for page in 0..2 {
@@ -363,12 +363,13 @@ pub(crate) fn results(seen: &Transcript<InsnResult>) -> Vec<InsnResult> {
 /// The address of a PSW that is loaded after a reset: what the program started there puts into DIAG 0x9c.
 pub(crate) const RESET_PSW: u64 = 42;
 
-/// The host key of all machines here, and an image of one component of two pages for it.
-fn image() -> (&'static [u8], &'static [u8]) {
-    static IMAGE: OnceLock<(Vec<u8>, Vec<u8>)> = OnceLock::new();
-    let (header, stored) = IMAGE.get_or_init(|| {
+/// An image of one component of two pages for the host key of all machines here. It may be dumped where the machine can.
+fn image(generation: Generation) -> (&'static [u8], &'static [u8]) {
+    static IMAGES: [OnceLock<(Vec<u8>, Vec<u8>)>; 2] = [const { OnceLock::new() }; 2];
+    let dump = generation.plaintext_flags() & PlaintextControlFlags::ALLOW_DUMP;
+    let (header, stored) = IMAGES[usize::from(dump.is_empty())].get_or_init(|| {
         let key = MachineConfig::new(7).host_key;
-        let (header, stored) = sealed(&[&key], PlaintextControlFlags::PCKMO, |_, _| ());
+        let (header, stored) = sealed(&[&key], PlaintextControlFlags::PCKMO | dump, |_, _| ());
         (header.as_bytes().to_vec(), stored)
     });
     (header, stored)

@@ -174,6 +174,11 @@ pub(crate) const TABLE: &[Row] = &[
     list("diag308::r04_unaligned", 2),
     list("diag308::r05_unknown_subcode", 4),
     row("diag308::r06_subcode_2"),
+    // §1.2: codes that all commands share and that no row above asserts.
+    other("s102_common::r0007_no_resume", 1),
+    other("s102_common::r0030_home_real_space", 1),
+    other("s102_common::r0031_translation", 1),
+    other("s102_common::r0032_invalid_absolute", 1),
     // §1.5: lengths of the query, for each generation and role.
     other("s105_query::too_short", 6),
     other("s105_query::part", 6),

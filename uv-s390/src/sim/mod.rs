@@ -21,7 +21,7 @@
 //! Invariant: plaintext of a page in SEC is in the engine only; host memory holds what the host could read anyway.
 //!
 //! # What is simplified
-//! Host virtual addresses are host absolute. Guest real addresses are guest absolute (scripts do not use prefixing).
+//! Guest real addresses are guest absolute (scripts do not use prefixing).
 //! Interruptions do not change the flow of a script.
 
 mod answer;
@@ -34,10 +34,12 @@ mod execute;
 mod frames;
 mod guest;
 mod guest_call;
+mod home;
 mod machine;
 mod memory;
 mod pages;
 mod profile;
+mod resume;
 #[cfg(test)]
 mod rig;
 mod secrets;

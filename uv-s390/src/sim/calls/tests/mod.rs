@@ -1,5 +1,7 @@
 //! Tests that need more than one call.
 
 mod boot;
+mod home;
 mod random;
+mod resume;
 mod threads;
