@@ -94,10 +94,15 @@ pub(crate) fn home(n: u64) -> u64 {
 impl Rig {
     /// A machine after power-on.
     pub(crate) fn new(generation: Generation) -> Self {
+        Self::with_backup(generation, None)
+    }
+
+    /// As [`Rig::new`], with a backup host key.
+    pub(crate) fn with_backup(generation: Generation, backup_key: Option<HostPrivateKey>) -> Self {
         static CONFIG: OnceLock<MachineConfig> = OnceLock::new();
         let config = CONFIG.get_or_init(|| MachineConfig { secure_frames: 4096, ..MachineConfig::new(7) }).clone();
         let key = config.host_key.clone();
-        let machine = Arc::new(Machine::new(MachineConfig { generation, ..config }));
+        let machine = Arc::new(Machine::new(MachineConfig { generation, backup_key, ..config }));
         Self { host: machine.host_memory(), info: generation.query(Role::Host), machine, key }
     }
 

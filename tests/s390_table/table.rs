@@ -189,7 +189,7 @@ pub(crate) const TABLE: &[Row] = &[
     other("s107_conf::destroy_fast_ap", 1),
     other("s107_conf::destroy_with_cpu", 1),
     other("s107_conf::reset_calls_bad_handle", 7),
-    other("s107_image::header", 10),
+    other("s107_image::header", 11),
     other("s107_image::unpack_not_mapped", 2),
     other("s107_image::unpack_secure", 1),
     other("s107_image::verify", 4),

@@ -137,7 +137,8 @@ fn dump_areas_say_why_they_cannot_be_had() {
 fn the_control_block_is_host_virtual_too() {
     let (rig, home) = rig();
     let execute = |uvc, at| rig.machine.execute_at(uvc, at);
-    let fault = |code: PgmCode| move |result: Result<Cc, crate::uvc::ProgramInterruption>| result.unwrap_err().code == code;
+    let fault =
+        |code: PgmCode| move |result: Result<Cc, crate::uvc::ProgramInterruption>| result.unwrap_err().code == code;
     let page = fault(PgmCode::PAGE_TRANSLATION);
     let at = VIRTUAL + 0xff8;
     let mut block = NoData::new(UvCommand::VERIFY_IMG, 7);

@@ -5,8 +5,8 @@ use uv_sim::guest::Step;
 
 use super::random::check;
 use crate::abi::{CpuState, DestroyFast, DumpComplete, DumpStorageState, Share, UvCommand};
-use crate::sim::rig::{Codes, GUEST_LEN, Guest, OK, Rig, Vcpu, refused, uvc};
 use crate::sim::resume::{DESTROY_SLICE, UNSHARE_SLICE};
+use crate::sim::rig::{Codes, GUEST_LEN, Guest, OK, Rig, Vcpu, refused, uvc};
 use crate::sim::{Generation, GuestInsn};
 use crate::uvc::{Cc, UvRc, UvRrc};
 
@@ -18,9 +18,9 @@ const AREA: u64 = 0x50_0000;
 /// A guest that has shared so many pages, then waits, and is stopped.
 fn sharing(rig: &Rig, pages: usize) -> (Guest, Vcpu) {
     let first = 0x10;
-    let shares = (first..first + pages as u64).map(|page| page << 12).flat_map(|at| {
-        [Step::store(GuestAddr(at), b"open"), uvc(&Share::new(UvCommand::SET_SHARED_ACCESS, at))]
-    });
+    let shares = (first..first + pages as u64)
+        .map(|page| page << 12)
+        .flat_map(|at| [Step::store(GuestAddr(at), b"open"), uvc(&Share::new(UvCommand::SET_SHARED_ACCESS, at))]);
     let (guest, cpu, _) = rig.booted(0, shares.chain([Step::Call(GuestInsn::Wait)]));
     rig.serve(&guest, cpu);
     assert_eq!(rig.machine.page_counts(guest.conf).unwrap().shared, pages as u64);
