@@ -100,8 +100,16 @@ impl Validity {
     pub const CONF_STATE: Self = Self(0x2009);
     /// The SIDA designation is not the one the CPU was created with, or cannot be reached.
     pub const SIDA: Self = Self(0x200a);
-    /// The format of the state description, the SCA, MSO or MSL is not the one the CPU was created with.
+    /// The state description is not of format 4.
     pub const FORMAT: Self = Self(0x200b);
+    /// The SCA is not an extended one.
+    pub const EXTENDED_SCA: Self = Self(0x200c);
+    /// The SCA is not the one the configuration was created with.
+    pub const SCA: Self = Self(0x200d);
+    /// MSO is not the one the configuration was created with.
+    pub const MSO: Self = Self(0x200e);
+    /// MSL ends before the guest storage that the configuration was created with.
+    pub const MSL: Self = Self(0x200f);
 
     /// Whether this is one of the Ultravisor's codes.
     #[must_use]

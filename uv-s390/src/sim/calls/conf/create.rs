@@ -93,7 +93,7 @@ pub(in crate::sim) fn create(machine: &Machine, block: &mut CreateConf) -> Answe
         info.variable_storage_len(msl).and_then(|len| machine.storage.donate(variable, len, ConfId(id)).ok());
     let pages = if variable.is_some() { msl >> 12 } else { 0 };
     let space = machine.engine.create_space(pages, Machine::SUITE);
-    let conf = Arc::new(Conf::new(NewConf { id: ConfId(id), handle, asce, mso, msl, space, uid }));
+    let conf = Arc::new(Conf::new(NewConf { id: ConfId(id), handle, asce, mso, msl, sca, space, uid }));
     conf.storage.lock().push(base);
     confs.insert(handle, Arc::clone(&conf));
     machine.owners.write().insert(conf.id, Arc::clone(&conf));
