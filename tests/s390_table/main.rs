@@ -17,6 +17,7 @@ mod hostile;
 mod icptcode;
 mod ipl;
 mod large;
+mod privilege;
 mod query;
 mod registry;
 mod rig;
@@ -45,6 +46,7 @@ fn main() {
         diag308::register,
         query::register,
         entry::register,
+        privilege::register,
         codes_conf::register,
         codes_image::register,
         codes_pages::register,

@@ -417,7 +417,7 @@ pub(crate) fn uvc(block: &impl Block) -> Step<GuestInsn> {
 }
 
 pub(crate) fn uvc_bytes(block: &[u8]) -> Step<GuestInsn> {
-    Step::Call(GuestInsn::Uvc { block: block.to_vec(), problem_state: false })
+    Step::Call(GuestInsn::Uvc { block: block.to_vec() })
 }
 
 pub(crate) fn share(page: u64) -> Step<GuestInsn> {

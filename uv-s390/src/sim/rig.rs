@@ -358,7 +358,7 @@ pub(crate) fn diag(code: u16, gr: [u64; 5]) -> Step<GuestInsn> {
 }
 
 pub(crate) fn uvc(block: &impl Block) -> Step<GuestInsn> {
-    Step::Call(GuestInsn::Uvc { block: block.as_bytes().to_vec(), problem_state: false })
+    Step::Call(GuestInsn::Uvc { block: block.as_bytes().to_vec() })
 }
 
 /// cc, rc and control block that a guest's call returned.

@@ -19,6 +19,7 @@
 //! | STSI | 104 | GR0, GR1 |
 //! | STHYI | 104 | function code in GR2 |
 //! | channel I/O | 104 | subchannel in GR1, operand in the SIDA |
+//! | any of these in problem state | none | privileged-operation exception in the guest, before any other check (§5.3 row 1, §1.1) |
 //!
 //! UNSURE: the class of DIAG 0x288, and the registers of SERVC, SIGP, STSI and STHYI; see docs/s390-unsure.md.
 
@@ -113,7 +114,8 @@ impl GuestInsn {
             | Self::Wait
             | Self::Interruptions
             | Self::SetGr { .. }
-            | Self::Crash => Shape { ipa: 0, ipb: 0, gr: vec![] },
+            | Self::Crash
+            | Self::ProblemState(_) => Shape { ipa: 0, ipb: 0, gr: vec![] },
         }
     }
 }
@@ -153,9 +155,9 @@ impl Machine {
                 }
                 _ => specification,
             },
-            GuestInsn::Uvc { block, problem_state } => {
+            GuestInsn::Uvc { block } => {
                 let block = block.clone();
-                match self.guest_call(conf, *problem_state, block) {
+                match self.guest_call(conf, block) {
                     super::super::guest_call::Called::Done(result) => Issue::Done(result),
                     super::super::guest_call::Called::Interrupted(interruption) => Issue::Interrupted(interruption),
                     super::super::guest_call::Called::Intercept(block) => {
@@ -198,6 +200,13 @@ impl Machine {
                 Issue::Done(InsnResult::Interruptions(core.delivered.drain(..).collect()))
             }
             GuestInsn::Crash => Issue::Exit(Exit::plain(InterceptionCode::PROGRAM)),
+            GuestInsn::ProblemState(insn) if insn.is_privileged() => {
+                Issue::Done(InsnResult::Exception(PgmCode::PRIVILEGED_OPERATION))
+            }
+            GuestInsn::ProblemState(insn) => {
+                let insn = GuestInsn::clone(insn);
+                self.issue(sd, conf, cpu, core, insn)
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 mod injection;
 mod instructions;
 mod prefix;
+mod privilege;
 mod reset;
 mod sharing;
 mod validity;
