@@ -199,6 +199,8 @@ pub(crate) const TABLE: &[Row] = &[
     other("s107_pages::init_origin", 1),
     // §5.3 row 1: for every privileged instruction of a protected guest.
     other("s503_guest::problem_state", 18),
+    // §6.2: interceptions that no row above asserts.
+    other("s602_interception::external_loop", 2),
     // §6.5: what an entry is refused for, beyond the rows above.
     other("s605_entry::creation", 4),
 ];

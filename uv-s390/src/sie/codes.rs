@@ -11,11 +11,12 @@ pub struct InterceptionCode(pub u8);
 impl InterceptionCode {
     /// Plain instruction; never seen for a protected guest.
     pub const INSTRUCTION: Self = Self(0x04);
-    /// Program interruption: for a protected guest, only a loop of specification exceptions.
+    /// Program interruption: for a protected guest, only a loop of specification exceptions through a bad program-new PSW.
     pub const PROGRAM: Self = Self(0x08);
     /// External request.
     pub const EXTERNAL_REQUEST: Self = Self(0x10);
-    /// External interruption: for a protected guest, only a loop through the new PSW.
+    /// External interruption: for a protected guest, only a loop through an external-new PSW that is enabled for it. That PSW
+    /// is in the PSW field, the interruption code in its field.
     pub const EXTERNAL: Self = Self(0x14);
     /// I/O request.
     pub const IO_REQUEST: Self = Self(0x18);

@@ -77,7 +77,7 @@ pub struct StateDescription {
     pub ext_params: U32,
     /// External interruption to inject: CPU address.
     pub ext_cpu_addr: U16,
-    /// External interruption to inject: code.
+    /// External interruption to inject, or of interception 0x14: code.
     pub ext_code: U16,
     _other_c8: [u8; 4],
     /// Machine check to inject: external damage code.

@@ -11,6 +11,7 @@ use uv_sim::guest::GuestCpu;
 use super::conf::{Conf, LoadFrom};
 use super::guest::{GuestInsn, InsnResult, Interruption};
 use super::memory::Donation;
+use super::sie::Lasting;
 use crate::abi::CpuState;
 use crate::psw::Psw;
 
@@ -116,6 +117,8 @@ pub(crate) struct Core {
     pub(crate) service_masked: bool,
     /// The next entry is the first after an interception 112 or after the CPU was started: nothing may be injected.
     pub(crate) no_injection: bool,
+    /// The last external interruption, when its condition stays: the external-new PSW is looked at before the guest goes on.
+    pub(crate) lasting: Option<Lasting>,
     /// Interruptions that were injected and not yet looked at by the program.
     pub(crate) delivered: VecDeque<Interruption>,
     pub(crate) destroyed: bool,
@@ -133,6 +136,7 @@ impl Core {
             timer: None,
             service_masked: true,
             no_injection: false,
+            lasting: None,
             delivered: VecDeque::new(),
             destroyed: false,
         }
@@ -148,6 +152,7 @@ impl Core {
         self.pending = Pending::None;
         self.delivered.clear();
         self.load = None;
+        self.lasting = None;
         self.service_masked = true;
         match kind {
             ResetKind::Normal => {}

@@ -20,7 +20,7 @@ use crate::sim::memory::HostView;
 const PSW_WAIT: u64 = 1 << (63 - 14);
 
 impl Machine {
-    /// Steps 7: the guest runs.
+    /// Step 8: the guest runs.
     pub(super) fn run(&self, sd: &StateDescription, conf: &Arc<Conf>, cpu: &Cpu, core: &mut Core) -> Left {
         loop {
             if let Some(exit) = self.requested(cpu, core) {

@@ -1,5 +1,6 @@
 //! Tests that run guests.
 
+mod external;
 mod injection;
 mod instructions;
 mod prefix;
