@@ -1,15 +1,9 @@
-//! §6.5: the state description against the creation of the configuration. §6.2: an external interruption that loops.
+//! §6.5: the state description against the creation of the configuration.
 
-use uv_core::GuestAddr;
-use uv_s390::sie::{InterceptionCode, StateDescription, Validity};
-use uv_s390::sim::GuestInsn;
-use uv_sim::guest::Step;
+use uv_s390::sie::{StateDescription, Validity};
 
 use crate::registry::Tests;
 use crate::rig::{MIB, Rig, diag, items};
-
-/// PSW bit 7.
-const EXTERNAL: u64 = 1 << 56;
 
 type Change = fn(&mut StateDescription);
 
@@ -32,28 +26,5 @@ pub(crate) fn register(tests: &mut Tests) {
             (sd.mso, sd.msl) = (good.mso, good.msl);
         });
         assert_eq!(rig.enter(&guest, cpu).gr(5), 0x44);
-    });
-    let codes = [("clock_comparator", (0x1004, 0x800)), ("cpu_timer", (0x1005, 0x400))];
-    tests.each("s602_interception::external_loop", items(codes), |(code, cr0)| {
-        let rig = Rig::ready();
-        let new = [EXTERNAL | 1, 0x1234].map(u64::to_be_bytes).concat();
-        let steps = [
-            Step::store(GuestAddr(0x1b0), &new),
-            Step::Call(GuestInsn::SetCr { number: 0, value: cr0 }),
-            Step::Call(GuestInsn::SetMask { mask: EXTERNAL }),
-            diag(0x44, [0; 5]),
-            diag(0x9c, [42, 0, 0, 0, 0]),
-        ];
-        let (guest, cpu, _) = rig.booted(0, steps);
-        assert_eq!(rig.enter(&guest, cpu).gr(5), 0x44);
-        rig.change(cpu, |sd| {
-            sd.iictl = 0x02;
-            sd.ext_code = code.into();
-        });
-        for _ in 0..2 {
-            let sd = rig.enter(&guest, cpu);
-            assert_eq!((sd.interception(), sd.ext_code.get()), (InterceptionCode(0x14), code));
-            assert_eq!((sd.psw.mask.get(), sd.psw.address.get()), (EXTERNAL, 0));
-        }
     });
 }

@@ -15,6 +15,7 @@ mod diags;
 mod entry;
 mod hostile;
 mod icptcode;
+mod interception;
 mod ipl;
 mod large;
 mod privilege;
@@ -45,6 +46,7 @@ fn main() {
         large::register,
         diag308::register,
         query::register,
+        interception::register,
         entry::register,
         privilege::register,
         codes_conf::register,

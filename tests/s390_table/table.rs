@@ -201,6 +201,8 @@ pub(crate) const TABLE: &[Row] = &[
     other("s503_guest::problem_state", 18),
     // §6.2: interceptions that no row above asserts.
     other("s602_interception::external_loop", 2),
+    other("s602_interception::call_to_waiting", 1),
+    other("s602_interception::call_to_other", 1),
     // §6.5: what an entry is refused for, beyond the rows above.
     other("s605_entry::creation", 4),
 ];

@@ -31,6 +31,8 @@ pub(crate) struct Cpu {
     pub(crate) storage: Donation,
     /// Whether the CPU runs on a host CPU right now.
     pub(crate) running: AtomicBool,
+    /// CPU address of the source of an external call that is pending: one at most.
+    pub(crate) external_call: Mutex<Option<u16>>,
     /// Locked for as long as the CPU runs.
     pub(crate) core: Mutex<Core>,
 }
@@ -48,7 +50,7 @@ pub(crate) enum Pending {
     None,
     /// Interception 104: completed at the next entry from save area and SIDA.
     Instruction(GuestInsn),
-    /// Interception 108: completed at the next entry with nothing from the host.
+    /// Interception 108 or 0x38: completed at the next entry with nothing from the host.
     Notification(GuestInsn),
     /// Interception 108 for an instruction that the guest issues again, or that a reset ends.
     Retry,

@@ -11,7 +11,7 @@
 //! | 5 | a start PSW is loaded | `load` | program interruption 0x3e |
 //! | 6 | the instruction that left the guest last is completed | `complete` | |
 //! | 7 | the last external interruption is no loop through the external-new PSW | `external` | interception 0x14 |
-//! | 8 | the guest runs | `run`, `instruction` | interception, or program interruption 0x3e, 0x3f, 0x3c |
+//! | 8 | the guest runs | `run`, `instruction`, `sigp` | interception, or program interruption 0x3e, 0x3f, 0x3c |
 //! | 9 | interception, registers, timer are stored | here | |
 //!
 //! Steps 5 and 8 also end with interception 0x08 (s390-ultravisor §6.2): a specification exception whose program-new PSW is
@@ -29,6 +29,7 @@ mod intercept;
 mod load;
 mod locate;
 mod run;
+mod sigp;
 #[cfg(test)]
 mod tests;
 mod validity;

@@ -7,4 +7,5 @@ mod prefix;
 mod privilege;
 mod reset;
 mod sharing;
+mod sigp;
 mod validity;
