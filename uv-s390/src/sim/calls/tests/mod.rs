@@ -3,3 +3,4 @@
 mod boot;
 mod random;
 mod threads;
+mod wrong_state;

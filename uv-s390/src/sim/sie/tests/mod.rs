@@ -8,4 +8,5 @@ mod privilege;
 mod reset;
 mod sharing;
 mod sigp;
+mod sthyi;
 mod validity;
