@@ -2,7 +2,7 @@
 //!
 //! A row that holds for a list of commands, registers or bits has one test for each item, named `row::item`.
 //! `cargo test --test s390_table -- --nocapture` ends with the number of rows covered, and fails when a row has no test,
-//! when an item of its list has none, or when a test belongs to no row. Rows of other sections (`s102`, `s105`, `s107`) are
+//! when an item of its list has none, or when a test belongs to no row. Rows of other sections (`s105` is §1.5) are
 //! counted apart.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
@@ -13,10 +13,13 @@ mod codes_image;
 mod codes_pages;
 mod diag308;
 mod diags;
+mod entry;
 mod hostile;
 mod icptcode;
+mod interception;
 mod ipl;
 mod large;
+mod privilege;
 mod query;
 mod registry;
 mod rig;
@@ -45,6 +48,9 @@ fn main() {
         diag308::register,
         query::register,
         codes_common::register,
+        interception::register,
+        entry::register,
+        privilege::register,
         codes_conf::register,
         codes_image::register,
         codes_pages::register,

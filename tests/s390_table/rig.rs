@@ -188,9 +188,7 @@ impl Rig {
         sd.conf_handle = guest.conf.into();
         sd.sdf = fields::SDF_PROTECTED;
         sd.ecb2 = fields::ECB2_EXTENDED_SCA;
-        let sca = guest.create.guest_sca.get();
-        sd.sca_high = u32::try_from(sca >> 32).unwrap().into();
-        sd.sca_low = u32::try_from(sca & 0xffff_ffff).unwrap().into();
+        sd.set_sca_origin(guest.create.guest_sca.get());
         sd.mso = guest.mso.into();
         sd.msl = (guest.mso + GUEST_LEN - MIB).into();
         self.host.write(state, sd.as_bytes()).unwrap();
@@ -425,7 +423,7 @@ pub(crate) fn uvc(block: &impl Block) -> Step<GuestInsn> {
 }
 
 pub(crate) fn uvc_bytes(block: &[u8]) -> Step<GuestInsn> {
-    Step::Call(GuestInsn::Uvc { block: block.to_vec(), problem_state: false })
+    Step::Call(GuestInsn::Uvc { block: block.to_vec() })
 }
 
 pub(crate) fn share(page: u64) -> Step<GuestInsn> {

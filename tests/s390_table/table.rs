@@ -1,4 +1,4 @@
-//! The table: rows of s390-ultravisor §11 with the length of their lists, and rows of §1.5 and §1.7.
+//! The table: rows of s390-ultravisor §11 with the length of their lists, and rows of §1.5, §1.7, §5.3 and §6.
 
 /// A row.
 pub(crate) struct Row {
@@ -202,4 +202,12 @@ pub(crate) const TABLE: &[Row] = &[
     other("s107_pages::destroy_not_secure", 3),
     other("s107_pages::pin_private", 1),
     other("s107_pages::init_origin", 1),
+    // §5.3 row 1: for every privileged instruction of a protected guest.
+    other("s503_guest::problem_state", 18),
+    // §6.2: interceptions that no row above asserts.
+    other("s602_interception::external_loop", 2),
+    other("s602_interception::call_to_waiting", 1),
+    other("s602_interception::call_to_other", 1),
+    // §6.5: what an entry is refused for, beyond the rows above.
+    other("s605_entry::creation", 4),
 ];

@@ -9,6 +9,7 @@
 //! | `convert` | import, export, destroy, pin | `uv.c` |
 //! | `fault` | 0x3d, 0x3e, 0x3f | `fault.c` |
 //! | `run`, `exit` | the loop around SIE | `intercept.c` |
+//! | `wait` | CPUs that wait, and who wakes them | `interrupt.c`, `sigp.c` |
 //! | `reset`, `teardown`, `dump` | resets, both ways of ending, dump calls | `pv.c` |
 //! | `core_traits` | the traits of `uv-core` | |
 //!
@@ -38,6 +39,7 @@ mod reset;
 mod run;
 mod start;
 mod teardown;
+mod wait;
 
 pub use error::HostError;
 pub use exit::{Intercept, S390Exit};

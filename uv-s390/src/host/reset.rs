@@ -3,6 +3,7 @@
 use super::cpu::secure_handle;
 use super::{Guest, HostError};
 use crate::abi::{CpuState, NoData, UvCommand};
+use crate::sie::ExecutionControl;
 
 /// Kind of a CPU reset; each one does what the one before it does, and more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -70,6 +71,7 @@ impl Guest {
         let cpu = self.cpu(number)?;
         self.host.hardware.update_state(cpu.block.origin(), |state| {
             state.iictl = 0;
+            state.cpu_flags = (state.cpu_flags.get() & !ExecutionControl::WAIT.bits()).into();
             if reset != CpuReset::Normal {
                 // The Ultravisor takes a protected CPU's prefix back to 0, and is to find both prefix pages there.
                 state.psw = crate::psw::Psw::new(0, 0);

@@ -93,7 +93,10 @@ pub(crate) struct Conf {
     pub(crate) handle: u64,
     pub(crate) asce: Asce,
     pub(crate) mso: u64,
+    /// Bytes of guest storage: the length of the creation, not a limit as in the state description.
     pub(crate) msl: u64,
+    /// Host absolute address of the SCA.
+    pub(crate) sca: u64,
     pub(crate) space: Arc<SecureSpace>,
     pub(crate) storage: Mutex<Vec<Donation>>,
     pub(crate) life: Mutex<Life>,
@@ -121,7 +124,10 @@ pub(crate) struct NewConf {
     pub(crate) handle: u64,
     pub(crate) asce: Asce,
     pub(crate) mso: u64,
+    /// Bytes of guest storage: the length of the creation, not a limit as in the state description.
     pub(crate) msl: u64,
+    /// Host absolute address of the SCA.
+    pub(crate) sca: u64,
     pub(crate) space: Arc<SecureSpace>,
     pub(crate) uid: [u8; 16],
 }
@@ -135,6 +141,7 @@ impl Conf {
             asce: new.asce,
             mso: new.mso,
             msl: new.msl,
+            sca: new.sca,
             space: new.space,
             storage: Mutex::new(Vec::new()),
             life: Mutex::new(Life {

@@ -226,7 +226,7 @@ impl Machine {
         self.generation.features()
     }
 
-    /// The host keys that open requests.
+    /// The host keys that open requests, whatever the guest's SE header says of backup keys (UNSURE).
     pub(crate) fn host_keys(&self) -> impl Iterator<Item = &HostPrivateKey> {
         core::iter::once(&self.host_key).chain(&self.backup_key)
     }

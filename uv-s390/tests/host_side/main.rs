@@ -6,3 +6,4 @@ mod kernel;
 mod kvm;
 mod rig;
 mod teardown;
+mod waiting;

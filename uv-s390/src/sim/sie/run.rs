@@ -8,7 +8,7 @@ use uv_sim::guest::GuestEvent;
 use super::instruction::Issue;
 use super::intercept::{Exit, PSW_VISIBLE, filtered};
 use super::locate::GuestView;
-use super::{Left, inject};
+use super::{Left, inject, sigp};
 use crate::psw::Psw;
 use crate::sie::{ExecutionControl, InterceptionCode, StateDescription};
 use crate::sim::conf::Conf;
@@ -20,9 +20,10 @@ use crate::sim::memory::HostView;
 const PSW_WAIT: u64 = 1 << (63 - 14);
 
 impl Machine {
-    /// Steps 7: the guest runs.
+    /// Step 8: the guest runs.
     pub(super) fn run(&self, sd: &StateDescription, conf: &Arc<Conf>, cpu: &Cpu, core: &mut Core) -> Left {
         loop {
+            sigp::deliver(cpu, core);
             if let Some(exit) = self.requested(cpu, core) {
                 return Ok(exit);
             }

@@ -5,3 +5,4 @@ mod home;
 mod random;
 mod resume;
 mod threads;
+mod wrong_state;

@@ -1,8 +1,12 @@
 //! Tests that run guests.
 
+mod external;
 mod injection;
 mod instructions;
 mod prefix;
+mod privilege;
 mod reset;
 mod sharing;
+mod sigp;
+mod sthyi;
 mod validity;
