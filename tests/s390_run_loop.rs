@@ -244,11 +244,8 @@ fn from_ordinary_to_protected_and_again() {
 #[test]
 fn a_guest_that_is_refused_goes_on_behind_its_instruction() {
     let (platform, mut vmm, image, seen) = vmm(|image| {
-        let mut program = vec![
-            Step::Call(GuestInsn::Uvc { block: vec![0; 0x40], problem_state: false }),
-            diag308(9, 0x17_0000),
-            diag308(10, 0),
-        ];
+        let mut program =
+            vec![Step::Call(GuestInsn::Uvc { block: vec![0; 0x40] }), diag308(9, 0x17_0000), diag308(10, 0)];
         program.extend(loader(image));
         program.push(diag308(9, 0x17_0000));
         program.push(Step::load(GuestAddr(0x17_0000), 4));

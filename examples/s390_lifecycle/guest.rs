@@ -51,7 +51,6 @@ impl Story {
         steps.push(yields());
         steps.push(Step::Call(GuestInsn::Uvc {
             block: Share::new(UvCommand::SET_SHARED_ACCESS, self.buffer().0).as_bytes().to_vec(),
-            problem_state: false,
         }));
         steps.push(Step::store(self.buffer(), WORDS));
         steps.push(yields());

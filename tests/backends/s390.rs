@@ -74,7 +74,7 @@ impl Vcpu for Cpu {
 fn program(shared: SharedDesk) -> Box<dyn Program<GuestInsn, InsnResult>> {
     let share = |command, gfn: Gfn| {
         let block = Share::new(command, gfn.0 << 12).as_bytes().to_vec();
-        Step::Call(GuestInsn::Uvc { block, problem_state: false })
+        Step::Call(GuestInsn::Uvc { block })
     };
     let mut at_work = false;
     Box::new(move |last: Outcome<InsnResult>| {

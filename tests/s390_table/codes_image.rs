@@ -10,7 +10,7 @@ use uv_s390::sim::Generation;
 use uv_s390::uvc::{Cc, UvRc, UvRrc};
 
 use crate::registry::Tests;
-use crate::rig::{COMPONENT, Codes, Guest, OK, Rig, items, refused, sealed};
+use crate::rig::{COMPONENT, Codes, Guest, OK, Rig, UV_BASE, items, refused, sealed};
 
 /// Offsets in the SE header.
 const VERSION: usize = 8;
@@ -54,6 +54,20 @@ fn header(tests: &mut Tests) {
         let stranger = HostPrivateKey::from_scalar(&[6]).unwrap();
         let (header, _) = sealed(&[&stranger], Pcf::PCKMO, |_, _| ());
         assert_eq!(rig.set_params(&rig.guest(0), header.as_bytes()), codes(0x108, 0x05));
+    });
+    tests.row("s107_image::header::backup_key", || {
+        let [backup, stranger] = [5, 6].map(|scalar| HostPrivateKey::from_scalar(&[scalar]).unwrap());
+        let rig = Rig::with_backup(Generation::Z17, Some(backup.clone()));
+        assert_eq!(rig.init(UV_BASE, 0), OK);
+        let guest = rig.guest(0);
+        for (key, flag, expected) in [
+            (&stranger, Pcf::BACKUP_KEYS, codes(0x108, 0x34)),
+            (&backup, Pcf::empty(), codes(0x108, 0x05)),
+            (&backup, Pcf::BACKUP_KEYS, OK),
+        ] {
+            let (header, _) = sealed(&[key], Pcf::PCKMO | flag, |_, _| ());
+            assert_eq!(rig.set_params(&guest, header.as_bytes()), expected, "{flag:?}");
+        }
     });
     tests.row("s107_image::header::secret_flag", || {
         let rig = Rig::ready_on(Generation::Z15);

@@ -122,7 +122,8 @@ fn program(seed: u64, steps: Arc<AtomicU64>) -> Box<dyn Program<GuestInsn, InsnR
                     // What the guest shares is the hypervisor's to see.
                     put(&mut block, 0x20, 0x8000 + (dice.below(4) << 12));
                 }
-                Step::Call(GuestInsn::Uvc { block, problem_state: dice.below(50) == 0 })
+                let call = GuestInsn::Uvc { block };
+                Step::Call(if dice.below(50) == 0 { call.in_problem_state() } else { call })
             }
         }
     })

@@ -2,20 +2,24 @@
 //!
 //! A row that holds for a list of commands, registers or bits has one test for each item, named `row::item`.
 //! `cargo test --test s390_table -- --nocapture` ends with the number of rows covered, and fails when a row has no test,
-//! when an item of its list has none, or when a test belongs to no row. Rows of other sections (`s105`, `s107`) are
+//! when an item of its list has none, or when a test belongs to no row. Rows of other sections (`s105` is §1.5) are
 //! counted apart.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod attest;
+mod codes_common;
 mod codes_conf;
 mod codes_image;
 mod codes_pages;
 mod diag308;
 mod diags;
+mod entry;
 mod hostile;
 mod icptcode;
+mod interception;
 mod ipl;
 mod large;
+mod privilege;
 mod query;
 mod registry;
 mod rig;
@@ -43,6 +47,10 @@ fn main() {
         large::register,
         diag308::register,
         query::register,
+        codes_common::register,
+        interception::register,
+        entry::register,
+        privilege::register,
         codes_conf::register,
         codes_image::register,
         codes_pages::register,

@@ -94,10 +94,15 @@ pub(crate) fn home(n: u64) -> u64 {
 impl Rig {
     /// A machine after power-on.
     pub(crate) fn new(generation: Generation) -> Self {
+        Self::with_backup(generation, None)
+    }
+
+    /// As [`Rig::new`], with a backup host key.
+    pub(crate) fn with_backup(generation: Generation, backup_key: Option<HostPrivateKey>) -> Self {
         static CONFIG: OnceLock<MachineConfig> = OnceLock::new();
         let config = CONFIG.get_or_init(|| MachineConfig { secure_frames: 4096, ..MachineConfig::new(7) }).clone();
         let key = config.host_key.clone();
-        let machine = Arc::new(Machine::new(MachineConfig { generation, ..config }));
+        let machine = Arc::new(Machine::new(MachineConfig { generation, backup_key, ..config }));
         Self { host: machine.host_memory(), info: generation.query(Role::Host), machine, key }
     }
 
@@ -183,9 +188,7 @@ impl Rig {
         sd.conf_handle = guest.conf.into();
         sd.sdf = fields::SDF_PROTECTED;
         sd.ecb2 = fields::ECB2_EXTENDED_SCA;
-        let sca = guest.create.guest_sca.get();
-        sd.sca_high = u32::try_from(sca >> 32).unwrap().into();
-        sd.sca_low = u32::try_from(sca & 0xffff_ffff).unwrap().into();
+        sd.set_sca_origin(guest.create.guest_sca.get());
         sd.mso = guest.mso.into();
         sd.msl = (guest.mso + GUEST_LEN - MIB).into();
         self.host.write(state, sd.as_bytes()).unwrap();
@@ -205,7 +208,7 @@ impl Rig {
 
     /// The image is in and verified.
     pub(crate) fn verified(&self, guest: &Guest) {
-        let (header, stored) = image();
+        let (header, stored) = image(self.machine.generation());
         assert_eq!(self.set_params(guest, header), OK);
         self.host.write(HostAddr(guest.base + COMPONENT), stored).unwrap();
         for page in 0..2 {
@@ -363,12 +366,13 @@ pub(crate) fn results(seen: &Transcript<InsnResult>) -> Vec<InsnResult> {
 /// The address of a PSW that is loaded after a reset: what the program started there puts into DIAG 0x9c.
 pub(crate) const RESET_PSW: u64 = 42;
 
-/// The host key of all machines here, and an image of one component of two pages for it.
-fn image() -> (&'static [u8], &'static [u8]) {
-    static IMAGE: OnceLock<(Vec<u8>, Vec<u8>)> = OnceLock::new();
-    let (header, stored) = IMAGE.get_or_init(|| {
+/// An image of one component of two pages for the host key of all machines here. It may be dumped where the machine can.
+fn image(generation: Generation) -> (&'static [u8], &'static [u8]) {
+    static IMAGES: [OnceLock<(Vec<u8>, Vec<u8>)>; 2] = [const { OnceLock::new() }; 2];
+    let dump = generation.plaintext_flags() & PlaintextControlFlags::ALLOW_DUMP;
+    let (header, stored) = IMAGES[usize::from(dump.is_empty())].get_or_init(|| {
         let key = MachineConfig::new(7).host_key;
-        let (header, stored) = sealed(&[&key], PlaintextControlFlags::PCKMO, |_, _| ());
+        let (header, stored) = sealed(&[&key], PlaintextControlFlags::PCKMO | dump, |_, _| ());
         (header.as_bytes().to_vec(), stored)
     });
     (header, stored)
@@ -419,7 +423,7 @@ pub(crate) fn uvc(block: &impl Block) -> Step<GuestInsn> {
 }
 
 pub(crate) fn uvc_bytes(block: &[u8]) -> Step<GuestInsn> {
-    Step::Call(GuestInsn::Uvc { block: block.to_vec(), problem_state: false })
+    Step::Call(GuestInsn::Uvc { block: block.to_vec() })
 }
 
 pub(crate) fn share(page: u64) -> Step<GuestInsn> {

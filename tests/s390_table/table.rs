@@ -1,4 +1,4 @@
-//! The table: rows of s390-ultravisor §11 with the length of their lists, and rows of §1.5 and §1.7.
+//! The table: rows of s390-ultravisor §11 with the length of their lists, and rows of §1.5, §1.7, §5.3 and §6.
 
 /// A row.
 pub(crate) struct Row {
@@ -174,6 +174,11 @@ pub(crate) const TABLE: &[Row] = &[
     list("diag308::r04_unaligned", 2),
     list("diag308::r05_unknown_subcode", 4),
     row("diag308::r06_subcode_2"),
+    // §1.2: codes that all commands share and that no row above asserts.
+    other("s102_common::r0007_no_resume", 1),
+    other("s102_common::r0030_home_real_space", 1),
+    other("s102_common::r0031_translation", 1),
+    other("s102_common::r0032_invalid_absolute", 1),
     // §1.5: lengths of the query, for each generation and role.
     other("s105_query::too_short", 6),
     other("s105_query::part", 6),
@@ -184,7 +189,7 @@ pub(crate) const TABLE: &[Row] = &[
     other("s107_conf::destroy_fast_ap", 1),
     other("s107_conf::destroy_with_cpu", 1),
     other("s107_conf::reset_calls_bad_handle", 7),
-    other("s107_image::header", 10),
+    other("s107_image::header", 11),
     other("s107_image::unpack_not_mapped", 2),
     other("s107_image::unpack_secure", 1),
     other("s107_image::verify", 4),
@@ -197,4 +202,12 @@ pub(crate) const TABLE: &[Row] = &[
     other("s107_pages::destroy_not_secure", 3),
     other("s107_pages::pin_private", 1),
     other("s107_pages::init_origin", 1),
+    // §5.3 row 1: for every privileged instruction of a protected guest.
+    other("s503_guest::problem_state", 18),
+    // §6.2: interceptions that no row above asserts.
+    other("s602_interception::external_loop", 2),
+    other("s602_interception::call_to_waiting", 1),
+    other("s602_interception::call_to_other", 1),
+    // §6.5: what an entry is refused for, beyond the rows above.
+    other("s605_entry::creation", 4),
 ];

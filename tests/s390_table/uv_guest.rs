@@ -36,7 +36,7 @@ pub(crate) fn register(tests: &mut Tests) {
     ];
     tests.each("uv_guest::r02_privileged", items(calls), |(command, len)| {
         let block = header_only(command, len);
-        let result = one(Step::Call(GuestInsn::Uvc { block, problem_state: true }));
+        let result = one(Step::Call(GuestInsn::Uvc { block }.in_problem_state()));
         assert_eq!(result, InsnResult::Exception(PgmCode(0x02)));
     });
     let bogus = ("bogus".to_owned(), (UvCommand(0x4242), 8));

@@ -161,7 +161,8 @@ impl Session {
     /// # Errors
     /// As [`Session::step`].
     pub fn raw_call(&mut self, block: &mut [u8], problem_state: bool) -> Result<Result<Cc, PgmCode>, Failure> {
-        match self.instruction(GuestInsn::Uvc { block: block.to_vec(), problem_state })? {
+        let call = GuestInsn::Uvc { block: block.to_vec() };
+        match self.instruction(if problem_state { call.in_problem_state() } else { call })? {
             InsnResult::Data { cc, bytes } if bytes.len() == block.len() => {
                 block.copy_from_slice(&bytes);
                 Ok(Ok(Cc::try_from(cc).map_err(Failure::refused)?))

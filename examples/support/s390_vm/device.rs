@@ -47,7 +47,7 @@ impl GuestCode for DeviceGuest {
                 match operation.next(core::mem::replace(&mut seen, Seen::Nothing)) {
                     Driver::Store { at, bytes } => return Step::Store { at, bytes },
                     Driver::Load { at, len } => return Step::Load { at, len },
-                    Driver::Call(block) => return Step::Call(GuestInsn::Uvc { block, problem_state: false }),
+                    Driver::Call(block) => return Step::Call(GuestInsn::Uvc { block }),
                     Driver::Done(reply) => {
                         replies.lock().unwrap_or_else(PoisonError::into_inner).push(reply);
                         at_work = None;

@@ -233,7 +233,8 @@ pub fn uvc_guest(data: &[u8]) {
             9 => Step::Call([GuestInsn::Wait, GuestInsn::Interruptions, GuestInsn::Crash][feed.below(3)].clone()),
             _ => {
                 let problem_state = feed.one_in(16);
-                Step::Call(GuestInsn::Uvc { block: rig.block(&mut feed), problem_state })
+                let call = GuestInsn::Uvc { block: rig.block(&mut feed) };
+                Step::Call(if problem_state { call.in_problem_state() } else { call })
             }
         };
         rig.todo.lock().unwrap_or_else(PoisonError::into_inner).push_back(step);

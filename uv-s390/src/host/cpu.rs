@@ -3,7 +3,6 @@
 use alloc::sync::Arc;
 
 use spin::Mutex;
-use zerocopy::byteorder::big_endian::U32;
 
 use super::registers::{Registers, reset_state};
 use super::{Allocation, CpuReset, Guest, HostError};
@@ -47,11 +46,9 @@ impl Guest {
             return Err(HostError::Cpu(number));
         }
         let block = self.host.allocate_zeroed(0x1000, 0x1000)?;
-        let [h0, h1, h2, h3, l0, l1, l2, l3] = self.sca_origin.0.to_be_bytes();
         self.host.hardware.update_state(block.origin(), |state| {
             state.cpu_address = number.into();
-            state.sca_high = U32::from_bytes([h0, h1, h2, h3]);
-            state.sca_low = U32::from_bytes([l0, l1, l2, l3]);
+            state.set_sca_origin(self.sca_origin.0);
             state.ecb2 = fields::ECB2_EXTENDED_SCA;
             // As KVM does: never less than guest storage, which may still grow.
             state.msl = self.host.info().max_guest_stor_addr;

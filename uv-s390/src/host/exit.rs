@@ -88,6 +88,13 @@ pub enum S390Exit {
     Reset(ResetFlags),
     /// A stop was requested and reached.
     Stop,
-    /// Any other interception.
+    /// 0x38, or 108 for a target that does not wait: the guest has sent an external call. The machine delivers it; run the
+    /// target (if there is such a CPU), and inject nothing. The guest goes on when this CPU is run again.
+    ExternalCall {
+        /// CPU number of the target.
+        target: u16,
+    },
+    /// Any other interception. After 0x08 and 0x14 the guest loops through a new PSW and every further run ends the same way; the
+    /// code of the external interruption is in the state description.
     Other(Intercept),
 }

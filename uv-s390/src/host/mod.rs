@@ -11,6 +11,7 @@
 //! | `large` | 1 MiB frames | posted |
 //! | `run`, `ordinary`, `exit` | the loop around SIE, and what the kernel serves in it | `intercept.c`, `diag.c` |
 //! | `registers`, `restart` | registers beside the state description, the restart interruption | `kvm-s390.c`, `interrupt.c` |
+//! | `wait` | CPUs that wait, and who wakes them | `interrupt.c`, `sigp.c` |
 //! | `cpu_state` | stopped and operating, and who says so | `kvm-s390.c` |
 //! | `reset`, `teardown`, `dump` | resets, both ways of ending, dump calls | `kvm-s390.c`, `pv.c` |
 //! | `core_traits` | the traits of `uv-core` | |
@@ -47,6 +48,7 @@ mod run;
 mod slots;
 mod start;
 mod teardown;
+mod wait;
 
 pub use cpu_state::MpState;
 pub use error::HostError;

@@ -2,7 +2,7 @@
 
 use uv_core::{Exit, HostAddr, NormalMemory};
 
-use super::{HostError, Intercept, S390Exit, S390Vcpu};
+use super::{HostError, Intercept, S390Exit, S390Vcpu, wait};
 use crate::diag308::kernel::{self, Handled};
 use crate::sie::{InterceptionCode, StateDescription};
 use crate::uvc::ProgramInterruption;
@@ -44,7 +44,10 @@ impl S390Vcpu {
             InterceptionCode::VALIDITY => {
                 return Err(state.validity().map_or(HostError::CannotRun, HostError::Validity));
             }
-            InterceptionCode::WAIT => Exit::Halted,
+            InterceptionCode::WAIT => {
+                self.guest().mark_waiting(self.cpu(), wait::is_enabled_wait(state))?;
+                Exit::Halted
+            }
             InterceptionCode::STOP => {
                 self.guest().stop_unless_user(self.cpu())?;
                 Exit::Arch(S390Exit::Stop)

@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use super::cpu::Cpu;
 use super::{CpuReset, Guest, HostError, S390Vcpu};
 use crate::psw::Psw;
-use crate::sie::{StateDescription, fields};
+use crate::sie::{ExecutionControl, StateDescription, fields};
 
 /// CR0 after an initial reset: three external-interruption submasks.
 pub const CR0_INITIAL: u64 = 0xe0;
@@ -77,10 +77,11 @@ impl Registers {
     }
 }
 
-/// What a reset does to the state description: nothing for a normal one but for what is to be injected. An initial one leaves
+/// What a reset does to the state description. A normal one ends a wait and takes back what is to be injected. An initial one leaves
 /// what lies under fields of format 4 alone while the CPU is protected.
 pub(super) fn reset_state(state: &mut StateDescription, kind: CpuReset) {
     state.iictl = 0;
+    state.cpu_flags = (state.cpu_flags.get() & !ExecutionControl::WAIT.bits()).into();
     if kind == CpuReset::Normal {
         return;
     }

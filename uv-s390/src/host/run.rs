@@ -7,7 +7,7 @@ use uv_core::{Access, ErrorType, Exit, Gfn, PageSize, Vcpu};
 
 use super::cpu::Cpu;
 use super::fault::Served;
-use super::{Guest, HostError, Intercept, S390Exit};
+use super::{Guest, HostError, Intercept, S390Exit, wait};
 use crate::diag308::kernel::{self, Handled};
 use crate::sie::{InjectionControl, InterceptionCode, StateDescription};
 
@@ -131,7 +131,13 @@ impl S390Vcpu {
                 self.guest.import(prefix.add(1))?;
                 return Ok(None);
             }
-            InterceptionCode::WAIT => Exit::Halted,
+            InterceptionCode::WAIT => {
+                self.guest.mark_waiting(&self.cpu, wait::is_enabled_wait(state))?;
+                Exit::Halted
+            }
+            InterceptionCode::PARTIAL_EXECUTION => {
+                Exit::Arch(wait::external_call(state).unwrap_or_else(|| S390Exit::Other(intercept())))
+            }
             InterceptionCode::STOP => Exit::Arch(S390Exit::Stop),
             InterceptionCode::PV_NOTIFICATION => match ipa {
                 ipa::SPX => {
@@ -143,7 +149,7 @@ impl S390Vcpu {
                     return Ok(None);
                 }
                 ipa::DIAG if matches!(diag & 0xffff, 0x44 | 0x9c) => Exit::Arch(S390Exit::Yield(intercept())),
-                _ => Exit::Arch(S390Exit::Notification(intercept())),
+                _ => Exit::Arch(wait::external_call(state).unwrap_or_else(|| S390Exit::Notification(intercept()))),
             },
             InterceptionCode::PV_INSTRUCTION => match (ipa, diag & 0xffff) {
                 (ipa::DIAG, 0x308) => match kernel::handle(state.gr(DIAG_SUBCODE)) {
@@ -181,8 +187,9 @@ impl ErrorType for S390Vcpu {
 impl Vcpu for S390Vcpu {
     type Arch = S390Exit;
 
-    /// Enters the guest with SIE until somebody has to act. The state description is left as the machine stored it. A stopped
-    /// CPU is started, unless user space has the CPU states.
+    /// Enters the guest with SIE until somebody has to act. The state description is left as the machine stored it; its wait
+    /// flag is on after [`Exit::Halted`] when an interruption can end the wait, and off otherwise. A stopped CPU is started,
+    /// unless user space has the CPU states.
     ///
     /// # Errors
     /// [`HostError::CannotRun`] while the VM is dumped, or when the CPU is stopped and its state is user space's;
@@ -196,6 +203,7 @@ impl Vcpu for S390Vcpu {
             if self.guest.is_dumping() || *self.cpu.stopped.lock() {
                 return Err(HostError::CannotRun);
             }
+            self.guest.mark_waiting(&self.cpu, false)?;
             let hardware = &self.guest.host.hardware;
             let asce = self.guest.asce().0;
             let protected = self.guest.is_protected();

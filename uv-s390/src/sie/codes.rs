@@ -11,11 +11,12 @@ pub struct InterceptionCode(pub u8);
 impl InterceptionCode {
     /// Plain instruction; never seen for a protected guest.
     pub const INSTRUCTION: Self = Self(0x04);
-    /// Program interruption: for a protected guest, only a loop of specification exceptions.
+    /// Program interruption: for a protected guest, only a loop of specification exceptions through a bad program-new PSW.
     pub const PROGRAM: Self = Self(0x08);
     /// External request.
     pub const EXTERNAL_REQUEST: Self = Self(0x10);
-    /// External interruption: for a protected guest, only a loop through the new PSW.
+    /// External interruption: for a protected guest, only a loop through an external-new PSW that is enabled for it. That PSW
+    /// is in the PSW field, the interruption code in its field.
     pub const EXTERNAL: Self = Self(0x14);
     /// I/O request.
     pub const IO_REQUEST: Self = Self(0x18);
@@ -100,8 +101,16 @@ impl Validity {
     pub const CONF_STATE: Self = Self(0x2009);
     /// The SIDA designation is not the one the CPU was created with, or cannot be reached.
     pub const SIDA: Self = Self(0x200a);
-    /// The format of the state description, the SCA, MSO or MSL is not the one the CPU was created with.
+    /// The state description is not of format 4.
     pub const FORMAT: Self = Self(0x200b);
+    /// The SCA is not an extended one.
+    pub const EXTENDED_SCA: Self = Self(0x200c);
+    /// The SCA is not the one the configuration was created with.
+    pub const SCA: Self = Self(0x200d);
+    /// MSO is not the one the configuration was created with.
+    pub const MSO: Self = Self(0x200e);
+    /// MSL ends before the guest storage that the configuration was created with.
+    pub const MSL: Self = Self(0x200f);
 
     /// Whether this is one of the Ultravisor's codes.
     #[must_use]

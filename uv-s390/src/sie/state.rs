@@ -67,7 +67,7 @@ pub struct StateDescription {
     _other_70: [u8; 16],
     /// MSO: main storage origin.
     pub mso: U64,
-    /// MSL: main storage limit.
+    /// MSL: main storage limit, the address of the last MiB. It counts from the same zero as MSO, so it is not a length.
     pub msl: U64,
     /// Guest PSW; a filtered copy for a protected guest.
     pub psw: Psw,
@@ -80,7 +80,7 @@ pub struct StateDescription {
     pub ext_params: U32,
     /// External interruption to inject: CPU address.
     pub ext_cpu_addr: U16,
-    /// External interruption to inject: code.
+    /// External interruption to inject, or of interception 0x14: code.
     pub ext_code: U16,
     _other_c8: [u8; 4],
     /// Machine check to inject: external damage code.
@@ -160,6 +160,8 @@ pub mod fields {
     pub const SDF_PROTECTED: u8 = 2;
     /// ECB2: the SCA is an extended one; mandatory for a protected guest.
     pub const ECB2_EXTENDED_SCA: u8 = 0x04;
+    /// MSL: bytes of its last block; the low 20 bits of the field have no meaning.
+    pub const MSL_BLOCK: u64 = 0x10_0000;
     /// GBEA after leaving protection.
     pub const GBEA_RESET: u64 = 1;
 }
@@ -208,6 +210,19 @@ impl StateDescription {
         u64::from(self.sca_high.get()) << 32 | u64::from(self.sca_low.get() & !0x3f)
     }
 
+    /// Sets the origin of the SCA. That it is an extended one is said in [`ecb2`](Self::ecb2).
+    pub fn set_sca_origin(&mut self, origin: u64) {
+        let [h0, h1, h2, h3, l0, l1, l2, l3] = origin.to_be_bytes();
+        self.sca_high = U32::from_bytes([h0, h1, h2, h3]);
+        self.sca_low = U32::from_bytes([l0, l1, l2, l3]);
+    }
+
+    /// The last address that MSL allows.
+    #[must_use]
+    pub const fn storage_end(&self) -> u64 {
+        self.msl.get() | (fields::MSL_BLOCK - 1)
+    }
+
     /// Guest absolute address of the prefix area, a multiple of 8 KiB.
     #[must_use]
     pub fn prefix_address(&self) -> u64 {
@@ -249,9 +264,12 @@ mod tests {
         state.prefix = 0x0abc.into();
         state.set_prefix_address(0x7fff_e000);
         assert_eq!((state.prefix_address(), state.prefix.get() & 0xfff), (0x7fff_e000, 0xabc));
-        state.sca_high = 1.into();
-        state.sca_low = 0x2040.into();
-        assert_eq!(state.sca_origin(), 0x1_0000_2040);
+        state.set_sca_origin(0x1_0000_2040);
+        assert_eq!((state.sca_high.get(), state.sca_low.get(), state.sca_origin()), (1, 0x2040, 0x1_0000_2040));
+        state.sca_low = 0x207f.into();
+        assert_eq!(state.sca_origin(), 0x1_0000_2040, "a multiple of 64");
+        state.msl = 0x30_0000.into();
+        assert_eq!(state.storage_end(), 0x3f_ffff);
         state.icptcode = InterceptionCode::VALIDITY.0;
         state.ipb = 0x2005_0000.into();
         assert_eq!(state.validity(), Some(Validity::ASCE));

@@ -3,7 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::AtomicU32;
+use core::sync::atomic::{AtomicU32, AtomicU64};
 
 use spin::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use uv_core::{Gfn, GuestAddr};
@@ -14,6 +14,7 @@ use super::calls::dump::Session;
 use super::cpu::Cpu;
 use super::frames::ConfId;
 use super::memory::Donation;
+use super::resume::Partial;
 use super::secrets::SecretStore;
 use crate::header::{OpenedHeader, SeHeader};
 use crate::image::{PageCipher, PageHasher};
@@ -27,7 +28,8 @@ use crate::uvc::UvRc;
 ///    ▲                                  └──────fails──────▶ Failed
 /// Partial (creation failed half way: rc 0x8xxx)
 /// ```
-/// From every phase DESTROY_SEC_CONF ends the configuration; from `Partial` and `Failed` nothing else leads on.
+/// From every phase DESTROY_SEC_CONF ends the configuration, through `Ending` where it needs several issues; from `Partial`,
+/// `Failed` and `Ending` nothing else leads on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     Partial,
@@ -35,6 +37,8 @@ pub(crate) enum Phase {
     Unpacking,
     Verified,
     Failed,
+    /// DESTROY_SEC_CONF has done a part.
+    Ending,
 }
 
 /// Where a reset inside protection stands (s390-ultravisor §3.2). No CPU can be entered but in `None`.
@@ -89,7 +93,10 @@ pub(crate) struct Conf {
     pub(crate) handle: u64,
     pub(crate) asce: Asce,
     pub(crate) mso: u64,
+    /// Bytes of guest storage: the length of the creation, not a limit as in the state description.
     pub(crate) msl: u64,
+    /// Host absolute address of the SCA.
+    pub(crate) sca: u64,
     pub(crate) space: Arc<SecureSpace>,
     pub(crate) storage: Mutex<Vec<Donation>>,
     pub(crate) life: Mutex<Life>,
@@ -100,6 +107,10 @@ pub(crate) struct Conf {
     pub(crate) secrets: Mutex<SecretStore>,
     /// The dump that has begun.
     pub(crate) dump: Mutex<Option<Session>>,
+    /// The call on the configuration that has answered cc 3 last.
+    pub(crate) partial: Mutex<Option<Partial>>,
+    /// Host absolute address up to which DESTROY_SEC_CONF has given frames back.
+    pub(crate) released: AtomicU64,
     /// AP queues bound to the configuration.
     pub(crate) ap_queues: AtomicU32,
     pub(crate) uid: [u8; 16],
@@ -113,7 +124,10 @@ pub(crate) struct NewConf {
     pub(crate) handle: u64,
     pub(crate) asce: Asce,
     pub(crate) mso: u64,
+    /// Bytes of guest storage: the length of the creation, not a limit as in the state description.
     pub(crate) msl: u64,
+    /// Host absolute address of the SCA.
+    pub(crate) sca: u64,
     pub(crate) space: Arc<SecureSpace>,
     pub(crate) uid: [u8; 16],
 }
@@ -127,6 +141,7 @@ impl Conf {
             asce: new.asce,
             mso: new.mso,
             msl: new.msl,
+            sca: new.sca,
             space: new.space,
             storage: Mutex::new(Vec::new()),
             life: Mutex::new(Life {
@@ -143,6 +158,8 @@ impl Conf {
             cpus: RwLock::new(BTreeMap::new()),
             secrets: Mutex::new(SecretStore::default()),
             dump: Mutex::new(None),
+            partial: Mutex::new(None),
+            released: AtomicU64::new(0),
             ap_queues: AtomicU32::new(0),
             uid: new.uid,
             alive: RwLock::new(true),
@@ -158,7 +175,10 @@ impl Conf {
     /// As [`Conf::open`], for calls that need a whole configuration.
     pub(crate) fn open_whole(&self) -> Result<RwLockReadGuard<'_, bool>, Refusal> {
         let alive = self.open()?;
-        if self.life.lock().phase == Phase::Partial { Err(UvRc::STATE.into()) } else { Ok(alive) }
+        match self.life.lock().phase {
+            Phase::Partial | Phase::Ending => Err(UvRc::STATE.into()),
+            Phase::Created | Phase::Unpacking | Phase::Verified | Phase::Failed => Ok(alive),
+        }
     }
 
     /// Keeps every other call away: for the one that ends the configuration.

@@ -11,6 +11,7 @@ use uv_sim::guest::GuestCpu;
 use super::conf::{Conf, LoadFrom};
 use super::guest::{GuestInsn, InsnResult, Interruption};
 use super::memory::Donation;
+use super::sie::Lasting;
 use crate::abi::CpuState;
 use crate::psw::Psw;
 
@@ -30,6 +31,8 @@ pub(crate) struct Cpu {
     pub(crate) storage: Donation,
     /// Whether the CPU runs on a host CPU right now.
     pub(crate) running: AtomicBool,
+    /// CPU address of the source of an external call that is pending: one at most.
+    pub(crate) external_call: Mutex<Option<u16>>,
     /// Locked for as long as the CPU runs.
     pub(crate) core: Mutex<Core>,
 }
@@ -47,7 +50,7 @@ pub(crate) enum Pending {
     None,
     /// Interception 104: completed at the next entry from save area and SIDA.
     Instruction(GuestInsn),
-    /// Interception 108: completed at the next entry with nothing from the host.
+    /// Interception 108 or 0x38: completed at the next entry with nothing from the host.
     Notification(GuestInsn),
     /// Interception 108 for an instruction that the guest issues again, or that a reset ends.
     Retry,
@@ -116,6 +119,8 @@ pub(crate) struct Core {
     pub(crate) service_masked: bool,
     /// The next entry is the first after an interception 112 or after the CPU was started: nothing may be injected.
     pub(crate) no_injection: bool,
+    /// The last external interruption, when its condition stays: the external-new PSW is looked at before the guest goes on.
+    pub(crate) lasting: Option<Lasting>,
     /// Interruptions that were injected and not yet looked at by the program.
     pub(crate) delivered: VecDeque<Interruption>,
     pub(crate) destroyed: bool,
@@ -133,6 +138,7 @@ impl Core {
             timer: None,
             service_masked: true,
             no_injection: false,
+            lasting: None,
             delivered: VecDeque::new(),
             destroyed: false,
         }
@@ -148,6 +154,7 @@ impl Core {
         self.pending = Pending::None;
         self.delivered.clear();
         self.load = None;
+        self.lasting = None;
         self.service_masked = true;
         match kind {
             ResetKind::Normal => {}

@@ -146,7 +146,14 @@ impl FrameTable {
 
     /// Every frame that is not normal, with its address. A snapshot of a table that others may be changing.
     pub(crate) fn owned(&self) -> impl Iterator<Item = (HostAddr, Frame)> {
-        self.leaves.iter().enumerate().filter_map(|(n, leaf)| Some((n, leaf.get()?))).flat_map(|(n, leaf)| {
+        self.owned_from(HostAddr(0))
+    }
+
+    /// As [`FrameTable::owned`], from the MiB of an address on.
+    pub(crate) fn owned_from(&self, at: HostAddr) -> impl Iterator<Item = (HostAddr, Frame)> {
+        let skip = usize::try_from(at.0 >> 20).unwrap_or(usize::MAX);
+        let leaves = self.leaves.iter().enumerate().skip(skip);
+        leaves.filter_map(|(n, leaf)| Some((n, leaf.get()?))).flat_map(|(n, leaf)| {
             leaf.words.iter().enumerate().filter_map(move |(index, word)| {
                 let frame = Frame::from_word(word.load(Ordering::Acquire) & !BUSY);
                 let at = HostAddr(((n * MIB + index) as u64) << 12);

@@ -38,8 +38,6 @@ pub enum GuestInsn {
     Uvc {
         /// The block.
         block: Vec<u8>,
-        /// In problem state.
-        problem_state: bool,
     },
     /// Service call.
     Servc {
@@ -108,6 +106,39 @@ pub enum GuestInsn {
     },
     /// Touches a bad program-new PSW: the guest loops in specification exceptions.
     Crash,
+    /// The instruction, issued in problem state. A privileged one ends with a privileged-operation exception (0x02) in the
+    /// guest, before its operands are looked at; the others do what they do in supervisor state.
+    ProblemState(Box<GuestInsn>),
+}
+
+impl GuestInsn {
+    /// The instruction, issued in problem state.
+    #[must_use]
+    pub fn in_problem_state(self) -> Self {
+        Self::ProblemState(Box::new(self))
+    }
+
+    /// Whether only a CPU in supervisor state may issue it. That is every instruction of the architecture here; what only a
+    /// script has ([`Wait`](Self::Wait), [`Interruptions`](Self::Interruptions), [`SetGr`](Self::SetGr),
+    /// [`Crash`](Self::Crash)) is none.
+    #[must_use]
+    pub fn is_privileged(&self) -> bool {
+        match self {
+            Self::Diag { .. }
+            | Self::Diag308 { .. }
+            | Self::Uvc { .. }
+            | Self::Servc { .. }
+            | Self::Spx { .. }
+            | Self::Sigp { .. }
+            | Self::Stsi { .. }
+            | Self::Sthyi { .. }
+            | Self::ChannelIo { .. }
+            | Self::SetMask { .. }
+            | Self::SetCr { .. } => true,
+            Self::Wait | Self::Interruptions | Self::SetGr { .. } | Self::Crash => false,
+            Self::ProblemState(insn) => insn.is_privileged(),
+        }
+    }
 }
 
 /// What an instruction gave back.

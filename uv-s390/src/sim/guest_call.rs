@@ -1,6 +1,7 @@
 //! UV calls of a protected guest.
 //!
-//! The checks of `dispatch` come first, in guest role; an inaccessible control block is the guest's own page translation
+//! That the CPU is in supervisor state was checked before, as for every privileged instruction (`sie::instruction`). The
+//! checks of `dispatch` come first here, in guest role; an inaccessible control block is the guest's own page translation
 //! exception. Where a call needs a guest page that is not secure, the host takes the program interruption and the guest
 //! issues the call again.
 
@@ -18,7 +19,7 @@ use super::guest::InsnResult;
 use super::machine::Machine;
 use super::sie::GuestView;
 use crate::abi::{Role, UvCommand, UvcbHeader};
-use crate::uvc::{Cc, PgmCode, ProgramInterruption, UvRc};
+use crate::uvc::{Cc, ProgramInterruption, UvRc};
 
 /// What became of a guest's call.
 pub(super) enum Called {
@@ -32,10 +33,7 @@ pub(super) enum Called {
 
 impl Machine {
     /// Issues a guest's call.
-    pub(super) fn guest_call(&self, conf: &Arc<Conf>, problem_state: bool, mut block: Vec<u8>) -> Called {
-        if problem_state {
-            return Called::Done(InsnResult::Exception(PgmCode::PRIVILEGED_OPERATION));
-        }
+    pub(super) fn guest_call(&self, conf: &Arc<Conf>, mut block: Vec<u8>) -> Called {
         let answer = match admit(&block, self.generation, Role::Guest) {
             Err(Refusal::Interrupted(interruption)) => {
                 return Called::Done(InsnResult::Exception(interruption.code));

@@ -65,8 +65,8 @@ impl MachineConfig {
 ///
 /// | who | uses |
 /// |---|---|
-/// | the hypervisor | [`UvCall`](crate::uvc::UvCall), [`Sie`](crate::sie::Sie), [`AddressSpaces`], [`Machine::host_memory`] |
-/// | the operator | [`MachineConfig`], [`Machine::load_normal`], [`Machine::set_running_cpus`], [`Machine::set_ap_queues`] |
+/// | the hypervisor | [`UvCall`](crate::uvc::UvCall), [`Sie`](crate::sie::Sie), [`AddressSpaces`], [`Machine::host_memory`], [`Machine::set_home_space`] |
+/// | the operator | [`MachineConfig`], [`Machine::load_normal`], [`Machine::set_running_cpus`], [`Machine::set_ap_queues`], [`Machine::set_secret_changes`] |
 /// | the guest's owner | [`Machine::set_guest`] |
 /// | a test | [`Machine::page_counts`], [`Machine::advance_clock`] |
 pub struct Machine {
@@ -91,6 +91,8 @@ pub struct Machine {
     /// The unique id of the next configuration, if it was chosen.
     pub(crate) next_uid: Mutex<Option<ConfigUid>>,
     pub(crate) spaces: RwLock<BTreeMap<u64, Arc<dyn GuestMap>>>,
+    /// Control register 13 of the host's CPUs.
+    pub(crate) home: RwLock<Option<u64>>,
     pub(crate) guests: Mutex<BTreeMap<HostAddr, Box<dyn GuestCode>>>,
 }
 
@@ -125,6 +127,7 @@ impl Machine {
             next_id: AtomicU32::new(1),
             next_uid: Mutex::new(None),
             spaces: RwLock::new(BTreeMap::new()),
+            home: RwLock::new(None),
             guests: Mutex::new(BTreeMap::new()),
         }
     }
@@ -150,6 +153,14 @@ impl Machine {
     pub fn set_ap_queues(&self, conf_handle: u64, count: u32) -> bool {
         let conf = self.confs.read().get(&conf_handle).cloned();
         conf.map(|conf| conf.ap_queues.store(count, Ordering::Relaxed)).is_some()
+    }
+
+    /// Says whether the guest of a configuration may change its secret store; it may until this is said. ADD_SECRET and
+    /// LOCK_SECRETS are refused with rc 0x0101 while it may not (UNSURE: public sources name the code, not who decides).
+    /// Returns whether the handle exists.
+    pub fn set_secret_changes(&self, conf_handle: u64, allowed: bool) -> bool {
+        let conf = self.confs.read().get(&conf_handle).cloned();
+        conf.map(|conf| conf.secrets.lock().closed = !allowed).is_some()
     }
 
     /// Chooses the unique id of the next configuration that is created; else it is random. For the operator, so that a run can
@@ -202,7 +213,7 @@ impl Machine {
             self.storage.give_back(&cpu.storage);
         }
         for conf in confs.values() {
-            self.release_frames(conf);
+            self.release_frames(conf, usize::MAX);
             conf.storage.lock().drain(..).for_each(|donation| self.storage.give_back(&donation));
         }
         if let Some(base) = self.base.lock().take() {
@@ -222,7 +233,7 @@ impl Machine {
         self.generation.features()
     }
 
-    /// The host keys that open requests.
+    /// The host keys that open requests, whatever the guest's SE header says of backup keys (UNSURE).
     pub(crate) fn host_keys(&self) -> impl Iterator<Item = &HostPrivateKey> {
         core::iter::once(&self.host_key).chain(&self.backup_key)
     }

@@ -1,6 +1,7 @@
 //! Host memory: what the hypervisor sees of it, and what is donated of it.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use uv_core::{AccessError, HostAddr, NormalMemory};
 use uv_sim::HostMemory;
@@ -60,28 +61,48 @@ impl Storage {
 
     /// Takes `len` bytes at `origin` for `owner`: all frames must be normal. On an error nothing was taken.
     pub(crate) fn donate(&self, origin: u64, len: u64, owner: ConfId) -> Result<Donation, NotAvailable> {
-        let area = Area::new(origin, len).ok_or(NotAvailable)?;
-        for (done, frame) in area.frames().enumerate() {
+        self.donate_areas(alloc::vec![Area::new(origin, len).ok_or(NotAvailable)?], owner)
+    }
+
+    /// As [`Storage::donate`], for frames that need not be neighbours.
+    pub(crate) fn donate_frames(
+        &self,
+        frames: impl IntoIterator<Item = HostAddr>,
+        owner: ConfId,
+    ) -> Result<Donation, NotAvailable> {
+        let mut areas: Vec<Area> = Vec::new();
+        for frame in frames {
+            match areas.last_mut().filter(|last| last.origin + last.len == frame.0) {
+                Some(last) => last.len += FRAME,
+                None => areas.push(Area::new(frame.0, FRAME).ok_or(NotAvailable)?),
+            }
+        }
+        self.donate_areas(areas, owner)
+    }
+
+    fn donate_areas(&self, areas: Vec<Area>, owner: ConfId) -> Result<Donation, NotAvailable> {
+        let donation = Donation(areas);
+        for (done, frame) in donation.frames().enumerate() {
             let taken = self.frames.claim(frame).ok().filter(|claim| claim.old() == Frame::Normal);
             match taken {
                 Some(claim) => claim.set(Frame::Donated(owner)),
                 None => {
-                    area.frames().take(done).for_each(|frame| self.release(frame));
+                    donation.frames().take(done).for_each(|frame| self.release(frame));
                     return Err(NotAvailable);
                 }
             }
         }
-        tracing::debug!(origin, len, owner = owner.0, "storage donated");
-        Ok(Donation(area))
+        tracing::debug!(?donation, owner = owner.0, "storage donated");
+        Ok(donation)
     }
 
     /// Gives donated storage back, cleared.
     pub(crate) fn give_back(&self, donation: &Donation) {
-        for frame in donation.0.frames() {
+        for frame in donation.frames() {
             self.clear(frame);
             self.release(frame);
         }
-        tracing::debug!(origin = donation.0.origin, len = donation.0.len, "donated storage given back");
+        tracing::debug!(?donation, "donated storage given back");
     }
 
     fn release(&self, frame: HostAddr) {
@@ -117,7 +138,13 @@ impl Area {
 
 /// Storage that belongs to the Ultravisor until it is given back.
 #[derive(Debug)]
-pub(crate) struct Donation(Area);
+pub(crate) struct Donation(Vec<Area>);
+
+impl Donation {
+    fn frames(&self) -> impl Iterator<Item = HostAddr> {
+        self.0.iter().flat_map(|area| area.frames())
+    }
+}
 
 /// Whether `len` bytes at `origin` touch the host's lowcore.
 pub(crate) fn overlaps_lowcore(origin: u64, len: u64) -> bool {
@@ -187,6 +214,12 @@ mod tests {
     #[test]
     fn what_cannot_be_donated() {
         let storage = Storage::new(0x10_0000);
+        let scattered = [0x3000, 0x5000, 0x6000].map(HostAddr);
+        let donation = storage.donate_frames(scattered, ConfId(1)).unwrap();
+        assert_eq!(donation.0.len(), 2, "neighbours are one area");
+        assert_eq!(storage.donate_frames([HostAddr(0x2000), HostAddr(0x5000)], ConfId(1)).err(), Some(NotAvailable));
+        assert_eq!(storage.frames.get(HostAddr(0x2000)), Some(Frame::Normal));
+        assert_eq!(storage.frames.get(HostAddr(0x5000)), Some(Frame::Donated(ConfId(1))));
         for (origin, len) in [(0x10_0000, 1), (0xff000, 0x1001), (8, 0x1000), (!0xfff, 0x2000)] {
             assert_eq!(storage.donate(origin, len, ConfId(1)).err(), Some(NotAvailable));
         }

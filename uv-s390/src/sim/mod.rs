@@ -21,7 +21,7 @@
 //! Invariant: plaintext of a page in SEC is in the engine only; host memory holds what the host could read anyway.
 //!
 //! # What is simplified
-//! Host virtual addresses are host absolute. Guest real addresses are guest absolute (scripts do not use prefixing).
+//! Guest real addresses are guest absolute (scripts do not use prefixing).
 //! Interruptions do not change the flow of a protected guest's script. What an ordinary guest's script can and cannot do on
 //! its CPU is listed in `sie::ordinary`: UV calls, SERVC, STSI, STHYI and channel I/O end there with an operation exception,
 //! and an interruption is a PSW that the hypervisor puts into the state description, at which a new program begins.
@@ -36,10 +36,12 @@ mod execute;
 mod frames;
 mod guest;
 mod guest_call;
+mod home;
 mod machine;
 mod memory;
 mod pages;
 mod profile;
+mod resume;
 #[cfg(test)]
 mod rig;
 mod secrets;

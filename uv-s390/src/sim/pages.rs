@@ -4,6 +4,8 @@
 //! Every function takes the frame claimed, so that engine and frame table change together. Which frame belongs to which
 //! page is known from the frame table only: a page that is secure in the engine, seen through another frame, is refused.
 
+use core::sync::atomic::Ordering;
+
 use uv_core::{Gfn, GuestAddr, HostAddr, PageRange, PageState};
 use uv_sim::{Content, Label};
 
@@ -133,21 +135,22 @@ impl Machine {
         Ok(())
     }
 
-    /// Gives every frame of a configuration back to the host, private ones cleared, and ends its secure memory.
-    pub(crate) fn release_frames(&self, conf: &Conf) {
+    /// Gives frames of a configuration back to the host, private ones cleared, and ends its secure memory. Stops after `most`
+    /// frames, and goes on there when it is called again; says whether none is left.
+    pub(crate) fn release_frames(&self, conf: &Conf, most: usize) -> bool {
         conf.space.close();
-        for (at, frame) in self.storage.frames.owned() {
-            if frame.page().is_none_or(|(owner, _)| owner != conf.id) {
-                continue;
-            }
-            if let Some(claim) = self.storage.claim_waiting(at)
-                && claim.old().page().is_some_and(|(owner, _)| owner == conf.id)
-            {
+        let from = HostAddr(conf.released.load(Ordering::Relaxed));
+        let is_ours = |frame: Frame| frame.page().is_some_and(|(owner, _)| owner == conf.id);
+        let mut ours = self.storage.frames.owned_from(from).filter(|(_, frame)| is_ours(*frame));
+        for (at, _) in ours.by_ref().take(most) {
+            if let Some(claim) = self.storage.claim_waiting(at).filter(|claim| is_ours(claim.old())) {
                 if let Frame::Secure(..) = claim.old() {
                     self.storage.clear(at);
                 }
                 claim.set(Frame::Normal);
             }
+            conf.released.store(at.0, Ordering::Relaxed);
         }
+        ours.next().is_none()
     }
 }

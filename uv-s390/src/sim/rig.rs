@@ -168,6 +168,10 @@ impl Rig {
         sd.cpu_handle = handle.into();
         sd.conf_handle = guest.conf.into();
         sd.sdf = fields::SDF_PROTECTED;
+        sd.ecb2 = fields::ECB2_EXTENDED_SCA;
+        sd.set_sca_origin(guest.create.guest_sca.get());
+        sd.mso = guest.create.guest_stor_origin;
+        sd.msl = (guest.create.guest_stor_origin.get() + GUEST_LEN - fields::MSL_BLOCK).into();
         sd.sidad = SidaDesignation::new(HostAddr(state.0 + 0x1000), 1).unwrap().0.into();
         self.host.write(state, sd.as_bytes()).unwrap();
         Vcpu { handle, state, storage }
@@ -364,7 +368,7 @@ pub(crate) fn diag(code: u16, gr: [u64; 5]) -> Step<GuestInsn> {
 }
 
 pub(crate) fn uvc(block: &impl Block) -> Step<GuestInsn> {
-    Step::Call(GuestInsn::Uvc { block: block.as_bytes().to_vec(), problem_state: false })
+    Step::Call(GuestInsn::Uvc { block: block.as_bytes().to_vec() })
 }
 
 /// cc, rc and control block that a guest's call returned.

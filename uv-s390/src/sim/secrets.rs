@@ -19,6 +19,8 @@ pub(crate) struct SecretStore {
     /// Tags of all requests that were accepted, in their order.
     pub(crate) tags: Vec<[u8; 16]>,
     pub(crate) locked: bool,
+    /// The operator allows no changes.
+    pub(crate) closed: bool,
     /// The extension secret that the first request fixed.
     pub(crate) extension: Option<SecretBytes<32>>,
     /// The customer communication key, when a request has replaced the one of the SE header.

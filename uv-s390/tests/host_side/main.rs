@@ -10,3 +10,4 @@ mod ordinary;
 mod rig;
 mod run;
 mod teardown;
+mod waiting;

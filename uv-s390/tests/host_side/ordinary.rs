@@ -187,6 +187,12 @@ fn resets_do_what_the_architecture_says() {
             (clear, clear, clear)
         );
     }
+    // A reset stops the CPU while the kernel has the states, and ends a wait.
+    assert_eq!(cpu.run().unwrap(), Exit::Halted);
+    assert!(!guest.is_stopped(0).unwrap());
+    cpu.change_registers(|_, state| state.cpu_flags = ExecutionControl::WAIT.bits().into()).unwrap();
+    guest.reset_cpu(0, CpuReset::Normal).unwrap();
+    assert_eq!((guest.is_stopped(0), cpu.state().unwrap().cpu_flags.get()), (Ok(true), 0));
     // What lies under fields of format 4 is left alone.
     guest.enable().unwrap();
     let sidad = cpu.state().unwrap().sidad;

@@ -189,6 +189,21 @@ fn a_protected_cpu_and_its_area() {
 }
 
 #[test]
+fn an_external_call_never_reaches_user_space() {
+    let rig = Rig::new(Generation::Z17);
+    let guest = rig.guest(2);
+    let call = Step::Call(GuestInsn::Sigp { order: 2, cpu: 1, parameter: 0 });
+    let sense = Step::Call(GuestInsn::Sigp { order: 1, cpu: 1, parameter: 0 });
+    programs(&rig, &guest, 0, vec![vec![call, sense]]);
+    rig.verified(&guest);
+    guest.set_mp_state(0, MpState::Load).unwrap();
+    guest.set_mp_state(0, MpState::Operating).unwrap();
+    let mut area = KvmRun::new();
+    client::run(&*guest, 0, &mut area).unwrap();
+    assert_eq!((area.sieic().unwrap().ipa, area.gr(5)), (0xae02, 1), "other signals do");
+}
+
+#[test]
 fn single_registers() {
     let rig = Rig::new(Generation::Z17);
     let guest = rig.guest(1);

@@ -8,7 +8,7 @@ use super::super::run::{ExitReason, KvmRun, PSW_CC, Sieic, SyncFields};
 use super::{Argument, Errno, Guest, from_user, to_user};
 use crate::host::{HostError, S390Exit, S390Vcpu};
 use crate::psw::Psw;
-use crate::sie::{InterceptionCode, StateDescription};
+use crate::sie::{ExecutionControl, InterceptionCode, StateDescription};
 
 /// The register groups that this kernel keeps.
 const VALID: SyncFields = SyncFields::PREFIX
@@ -33,6 +33,7 @@ const PSW_INTERRUPTIONS: u64 = 1 << 57 | 1 << 56 | 1 << 50;
 /// | a wait with all interruptions masked | KVM_EXIT_S390_SIEIC with code 0x1c |
 /// | a wait that an interruption may end | EINTR with KVM_EXIT_INTR: there is nothing here that could come, so the thread is woken as by a signal |
 /// | DIAG 0x44, 0x9c | the guest goes on; EINTR with KVM_EXIT_INTR when the process is to die |
+/// | an external call | the guest goes on: its machine has made the call pending, and the thread of the target finds it at its next run |
 /// | a validity interception | EINVAL |
 /// | a page without memory, or one that the Ultravisor does not give | EFAULT |
 pub(super) fn run(guest: &Guest, cpu: u16, argument: &mut Argument<'_>) -> Result<u64, Errno> {
@@ -137,8 +138,8 @@ fn until_exit(guest: &Guest, vcpu: &mut S390Vcpu, area: &mut KvmRun) -> Result<(
         let state = vcpu.state().map_err(errno)?;
         match exit {
             Exit::Arch(S390Exit::Yield(_)) if guest.fatal_signal() => return interrupted(area),
-            Exit::Arch(S390Exit::Yield(_)) => {}
-            Exit::Halted if state.psw.mask.get() & PSW_INTERRUPTIONS != 0 => return interrupted(area),
+            Exit::Arch(S390Exit::Yield(_) | S390Exit::ExternalCall { .. }) => {}
+            Exit::Halted if waits(&state) => return interrupted(area),
             Exit::Arch(S390Exit::Reset(flags)) => {
                 area.set_reset(flags);
                 return Ok(());
@@ -150,6 +151,11 @@ fn until_exit(guest: &Guest, vcpu: &mut S390Vcpu, area: &mut KvmRun) -> Result<(
             }
         }
     }
+}
+
+/// Whether the kernel has the CPU in a wait that an interruption may end.
+fn waits(state: &StateDescription) -> bool {
+    ExecutionControl::from_bits_retain(state.cpu_flags.get()).contains(ExecutionControl::WAIT)
 }
 
 fn interrupted(area: &mut KvmRun) -> Result<(), Errno> {

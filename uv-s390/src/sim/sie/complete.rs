@@ -40,10 +40,10 @@ impl Machine {
         Ok(())
     }
 
-    /// After an interception 108 the host's edits do not count.
+    /// After an interception 108 or 0x38 the host's edits do not count.
     fn notified(&self, conf: &Conf, insn: &GuestInsn) -> InsnResult {
         match insn {
-            GuestInsn::Sigp { order, cpu, .. } => Self::sigp(conf, *order, *cpu),
+            GuestInsn::Sigp { order, cpu, .. } => Self::signalled(conf, *order, *cpu),
             GuestInsn::Servc { .. } => InsnResult::Condition { cc: 0, value: 0 },
             _ => InsnResult::Done,
         }

@@ -8,6 +8,7 @@
 //! | 4 | … and the guest is enabled for it | 0x2008 |
 //! | 5 | service signal: a SERVC was seen since the last one | 0x2008 |
 
+use super::external::Lasting;
 use crate::sie::{InjectionControl, StateDescription, Validity};
 use crate::sim::conf::LoadFrom;
 use crate::sim::cpu::{Core, Pending};
@@ -64,6 +65,7 @@ pub(super) fn take(sd: &StateDescription, core: &mut Core) -> Result<(), Validit
     if let Interruption::External { code: SERVICE_SIGNAL, .. } = interruption {
         core.service_masked = true;
     }
+    core.lasting = Lasting::of(&interruption).or(core.lasting);
     core.delivered.push_back(interruption);
     Ok(())
 }

@@ -15,10 +15,11 @@
 //! | SERVC | 104 | SCCB in the SIDA, command in GR1 |
 //! | SERVC with a bad SCCB | 108 | nothing |
 //! | UVC | none; 108 for the unshare of a pinned page | the control block in the SIDA |
-//! | SIGP | 108; none for stop-and-store-status | order in GR5, CPU in GR2, parameter in GR1 |
+//! | SIGP | 108, 0x38 or none (`sigp`) | order in GR5, CPU in GR2, parameter in GR1 |
 //! | STSI | 104 | GR0, GR1 |
 //! | STHYI | 104 | function code in GR2 |
 //! | channel I/O | 104 | subchannel in GR1, operand in the SIDA |
+//! | any of these in problem state | none | privileged-operation exception in the guest, before any other check (§5.3 row 1, §1.1) |
 //!
 //! UNSURE: the class of DIAG 0x288, and the registers of SERVC, SIGP, STSI and STHYI; see docs/s390-unsure.md.
 
@@ -53,13 +54,6 @@ pub(super) enum Issue {
 const DIAG: (u16, u32) = (0x8302, 0x5000_0000);
 /// Register that holds a DIAGNOSE's function code, or another instruction's second operand.
 const CODE: usize = 5;
-/// SIGP stop and store status: not for protected guests.
-const STOP_AND_STORE: u8 = 0x09;
-/// SIGP sense.
-const SENSE: u8 = 0x01;
-/// SIGP status: CPU stopped; invalid order.
-const STATUS_STOPPED: u64 = 0x40;
-const STATUS_INVALID_ORDER: u64 = 0x02;
 /// LCTL bits of control registers 0, 6 and 14.
 const LCTL: [(u8, u16); 3] = [(0, 0x8000), (6, 0x0200), (14, 0x0002)];
 /// Interception control for a changed machine-check mask.
@@ -113,7 +107,8 @@ impl GuestInsn {
             | Self::Wait
             | Self::Interruptions
             | Self::SetGr { .. }
-            | Self::Crash => Shape { ipa: 0, ipb: 0, gr: vec![] },
+            | Self::Crash
+            | Self::ProblemState(_) => Shape { ipa: 0, ipb: 0, gr: vec![] },
         }
     }
 }
@@ -153,9 +148,9 @@ impl Machine {
                 }
                 _ => specification,
             },
-            GuestInsn::Uvc { block, problem_state } => {
+            GuestInsn::Uvc { block } => {
                 let block = block.clone();
-                match self.guest_call(conf, *problem_state, block) {
+                match self.guest_call(conf, block) {
                     super::super::guest_call::Called::Done(result) => Issue::Done(result),
                     super::super::guest_call::Called::Interrupted(interruption) => Issue::Interrupted(interruption),
                     super::super::guest_call::Called::Intercept(block) => {
@@ -174,10 +169,7 @@ impl Machine {
                 core.registers.prefix = prefix;
                 self.leave(sd, core, insn, InterceptionCode::PV_NOTIFICATION, &prefix.to_be_bytes())
             }
-            GuestInsn::Sigp { order: STOP_AND_STORE, .. } => {
-                Issue::Done(InsnResult::Condition { cc: 1, value: STATUS_INVALID_ORDER })
-            }
-            GuestInsn::Sigp { .. } => self.leave(sd, core, insn, InterceptionCode::PV_NOTIFICATION, &[]),
+            GuestInsn::Sigp { .. } => self.signal(sd, conf, cpu, core, insn),
             GuestInsn::Stsi { .. } | GuestInsn::Sthyi { .. } => {
                 self.leave(sd, core, insn, InterceptionCode::PV_INSTRUCTION, &[])
             }
@@ -198,11 +190,18 @@ impl Machine {
                 Issue::Done(InsnResult::Interruptions(core.delivered.drain(..).collect()))
             }
             GuestInsn::Crash => Issue::Exit(Exit::plain(InterceptionCode::PROGRAM)),
+            GuestInsn::ProblemState(insn) if insn.is_privileged() => {
+                Issue::Done(InsnResult::Exception(PgmCode::PRIVILEGED_OPERATION))
+            }
+            GuestInsn::ProblemState(insn) => {
+                let insn = GuestInsn::clone(insn);
+                self.issue(sd, conf, cpu, core, insn)
+            }
         }
     }
 
     /// The guest exits with an instruction, its operand in the SIDA.
-    fn leave(
+    pub(super) fn leave(
         &self,
         sd: &StateDescription,
         core: &mut Core,
@@ -240,18 +239,6 @@ impl Machine {
         life.reset = Reset::Asked;
         life.clearing = clearing;
         life.initiator = Some(cpu.number);
-    }
-
-    /// SIGP as the guest sees it: condition code and status.
-    pub(super) fn sigp(conf: &Conf, order: u8, target: u16) -> InsnResult {
-        match conf.cpus.read().get(&target) {
-            None => InsnResult::Condition { cc: 3, value: 0 },
-            // A CPU that runs right now cannot be stopped.
-            Some(cpu) if order == SENSE && cpu.core.try_lock().is_some_and(|core| core.is_stopped()) => {
-                InsnResult::Condition { cc: 1, value: STATUS_STOPPED }
-            }
-            Some(_) => InsnResult::Condition { cc: 0, value: 0 },
-        }
     }
 
     /// Reads an operand back from the SIDA.

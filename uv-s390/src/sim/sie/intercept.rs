@@ -15,17 +15,24 @@ pub(crate) struct Exit {
     pub(crate) gr: [u64; 16],
     /// The guest PSW as far as the host may know it; the PSW is left as it was when there is none.
     pub(crate) psw: Option<Psw>,
+    /// Code of an external interruption.
+    pub(crate) ext_code: Option<u16>,
 }
 
 impl Exit {
     /// An interception without an instruction.
     pub(crate) const fn plain(code: InterceptionCode) -> Self {
-        Self { code, ipa: 0, ipb: 0, gr: [0; 16], psw: None }
+        Self { code, ipa: 0, ipb: 0, gr: [0; 16], psw: None, ext_code: None }
     }
 
     /// A validity interception.
     pub(crate) fn validity(validity: Validity) -> Self {
         Self { ipb: u32::from(validity.0) << 16, ..Self::plain(InterceptionCode::VALIDITY) }
+    }
+
+    /// A loop through the external-new PSW, with that PSW.
+    pub(crate) fn external(code: u16, new: Psw) -> Self {
+        Self { ext_code: Some(code), ..Self::plain(InterceptionCode::EXTERNAL).with_psw(filtered(new)) }
     }
 
     /// An instruction.
@@ -36,7 +43,7 @@ impl Exit {
                 *slot = value;
             }
         }
-        Self { code, ipa: shape.ipa, ipb: shape.ipb, gr, psw: None }
+        Self { ipa: shape.ipa, ipb: shape.ipb, gr, ..Self::plain(code) }
     }
 
     pub(crate) fn with_psw(self, psw: Psw) -> Self {
@@ -61,6 +68,9 @@ impl Exit {
         sd.crs = [0.into(); 16];
         if let Some(psw) = self.psw {
             sd.psw = psw;
+        }
+        if let Some(code) = self.ext_code {
+            sd.ext_code = code.into();
         }
     }
 }

@@ -44,6 +44,7 @@ impl Machine {
         };
         core.load = None;
         core.pending = Pending::None;
+        core.lasting = None;
         let Some(psw) = psw else {
             core.guest = None;
             return Ok(Some(Exit::plain(InterceptionCode::PROGRAM)));
@@ -65,7 +66,8 @@ impl Machine {
     }
 }
 
-fn read(view: &GuestView<'_>, at: GuestAddr, into: &mut [u8]) -> Result<(), ProgramInterruption> {
+/// Reads guest storage that lies in the prefix area or at absolute 0.
+pub(super) fn read(view: &GuestView<'_>, at: GuestAddr, into: &mut [u8]) -> Result<(), ProgramInterruption> {
     loop {
         match view.read(at, into) {
             Ok(()) => return Ok(()),

@@ -10,12 +10,19 @@
 //! | 4 | both prefix pages are secure | here | interception 112 |
 //! | 5 | a start PSW is loaded | `load` | program interruption 0x3e |
 //! | 6 | the instruction that left the guest last is completed | `complete` | |
-//! | 7 | the guest runs | `run`, `instruction` | interception, or program interruption 0x3e, 0x3f, 0x3c |
-//! | 8 | interception, registers, timer are stored | here | |
+//! | 7 | the last external interruption is no loop through the external-new PSW | `external` | interception 0x14 |
+//! | 8 | the guest runs | `run`, `instruction`, `sigp` | interception, or program interruption 0x3e, 0x3f, 0x3c |
+//! | 9 | interception, registers, timer are stored | here | |
+//!
+//! Steps 5 and 8 also end with interception 0x08 (s390-ultravisor §6.2): a specification exception whose program-new PSW is
+//! itself bad loops for ever, as 0x14 does for external interruptions. Scripts have no program-new PSW; what stands for the
+//! loop is [`GuestInsn::Crash`](super::GuestInsn::Crash), a start, reset or restart PSW that is no PSW, and a load or store
+//! outside guest storage.
 //!
 //! An interruption that was taken over at step 3 counts as injected when step 4 ends the entry (UNSURE).
 
 mod complete;
+mod external;
 mod inject;
 mod instruction;
 mod intercept;
@@ -25,6 +32,7 @@ mod ordinary;
 mod ordinary_instruction;
 mod ordinary_memory;
 mod run;
+mod sigp;
 #[cfg(test)]
 mod tests;
 mod validity;
@@ -35,6 +43,7 @@ use core::sync::atomic::Ordering;
 use uv_core::{AccessError, GuestAddr, HostAddr, NormalMemory};
 use zerocopy::{FromZeros, IntoBytes};
 
+pub(crate) use external::Lasting;
 pub(crate) use intercept::Exit;
 pub(crate) use locate::{GuestView, outside};
 pub(crate) use ordinary::OrdinaryCpu;
@@ -71,7 +80,8 @@ impl Sie for Machine {
         let (done, stored) = if ordinary {
             (left.map(|exit| exit.store_code(&mut sd)), ordinary::write_back(&host, state, &sd))
         } else {
-            (left.map(|exit| exit.store(&mut sd)), write_back(&host, state, &sd))
+            let ext_code = left.is_ok_and(|exit| exit.ext_code.is_some());
+            (left.map(|exit| exit.store(&mut sd)), write_back(&host, state, &sd, ext_code))
         };
         stored.map_err(|error| self.host_fault(error))?;
         done
@@ -79,9 +89,10 @@ impl Sie for Machine {
 }
 
 /// Stores what the machine changes, and nothing that another host CPU may be changing.
-fn write_back(host: &HostView, state: HostAddr, sd: &StateDescription) -> Result<(), AccessError> {
+fn write_back(host: &HostView, state: HostAddr, sd: &StateDescription, ext_code: bool) -> Result<(), AccessError> {
     let bytes = sd.as_bytes();
-    for range in [0x28..0x30, 0x50..0x5c, 0x90..0xa0, 0x100..0x180, 0x380..0x400] {
+    let always = [0x28..0x30, 0x50..0x5c, 0x90..0xa0, 0x100..0x180, 0x380..0x400];
+    for range in always.into_iter().chain(ext_code.then_some(0xc6..0xc8)) {
         host.write(HostAddr(state.0 + range.start as u64), &bytes[range])?;
     }
     Ok(())
@@ -105,7 +116,7 @@ impl Machine {
         ProgramInterruption::access(PgmCode::SECURE_STORAGE_ACCESS, teid)
     }
 
-    /// Steps 2 to 7.
+    /// Steps 2 to 8.
     fn admit(&self, sd: &mut StateDescription, state: HostAddr, asce: u64) -> Left {
         let (conf, cpu) = match self.find(sd, state) {
             Ok(found) => found,
@@ -149,6 +160,9 @@ impl Machine {
         }
         if let Err(validity) = self.complete(sd, conf, core) {
             return Ok(Exit::validity(validity));
+        }
+        if let Some(exit) = self.external_loop(conf, core)? {
+            return Ok(exit);
         }
         self.run(sd, conf, cpu, core)
     }

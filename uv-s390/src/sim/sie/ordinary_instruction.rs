@@ -6,6 +6,7 @@
 //! | SIGP | interception 0x04; parameter in GR1, CPU in GR2, order in GR5; condition code from the PSW, status from GR0 |
 //! | SPX, interruption masks, control registers, general registers | done by the machine |
 //! | wait | interception 0x1c |
+//! | a privileged instruction in problem state | privileged-operation exception |
 //! | UV call, SERVC, STSI, STHYI, channel I/O | operation exception (see `ordinary`) |
 //!
 //! The encodings are those of the normalized form that protected guests show; any other would be as good.
@@ -34,6 +35,12 @@ impl Place {
     /// Lets the guest issue an instruction.
     pub(super) fn issue(&mut self, sd: &mut StateDescription, grs: &mut [u64; 16], insn: GuestInsn) -> Issue {
         let result = match &insn {
+            GuestInsn::ProblemState(inner) => match &**inner {
+                // What is not installed comes before the state that it would be allowed in.
+                GuestInsn::Uvc { .. } => InsnResult::Exception(PgmCode::OPERATION),
+                inner if inner.is_privileged() => InsnResult::Exception(PgmCode::PRIVILEGED_OPERATION),
+                inner => return self.issue(sd, grs, inner.clone()),
+            },
             GuestInsn::Diag { gr, .. } => {
                 grs[..5].copy_from_slice(gr);
                 return self.leave(grs, insn);

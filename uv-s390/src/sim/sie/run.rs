@@ -8,7 +8,7 @@ use uv_sim::guest::GuestEvent;
 use super::instruction::Issue;
 use super::intercept::{Exit, PSW_VISIBLE, filtered};
 use super::locate::GuestView;
-use super::{Left, PSW_WAIT, inject};
+use super::{Left, PSW_WAIT, inject, sigp};
 use crate::psw::Psw;
 use crate::sie::{ExecutionControl, InterceptionCode, StateDescription};
 use crate::sim::conf::Conf;
@@ -17,9 +17,10 @@ use crate::sim::machine::Machine;
 use crate::sim::memory::HostView;
 
 impl Machine {
-    /// Steps 7: the guest runs.
+    /// Step 8: the guest runs.
     pub(super) fn run(&self, sd: &StateDescription, conf: &Arc<Conf>, cpu: &Cpu, core: &mut Core) -> Left {
         loop {
+            sigp::deliver(cpu, core);
             if let Some(code) = self.requested(cpu.state_origin, core.registers.psw.mask.get()) {
                 return Ok(Exit::plain(code).with_psw(filtered(core.registers.psw)));
             }

@@ -8,11 +8,18 @@
 //! | 4 | the CPU is of this configuration, and was created with this state description | 0x2003 |
 //! | 5 | it runs nowhere else | 0x2004 |
 //! | 6 | control register 1 is the ASCE of the creation | 0x2005 |
-//! | 7 | the image is verified; no reset, no dump is under way | 0x2009 |
-//! | 8 | the CPU is operating and was reset where it had to be | 0x2006 |
-//! | 9 | the CPU timer is not later than at the last exit, and not earlier than time passed | 0x2007 |
+//! | 7 | the SCA is an extended one | 0x200c |
+//! | 8 | the SCA origin is the one of the creation | 0x200d |
+//! | 9 | MSO is the one of the creation | 0x200e |
+//! | 10 | MSL does not end before the guest storage of the creation | 0x200f |
+//! | 11 | the image is verified; no reset, no dump is under way | 0x2009 |
+//! | 12 | the CPU is operating and was reset where it had to be | 0x2006 |
+//! | 13 | the CPU timer is not later than at the last exit, and not earlier than time passed | 0x2007 |
 //!
-//! SCA, MSO and MSL of the state description are not compared with those of the creation (UNSURE).
+//! That a machine compares 7 to 10, and where in the order, is not public (UNSURE); only that the extended SCA is mandatory
+//! is. KVM creates a configuration with MSO 0 and the length of its slots and sets MSL to the highest address of the
+//! machine; kvm-unit-tests takes MSO and length of the creation out of the state description, where MSL is the address of
+//! the last MiB. So MSL is a bound from above that the storage must fit below, and cannot be asked to be equal.
 
 use alloc::sync::Arc;
 
@@ -39,7 +46,7 @@ impl Machine {
         Ok((conf, cpu))
     }
 
-    /// Checks 6 to 9, on a CPU that is ours alone now.
+    /// Checks 6 to 13, on a CPU that is ours alone now.
     pub(super) fn check_entry(
         &self,
         sd: &StateDescription,
@@ -53,6 +60,7 @@ impl Machine {
         if conf.asce != Asce(asce) {
             return Err(Validity::ASCE);
         }
+        as_created(sd, conf)?;
         let life = conf.life.lock();
         if life.phase != Phase::Verified || life.reset != Reset::None || life.dumping {
             return Err(Validity::CONF_STATE);
@@ -69,4 +77,21 @@ impl Machine {
         }
         Ok(())
     }
+}
+
+/// Checks 7 to 10: what CREATE_SEC_CONF was told.
+fn as_created(sd: &StateDescription, conf: &Conf) -> Result<(), Validity> {
+    if sd.ecb2 & fields::ECB2_EXTENDED_SCA == 0 {
+        return Err(Validity::EXTENDED_SCA);
+    }
+    if sd.sca_origin() != conf.sca {
+        return Err(Validity::SCA);
+    }
+    if sd.mso.get() != conf.mso {
+        return Err(Validity::MSO);
+    }
+    if sd.storage_end() < conf.mso.saturating_add(conf.msl).saturating_sub(1) {
+        return Err(Validity::MSL);
+    }
+    Ok(())
 }

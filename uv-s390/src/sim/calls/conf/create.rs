@@ -2,18 +2,20 @@
 //!
 //! | # | check | rc |
 //! |---|---|---|
-//! | 1 | MSO is not beyond the highest guest address | 0x0101 |
-//! | 2 | MSO + MSL is not beyond it, and MSL is not 0 | 0x0102 |
-//! | 3 | MSO and MSL are whole pages | 0x0101, 0x0102 |
-//! | 4 | ASCE: private bit on, bit 58 off | 0x0105 |
-//! | 5 | the ASCE belongs to no other configuration | 0x0104 |
-//! | 6 | there is room for one more configuration | 0x0106 (UNSURE: the code exists, its meaning is not public) |
-//! | 7 | base storage is there and free | 0x0108 |
-//! | 8 | base storage is not in the lowcore | 0x0109 |
-//! | 9 | flags are known, and the machine has the features they need | 0x010b (UNSURE, as 6) |
-//! | 10 | the SCA origin is not 0 | 0x010c |
-//! | 11 | the SCA is accessible | 0x010d |
-//! | 12 | variable storage is there and free | 0x810a (UNSURE, as 6): base storage is taken then, the handle is live |
+//! | 1 | the home space is no real space | 0x0030 |
+//! | 2 | MSO is not beyond the highest guest address | 0x0101 |
+//! | 3 | MSO + MSL is not beyond it, and MSL is not 0 | 0x0102 |
+//! | 4 | MSO and MSL are whole pages | 0x0101, 0x0102 |
+//! | 5 | ASCE: private bit on, bit 58 off | 0x0105 |
+//! | 6 | the ASCE belongs to no other configuration | 0x0104 |
+//! | 7 | there is room for one more configuration | 0x0106 (UNSURE: the code exists, its meaning is not public) |
+//! | 8 | base storage is there and free | 0x0108 |
+//! | 9 | base storage is not in the lowcore | 0x0109 |
+//! | 10 | flags are known, and the machine has the features they need | 0x010b (UNSURE, as 7) |
+//! | 11 | the SCA origin is not 0 | 0x010c |
+//! | 12 | the SCA is accessible | 0x010d |
+//! | 13 | variable storage: host virtual, mapped | 0x0031, before anything is taken |
+//! | 14 | variable storage is there and free | 0x810a (UNSURE, as 7): base storage is taken then, the handle is live |
 //!
 //! With rc 0x0001 and with flag 0x8000 the block gets a handle; in all other cases nothing was taken.
 
@@ -38,6 +40,7 @@ const SCA: u64 = 0x1000 * 4;
 
 pub(in crate::sim) fn create(machine: &Machine, block: &mut CreateConf) -> Answer {
     let info = machine.generation.query(Role::Host);
+    machine.check_home_space()?;
     let (mso, msl) = (block.guest_stor_origin.get(), block.guest_stor_len.get());
     if mso > MAX_GUEST_ADDRESS {
         return Err(UvRc::CONF_MSO.into());
@@ -78,6 +81,12 @@ pub(in crate::sim) fn create(machine: &Machine, block: &mut CreateConf) -> Answe
         return Err(UvRc::CONF_SCA_ZERO.into());
     }
     machine.storage.host_check(HostAddr(sca), SCA).map_err(|_| UvRc::CONF_SCA)?;
+    let variable = block.conf_virt_stor_origin.get();
+    let possible = |len: &u64| variable & 0xfff == 0 && *len <= machine.storage.bytes.size();
+    let variable = match info.variable_storage_len(msl).filter(possible) {
+        Some(len) => Some(machine.home_frames(variable, len)?),
+        None => None,
+    };
     let base = machine.storage.donate(base, base_len, ConfId(id)).map_err(|_| UvRc::CONF_BASE)?;
 
     machine.next_id.store(id + 1, Ordering::Relaxed);
@@ -88,12 +97,10 @@ pub(in crate::sim) fn create(machine: &Machine, block: &mut CreateConf) -> Answe
         None => machine.rng.lock().fill_bytes(&mut uid),
     }
     // A configuration without variable storage has no room for what is kept for each page, and can do nothing but end.
-    let variable = block.conf_virt_stor_origin.get();
-    let variable =
-        info.variable_storage_len(msl).and_then(|len| machine.storage.donate(variable, len, ConfId(id)).ok());
+    let variable = variable.and_then(|frames| machine.storage.donate_frames(frames, ConfId(id)).ok());
     let pages = if variable.is_some() { msl >> 12 } else { 0 };
     let space = machine.engine.create_space(pages, Machine::SUITE);
-    let conf = Arc::new(Conf::new(NewConf { id: ConfId(id), handle, asce, mso, msl, space, uid }));
+    let conf = Arc::new(Conf::new(NewConf { id: ConfId(id), handle, asce, mso, msl, sca, space, uid }));
     conf.storage.lock().push(base);
     confs.insert(handle, Arc::clone(&conf));
     machine.owners.write().insert(conf.id, Arc::clone(&conf));

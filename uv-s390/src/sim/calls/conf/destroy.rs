@@ -6,6 +6,7 @@
 //! | 2 | no other call is at work on it | cc 2 |
 //! | 3 | no CPU of it exists | rc 0x01f0 (UNSURE) |
 //! | 4 | no AP queue is bound to it | rc 0x01f0 (UNSURE) |
+//! | 5 | all of its frames are given back | cc 3 after [`DESTROY_SLICE`] frames; until the call is done every other call on the handle gets rc 0x01f0 (UNSURE) |
 //!
 //! Afterwards the keys and everything secret of the guest are wiped; frames that were private are zero and the host's,
 //! shared ones are the host's as they are (UNSURE); the donated storage is zero and the host's; the handle is gone.
@@ -13,8 +14,10 @@
 use core::sync::atomic::Ordering;
 
 use crate::abi::NoData;
-use crate::sim::answer::Answer;
+use crate::sim::answer::{Answer, Refusal};
+use crate::sim::conf::Phase;
 use crate::sim::machine::Machine;
+use crate::sim::resume::DESTROY_SLICE;
 use crate::uvc::UvRc;
 
 pub(in crate::sim) fn destroy(machine: &Machine, block: &mut NoData) -> Answer {
@@ -23,10 +26,14 @@ pub(in crate::sim) fn destroy(machine: &Machine, block: &mut NoData) -> Answer {
     if !conf.cpus.read().is_empty() || conf.ap_queues.load(Ordering::Relaxed) > 0 {
         return Err(UvRc::STATE.into());
     }
-    *alive = false;
-    machine.release_frames(&conf);
-    machine.confs.write().remove(&conf.handle);
+    // From here on its frames have a dead owner, and whatever the host does to one of them only makes it free earlier.
+    conf.life.lock().phase = Phase::Ending;
     machine.owners.write().remove(&conf.id);
+    if !machine.release_frames(&conf, DESTROY_SLICE) {
+        return Err(Refusal::Partial);
+    }
+    *alive = false;
+    machine.confs.write().remove(&conf.handle);
     conf.forget();
     conf.storage.lock().drain(..).for_each(|donation| machine.storage.give_back(&donation));
     tracing::debug!(handle = conf.handle, "secure configuration destroyed");

@@ -5,7 +5,7 @@
 //! | 1 | the handle is a configuration's | rc 0x0020 |
 //! | 2 | no other call is at work on it | cc 2 |
 //! | 3 | no AP queue is bound to it | rc 0x0104 |
-//! | 4 | no CPU of it exists | rc 0x01f0 (UNSURE) |
+//! | 4 | no CPU of it exists, and DESTROY_SEC_CONF has not done a part | rc 0x01f0 (UNSURE) |
 //!
 //! Afterwards as DESTROY_SEC_CONF, but the frames that were private or shared keep a dead owner: private ones raise
 //! secure-storage access (0x3d) until DESTR_SEC_STOR or an export gives them back, zeroed.
@@ -14,6 +14,7 @@ use core::sync::atomic::Ordering;
 
 use crate::abi::DestroyFast;
 use crate::sim::answer::Answer;
+use crate::sim::conf::Phase;
 use crate::sim::machine::Machine;
 use crate::uvc::UvRc;
 
@@ -23,7 +24,7 @@ pub(in crate::sim) fn destroy_fast(machine: &Machine, block: &mut DestroyFast) -
     if conf.ap_queues.load(Ordering::Relaxed) > 0 {
         return Err(UvRc::DESTROY_FAST_AP.into());
     }
-    if !conf.cpus.read().is_empty() {
+    if !conf.cpus.read().is_empty() || conf.life.lock().phase == Phase::Ending {
         return Err(UvRc::STATE.into());
     }
     *alive = false;

@@ -6,7 +6,7 @@
 //! | 2 | the CPU is not running | cc 2 |
 //! | 3 | the CPU is stopped | rc 0x01f0 (UNSURE) |
 //!
-//! Normal: what the CPU was doing is forgotten. Initial: also PSW, prefix, timers, control registers. Clear: also general,
+//! Normal: what the CPU was doing is forgotten, and so are interruptions that are pending. Initial: also PSW, prefix, timers, control registers. Clear: also general,
 //! floating-point, access and vector registers. The CPU stays stopped. A reset that is due since PREPARE_RESET is done when
 //! its kind is at least the one asked for (subcode 0: clear everywhere; subcode 1: initial on the CPU that asked, normal
 //! elsewhere).
@@ -32,5 +32,6 @@ pub(in crate::sim) fn reset(machine: &Machine, block: &mut NoData) -> Answer {
         return Err(UvRc::STATE.into());
     }
     core.reset(kind);
+    *cpu.external_call.lock() = None;
     Ok(())
 }

@@ -44,6 +44,9 @@ pub(in crate::sim) fn set_state(machine: &Machine, block: &mut SetCpuState) -> A
         CpuState::OPERATING | CpuState::OPERATING_LOAD => return Err(UvRc::STATE.into()),
         _ => return Err(UvRc::ADDRESS.into()),
     }
+    if !core.is_stopped() {
+        conf.changed();
+    }
     tracing::debug!(cpu = cpu.number, ?state, "CPU state set");
     Ok(())
 }

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | 1 | the handle is a whole configuration's | rc 0x0020, rc 0x01f0 (UNSURE) |
 //! | 2 | a dump has begun | rc 0x01f0 (UNSURE) |
-//! | 3 | the area (conf_dump_finalize_len bytes) is accessible | rc 0x0032 (UNSURE); the dump goes on |
+//! | 3 | the area (conf_dump_finalize_len bytes) is accessible | rc 0x0030, 0x0031, 0x0032; the dump goes on |
 //!
 //! The key of the pages leaves the machine here, sealed for whoever has the customer communication key. Afterwards the guest
 //! can be entered, and a new dump can begin.
@@ -34,6 +34,7 @@ pub(in crate::sim) fn complete(machine: &Machine, block: &mut DumpComplete) -> A
     let completion = CompletionBlock::seal(&session.cck, session.seed, iv, &secrets);
     super::put(machine, block.dump_area_origin.get(), DUMP_FINALIZE, completion.as_bytes())?;
     *dump = None;
+    conf.changed();
     conf.life.lock().dumping = false;
     Ok(())
 }

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | 1 | the handle is a CPU's | rc 0x0021 |
 //! | 2 | a dump has begun | rc 0x01f0 (UNSURE) |
-//! | 3 | the area (cpu_stor_len bytes) is accessible | rc 0x0032 (UNSURE) |
+//! | 3 | the area (cpu_stor_len bytes) is accessible | rc 0x0030, 0x0031, 0x0032 |
 //! | 4 | no other call is at work on the CPU | cc 2 |
 
 use rand_core::Rng;

@@ -3,10 +3,11 @@
 //! | # | check | result |
 //! |---|---|---|
 //! | 1 | the handle is a whole configuration's | rc 0x0020, rc 0x01f0 (UNSURE) |
-//! | 2 | a dump has begun | rc 0x01f0 (UNSURE) |
-//! | 3 | the address is 1 MiB aligned and in guest storage | rc 0x01f4 (UNSURE) |
-//! | 4 | the area (conf_dump_storage_state_len bytes) is accessible | rc 0x0032 (UNSURE) |
-//! | 5 | nobody is changing a page of the MiB | cc 3 |
+//! | 2 | a part was done before, and the dump it was of is over | rc 0x0007 (UNSURE), once |
+//! | 3 | a dump has begun | rc 0x01f0 (UNSURE) |
+//! | 4 | the address is 1 MiB aligned and in guest storage | rc 0x01f4 (UNSURE) |
+//! | 5 | the area (conf_dump_storage_state_len bytes) is accessible | rc 0x0030, 0x0031, 0x0032 |
+//! | 6 | nobody is changing a page of the MiB | cc 3 |
 //!
 //! The entry of a page names the tweak of its newest ciphertext. A page that still is private has none, so it is exported
 //! here (UNSURE): the host finds in its frame what an access would have given it. One that is not mapped cannot be in the
@@ -28,6 +29,10 @@ const MIB: u64 = 1 << 20;
 pub(in crate::sim) fn storage(machine: &Machine, block: &mut DumpStorageState) -> Answer {
     let conf = machine.conf(block.config_handle.get())?;
     let _open = conf.open_whole()?;
+    conf.in_parts(block, || tell(machine, &conf, block))
+}
+
+fn tell(machine: &Machine, conf: &Conf, block: &DumpStorageState) -> Answer {
     let dump = conf.dump.lock();
     if dump.is_none() {
         return Err(UvRc::STATE.into());
@@ -40,7 +45,7 @@ pub(in crate::sim) fn storage(machine: &Machine, block: &mut DumpStorageState) -
     let mut entries = [0; STORAGE_STATE_PER_MIB];
     let mut addr = first.0;
     for entry in entries.chunks_exact_mut(STORAGE_STATE_SIZE) {
-        entry.copy_from_slice(&state(machine, &conf, GuestAddr(addr))?.encode());
+        entry.copy_from_slice(&state(machine, conf, GuestAddr(addr))?.encode());
         addr += 0x1000;
     }
     super::put(machine, block.dump_area_origin.get(), DUMP_STORAGE_STATE, &entries)

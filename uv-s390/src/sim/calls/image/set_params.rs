@@ -4,26 +4,25 @@
 //! |---|---|---|
 //! | 1 | the handle is a whole configuration's | 0x0020; 0x01f0 (UNSURE) |
 //! | 2 | no header was taken before | 0x01f0 (UNSURE) |
-//! | 3 | the length is that of a header at all: 416 to 8192 bytes | 0x010a, 0x0031 |
-//! | 4 | every byte is accessible | 0x0103 |
-//! | 5 | magic and version | 0x0104, 0x0001 |
-//! | 6 | a key slot | 0x010a, 0x0040 |
-//! | 7 | size of the encrypted area | 0x010a, 0x0039 |
-//! | 8 | stated size fits slots and given length | 0x010a, 0x0031 |
-//! | 9 | plaintext control flags | 0x0106, 0x0030 |
-//! | 10 | a slot for the host key, or with PCF bit 62 for the backup host key | 0x0108, 0x0005; 0x0034 when bit 62 is on and this machine's backup key has no slot either |
-//! | 11 | customer key, and the slot opens | 0x0108, 0x000b; 0x0108, 0x0005 |
-//! | 12 | tag | 0x010a, 0x0000 (UNSURE) |
-//! | 13 | optional items | 0x010a, 0x0039 (UNSURE) |
-//! | 14 | secret control flags | 0x0109, 0x0000 |
+//! | 3 | the home space is no real space | 0x0030 |
+//! | 4 | the length is that of a header at all: 416 to 8192 bytes | 0x010a, 0x0031 |
+//! | 5 | every byte is accessible | 0x0103 |
+//! | 6 | magic and version | 0x0104, 0x0001 |
+//! | 7 | a key slot | 0x010a, 0x0040 |
+//! | 8 | size of the encrypted area | 0x010a, 0x0039 |
+//! | 9 | stated size fits slots and given length | 0x010a, 0x0031 |
+//! | 10 | plaintext control flags | 0x0106, 0x0030 |
+//! | 11 | a slot for the host key, or with PCF bit 62 for the backup host key | 0x0108, 0x0005; 0x0034 when bit 62 is on and this machine's backup key has no slot either |
+//! | 12 | customer key, and the slot opens | 0x0108, 0x000b; 0x0108, 0x0005 |
+//! | 13 | tag | 0x010a, 0x0000 (UNSURE) |
+//! | 14 | optional items | 0x010a, 0x0039 (UNSURE) |
+//! | 15 | secret control flags | 0x0109, 0x0000 |
 //!
-//! Whether a length above 8192 bytes or an inaccessible byte is found first is not known; the order of 3 and 4 keeps the
+//! Whether a length above 8192 bytes or an inaccessible byte is found first is not known; the order of 4 and 5 keeps the
 //! machine from reading more than a header can have. Two rows of the test suite give a length of one page.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-
-use uv_core::{HostAddr, NormalMemory};
 
 use crate::abi::SetParams;
 use crate::header::{HeaderError, HeaderView, MAX_SIZE, OpenedHeader, PlaintextControlFlags, SeHeader};
@@ -56,12 +55,12 @@ pub(in crate::sim) fn set_params(machine: &Machine, block: &mut SetParams) -> An
 }
 
 fn read(machine: &Machine, block: &SetParams) -> Result<Vec<u8>, Refusal> {
-    let (origin, len) = (HostAddr(block.sec_header_origin.get()), block.sec_header_len.get());
+    machine.check_home_space()?;
+    let len = block.sec_header_len.get();
     let length = Refusal::code(UvRc::HEADER_CORRUPT, UvRrc::HEADER_LENGTH);
     let len = usize::try_from(len).ok().filter(|len| *len <= MAX_SIZE).ok_or(length)?;
     let mut bytes = alloc::vec![0; len];
-    let memory = crate::sim::memory::HostView(Arc::clone(&machine.storage));
-    memory.read(origin, &mut bytes).map_err(|_| UvRc::HEADER_ACCESS)?;
+    machine.read_home(block.sec_header_origin.get(), &mut bytes).map_err(|_| UvRc::HEADER_ACCESS)?;
     Ok(bytes)
 }
 

@@ -2,24 +2,24 @@
 //!
 //! | # | check | rc |
 //! |---|---|---|
-//! | 1 | the store is not locked | 0x0102 |
-//! | 2 | the head of the request is in guest storage | 0x0103 |
-//! | 3 | version | 0x0104 |
-//! | 4 | sizes; slots at all | 0x0105; 0x0106 |
-//! | 5 | flags | 0x0107 |
-//! | 6 | all of the request is in guest storage | 0x0103 |
-//! | 7 | it opens with a host key of this machine | 0x0108 |
-//! | 8 | the type is one of this machine's | 0x0109 |
-//! | 9 | the length fits the type | 0x010a |
-//! | 10 | room for one more of its class | 0x010b |
-//! | 11 | made for this image and this guest | 0x010c (UNSURE) |
-//! | 12 | the extension secret is the one the first request fixed; with SCF bit 1 the one derived from the CCK | 0x010c (UNSURE) |
-//! | 13 | update of the CCK: SCF bit 2 | 0x010c (UNSURE) |
-//! | 14 | no dump is in progress | 0x010d |
+//! | 1 | the operator allows changes of the store (UNSURE: who decides on a real machine is not known) | 0x0101 |
+//! | 2 | the store is not locked | 0x0102 |
+//! | 3 | the head of the request is in guest storage | 0x0103 |
+//! | 4 | version | 0x0104 |
+//! | 5 | sizes; slots at all | 0x0105; 0x0106 |
+//! | 6 | flags | 0x0107 |
+//! | 7 | all of the request is in guest storage | 0x0103 |
+//! | 8 | it opens with a host key of this machine | 0x0108 |
+//! | 9 | the type is one of this machine's | 0x0109 |
+//! | 10 | the length fits the type | 0x010a |
+//! | 11 | room for one more of its class | 0x010b |
+//! | 12 | made for this image and this guest | 0x010c (UNSURE) |
+//! | 13 | the extension secret is the one the first request fixed; with SCF bit 1 the one derived from the CCK | 0x010c (UNSURE) |
+//! | 14 | update of the CCK: SCF bit 2 | 0x010c (UNSURE) |
+//! | 15 | no dump is in progress | 0x010d |
 //!
-//! While another request of the guest is at work the answer is cc 2. rc 0x0101 (modification not allowed) is not given: when
-//! a real machine does is not known (UNSURE). A null secret and an update of the CCK take no index; their tags count in the
-//! store's hash as all others.
+//! While another request of the guest is at work the answer is cc 2. A null secret and an update of the CCK take no index;
+//! their tags count in the store's hash as all others.
 
 use uv_core::GuestAddr;
 use zerocopy::{FromZeros, IntoBytes};
@@ -42,6 +42,9 @@ use crate::uvc::UvRc;
 pub(in crate::sim) fn add(machine: &Machine, conf: &Conf, view: &GuestView<'_>, block: &mut AddSecret) -> Answer {
     // Held to the end: requests come one after the other, and none slips past the lock or the limits.
     let mut store = conf.secrets.try_lock().ok_or(Refusal::Busy)?;
+    if store.closed {
+        return Err(UvRc::SECRET_NOT_ALLOWED.into());
+    }
     if store.locked {
         return Err(UvRc::SECRET_LOCKED.into());
     }
@@ -77,7 +80,7 @@ pub(in crate::sim) fn add(machine: &Machine, conf: &Conf, view: &GuestView<'_>, 
     Ok(())
 }
 
-/// Checks 11 to 13.
+/// Checks 12 to 14.
 fn check_owner(conf: &Conf, store: &SecretStore, image: &Image, head: &AsrcbHead, opened: &OpenedAsrcb) -> Answer {
     let identity = ImageIdentity::from_header(image.header.as_bytes()).map_err(|_| UvRc::STATE)?;
     let scf = image.opened.confidential.scf();

@@ -2,9 +2,8 @@
 //!
 //! | # | check | rc |
 //! |---|---|---|
-//! | 1 | the store is not locked | 0x0102 |
-//!
-//! rc 0x0101 (not allowed) is not given: when a real machine does is not known (UNSURE).
+//! | 1 | the operator allows changes of the store (UNSURE: who decides on a real machine is not known) | 0x0101 |
+//! | 2 | the store is not locked | 0x0102 |
 
 use crate::sim::answer::Answer;
 use crate::sim::conf::Conf;
@@ -12,6 +11,9 @@ use crate::uvc::UvRc;
 
 pub(in crate::sim) fn lock(conf: &Conf) -> Answer {
     let mut store = conf.secrets.lock();
+    if store.closed {
+        return Err(UvRc::SECRET_NOT_ALLOWED.into());
+    }
     if store.locked {
         return Err(UvRc::SECRET_LOCKED.into());
     }

@@ -229,3 +229,27 @@ fn a_dump_in_progress_takes_no_secrets() {
     let answer = super::add(&rig.machine, &conf, &view, &mut AddSecret::new(REQUEST));
     assert_eq!(answer, Err(UvRc::SECRET_DUMPING.into()));
 }
+
+#[test]
+fn the_operator_may_close_the_store() {
+    let rig = Rig::ready(Generation::Z17);
+    let bytes = sealed(&rig, &request(&rig, plaintext("a")));
+    let calls = [
+        uvc(&AddSecret::new(REQUEST)),
+        uvc(&NoData::new(UvCommand::LOCK_SECRETS, 0)),
+        crate::sim::rig::diag(0x44, [0; 5]),
+        uvc(&NoData::new(UvCommand::LOCK_SECRETS, 0)),
+        uvc(&AddSecret::new(REQUEST)),
+    ];
+    let pages = [Step::store(GuestAddr(REQUEST), &bytes)];
+    let (guest, cpu, seen) = rig.booted(0, pages.into_iter().chain(calls));
+    assert!(rig.machine.set_secret_changes(guest.conf, false));
+    assert!(!rig.machine.set_secret_changes(guest.conf + 1, false));
+    assert_eq!(rig.serve(&guest, cpu).gr(5), 0x44);
+    assert!(rig.machine.set_secret_changes(guest.conf, true));
+    rig.serve(&guest, cpu);
+    let seen = seen.lock();
+    let rc = |index: usize| returned(&seen[index]).1;
+    assert_eq!([rc(1), rc(2)], [0x101; 2], "closed before locked");
+    assert_eq!([rc(4), rc(5)], [1, 0x102]);
+}

@@ -1,5 +1,8 @@
 //! Tests that need more than one call.
 
 mod boot;
+mod home;
 mod random;
+mod resume;
 mod threads;
+mod wrong_state;

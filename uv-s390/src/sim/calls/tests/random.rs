@@ -1,5 +1,6 @@
 //! Random calls: nothing panics or hangs, and what must always hold does.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use rand_core::Rng;
@@ -8,7 +9,7 @@ use uv_sim::guest::Step;
 use uv_sim::rng::SimRng;
 
 use crate::abi::{COMMANDS, Length, Share, UvCommand};
-use crate::sie::Sie;
+use crate::sie::{AddressSpaces, Asce, GuestMap, HostMapping, MappingSize, Sie};
 use crate::sim::frames::Frame;
 use crate::sim::rig::{GIB, GUEST_LEN, Guest, Rig, UV_BASE, uvc};
 use crate::sim::{Generation, GuestInsn};
@@ -89,6 +90,22 @@ fn aim(rng: &mut SimRng, block: &mut [u8], guest: &Guest) {
     }
 }
 
+/// A home space of a host that maps every other virtual page, and to any frame: its own, a guest's, a donated one.
+struct Anywhere(Vec<u64>);
+
+impl GuestMap for Anywhere {
+    fn translate(&self, addr: uv_core::GuestAddr) -> Option<HostMapping> {
+        let page = usize::try_from(addr.0 >> 12).unwrap();
+        let frame = HostAddr(self.0[page % self.0.len()] & !0xfff);
+        (page & 1 == 0).then_some(HostMapping { frame, writable: page & 2 == 0, size: MappingSize::Page })
+    }
+}
+
+/// ASCE of the home space.
+const HOME: u64 = 0x4_0000;
+/// What the host has in control register 13, one after the other.
+const HOMES: [Option<u64>; 4] = [None, Some(HOME), Some(HOME | Asce::REAL_SPACE), Some(HOME + 0x1000)];
+
 /// Commands that end a guest or keep it from running: only towards the end.
 const LAST: [UvCommand; 5] = [
     UvCommand::DESTROY_SEC_CONF,
@@ -122,8 +139,10 @@ fn whatever_is_called_the_rules_hold() {
             ]);
             values.extend([guest.create.conf_base_stor_origin.get(), guest.asce, guest.base + 0x28_0000]);
         }
+        rig.machine.attach(HOME, Arc::new(Anywhere(values.clone())));
         let mut done = 0;
         for round in 0..1500 {
+            rig.machine.set_home_space(HOMES[round / 16 % HOMES.len()]);
             let mut block = random_block(&mut rng, &values);
             if block[2..4] == UvCommand::CREATE_SEC_CONF.0.to_be_bytes() {
                 // A guest as large as a random number would cost the test its memory.

@@ -190,17 +190,16 @@ fn signals_to_other_cpus_are_told() {
 #[test]
 fn calls_of_the_guest_have_their_own_role() {
     let rig = Rig::ready(Generation::Z17);
-    let uvc = |block: &[u8], problem_state| Step::Call(GuestInsn::Uvc { block: block.to_vec(), problem_state });
+    let uvc = |block: &[u8]| Step::Call(GuestInsn::Uvc { block: block.to_vec() });
     let mut query = QueryInfo::new();
-    let full = uvc(query.as_bytes(), false);
+    let full = uvc(query.as_bytes());
     query.header.len = 0xa0.into();
     let steps = [
         full,
-        uvc(query.as_bytes(), false),
-        uvc(query.as_bytes(), true),
-        uvc(&[0; 7], false),
-        uvc(&[0, 0x48, 0, 0x0f, 0, 0, 0, 0], false),
-        uvc(&[0, 0x30, 0x10, 0, 0, 0, 0, 0], false),
+        uvc(query.as_bytes()),
+        uvc(&[0; 7]),
+        uvc(&[0, 0x48, 0, 0x0f, 0, 0, 0, 0]),
+        uvc(&[0, 0x30, 0x10, 0, 0, 0, 0, 0]),
     ];
     let (guest, cpu, seen) = rig.booted(0, steps);
     assert_eq!(rig.icpt(&guest, cpu), InterceptionCode::WAIT);
@@ -209,11 +208,10 @@ fn calls_of_the_guest_have_their_own_role() {
         Outcome::Returned(InsnResult::Data { cc, bytes }) => (*cc, u16::from_be_bytes([bytes[4], bytes[5]])),
         other => panic!("{other:?}"),
     };
-    assert_eq!((rc(0), rc(1), rc(4)), ((0, 1), (1, 5), (1, 2)));
+    assert_eq!((rc(0), rc(1), rc(3)), ((0, 1), (1, 5), (1, 2)));
     let exception = |code| Outcome::Returned(InsnResult::Exception(code));
-    assert_eq!(seen[2], exception(PgmCode::PRIVILEGED_OPERATION));
-    assert_eq!(seen[3], exception(PgmCode::PAGE_TRANSLATION));
-    assert_eq!(seen[5], exception(PgmCode::PAGE_TRANSLATION));
+    assert_eq!(seen[2], exception(PgmCode::PAGE_TRANSLATION));
+    assert_eq!(seen[4], exception(PgmCode::PAGE_TRANSLATION));
     let Outcome::Returned(InsnResult::Data { bytes, .. }) = &seen[0] else { panic!("{:?}", seen[0]) };
     let calls = Generation::Z17.query(Role::Guest).calls;
     assert_eq!(bytes[0x10..0x30], *calls.as_bytes());

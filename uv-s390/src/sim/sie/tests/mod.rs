@@ -1,9 +1,13 @@
 //! Tests that run guests.
 
+mod external;
 mod injection;
 mod instructions;
 mod ordinary;
 mod prefix;
+mod privilege;
 mod reset;
 mod sharing;
+mod sigp;
+mod sthyi;
 mod validity;

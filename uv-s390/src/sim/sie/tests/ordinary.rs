@@ -185,6 +185,26 @@ fn what_needs_addresses_or_an_ultravisor_is_no_operation() {
 }
 
 #[test]
+fn privileged_instructions_in_problem_state() {
+    let query = crate::abi::QueryInfo::new().as_bytes().to_vec();
+    let problem = |insn: GuestInsn| call(insn.in_problem_state());
+    let mut cpu = Lone::one(vec![
+        problem(GuestInsn::Diag308 { subcode: 10, address: 0, ipib: vec![] }),
+        problem(GuestInsn::Diag { code: 0x44, gr: [0; 5] }),
+        problem(GuestInsn::Spx { prefix: 0 }),
+        problem(GuestInsn::Stsi { gr0: 0, gr1: 0 }),
+        problem(GuestInsn::Uvc { block: query }),
+        problem(GuestInsn::SetGr { number: 3, value: 33 }),
+        problem(GuestInsn::Wait),
+    ]);
+    assert_eq!((cpu.enter().icptcode, cpu.grs[3]), (0x1c, 33));
+    let exceptions: Vec<_> = cpu.seen(0).into_iter().take(5).collect();
+    let exception = |code| Outcome::Returned(InsnResult::Exception(code));
+    assert_eq!(exceptions[..4], [(); 4].map(|()| exception(PgmCode::PRIVILEGED_OPERATION)));
+    assert_eq!(exceptions[4], exception(PgmCode::OPERATION), "there is no such instruction in either state");
+}
+
+#[test]
 fn waiting_and_requests() {
     let mut cpu = Lone::one(vec![
         call(GuestInsn::SetMask { mask: 1 << 56 }),

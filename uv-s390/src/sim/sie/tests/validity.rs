@@ -5,8 +5,9 @@ use std::sync::Barrier;
 
 use uv_sim::guest::{Outcome, Program, Step};
 
-use crate::sie::{AddressSpaces, InterceptionCode, Sie, Validity};
-use crate::sim::rig::{OK, Rig, diag};
+use crate::abi::UvCommand;
+use crate::sie::{AddressSpaces, InterceptionCode, Sie, StateDescription, Validity};
+use crate::sim::rig::{GUEST_LEN, Guest, MIB, OK, Rig, Vcpu, diag};
 use crate::sim::{Generation, GuestInsn, InsnResult, TOD_PER_MICROSECOND};
 
 #[test]
@@ -42,6 +43,70 @@ fn handles_and_address_space() {
     rig.machine.enter(cpu.state, copy, &mut [0; 16]).unwrap();
     assert_eq!(rig.sd(cpu).validity(), Some(Validity::ASCE));
     assert_eq!(rig.enter(&guest, cpu).gr(5), 0x44);
+}
+
+/// Validity of an entry with a changed state description, which is put back afterwards.
+fn with(rig: &Rig, guest: &Guest, cpu: Vcpu, change: impl FnOnce(&mut StateDescription)) -> Option<Validity> {
+    let good = rig.sd(cpu);
+    rig.change(cpu, change);
+    let validity = rig.enter(guest, cpu).validity();
+    rig.change(cpu, |sd| {
+        (sd.ecb2, sd.sca_high, sd.sca_low) = (good.ecb2, good.sca_high, good.sca_low);
+        (sd.mso, sd.msl) = (good.mso, good.msl);
+    });
+    validity
+}
+
+#[test]
+fn what_the_creation_was_told() {
+    let rig = Rig::ready(Generation::Z17);
+    let (guest, cpu, _) = rig.booted(0, [diag(0x44, [0; 5]), diag(0x44, [0; 5])]);
+    let with = |change: &dyn Fn(&mut StateDescription)| with(&rig, &guest, cpu, change);
+    assert_eq!(with(&|sd| sd.ecb2 &= !0x04), Some(Validity(0x200c)));
+    assert_eq!(with(&|sd| sd.ecb2 = 0xfb), Some(Validity(0x200c)), "no other bit says it");
+    let sca = guest.create.guest_sca.get();
+    assert_eq!(with(&|sd| sd.set_sca_origin(sca + 64)), Some(Validity(0x200d)));
+    assert_eq!(with(&|sd| sd.set_sca_origin(sca | 1 << 32)), Some(Validity(0x200d)));
+    assert_eq!(with(&|sd| sd.set_sca_origin(0)), Some(Validity(0x200d)));
+    assert_eq!(with(&|sd| sd.mso = MIB.into()), Some(Validity(0x200e)));
+    assert_eq!(with(&|sd| sd.mso = 1.into()), Some(Validity(0x200e)));
+    assert_eq!(with(&|sd| sd.msl = (GUEST_LEN - 2 * MIB).into()), Some(Validity(0x200f)), "a MiB is missing");
+    assert_eq!(with(&|sd| sd.msl = 0.into()), Some(Validity(0x200f)));
+    assert_eq!(with(&|sd| sd.msl = (GUEST_LEN - 1).into()), None, "the low bits have no meaning");
+    assert_eq!(with(&|sd| sd.msl = u64::MAX.into()), None, "a bound from above");
+}
+
+/// Something wrong in a state description.
+type Fault = fn(&mut StateDescription);
+
+#[test]
+fn the_first_difference_is_told() {
+    let rig = Rig::ready(Generation::Z17);
+    let (guest, cpu, _) = rig.booted(0, [diag(0x44, [0; 5])]);
+    // In the order in which they are looked at; each is told while all after it are there too.
+    let faults: [(Fault, Validity); 5] = [
+        (|sd| sd.ecb2 = 0, Validity::EXTENDED_SCA),
+        (|sd| sd.sca_low = 0.into(), Validity::SCA),
+        (|sd| sd.mso = MIB.into(), Validity::MSO),
+        (|sd| sd.msl = 0.into(), Validity::MSL),
+        (|_| (), Validity::CONF_STATE),
+    ];
+    rig.machine.enter(cpu.state, guest.asce + 0x1000, &mut [0; 16]).unwrap();
+    assert_eq!(rig.sd(cpu).validity(), Some(Validity::ASCE));
+    assert_eq!(rig.no_data(UvCommand::DUMP_INIT, guest.conf), OK);
+    for first in 0..faults.len() {
+        let change = |sd: &mut StateDescription| faults[first..].iter().for_each(|(fault, _)| fault(sd));
+        assert_eq!(with(&rig, &guest, cpu, change), Some(faults[first].1), "{first}");
+        rig.change(cpu, change);
+        rig.machine.enter(cpu.state, guest.asce + 0x1000, &mut [0; 16]).unwrap();
+        assert_eq!(rig.sd(cpu).validity(), Some(Validity::ASCE), "the ASCE comes before");
+        rig.change(cpu, |sd| {
+            sd.ecb2 = 0x04;
+            sd.set_sca_origin(guest.create.guest_sca.get());
+            sd.mso = 0.into();
+            sd.msl = (GUEST_LEN - MIB).into();
+        });
+    }
 }
 
 #[test]
