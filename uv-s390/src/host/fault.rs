@@ -49,6 +49,14 @@ impl Guest {
         }
     }
 
+    /// Imports a page that the guest misses.
+    ///
+    /// # Errors
+    /// Those of [`PageIn`](uv_core::PageIn).
+    pub fn serve_missing(&self, gfn: Gfn) -> Result<(), HostError> {
+        self.import(gfn)
+    }
+
     /// Reads guest storage as a device model or a debugger does: pages that are secure are converted first, so that
     /// shared pages give what the guest put there and all others give ciphertext.
     ///

@@ -10,6 +10,7 @@
 //! | `fault` | 0x3c, 0x3d, 0x3e, 0x3f | `fault.c` |
 //! | `large` | 1 MiB frames | posted |
 //! | `run`, `ordinary`, `exit` | the loop around SIE, and what the kernel serves in it | `intercept.c`, `diag.c` |
+//! | `answer`, `sida` | what a hypervisor changes between two entries | |
 //! | `registers`, `restart` | registers beside the state description, the restart interruption | `kvm-s390.c`, `interrupt.c` |
 //! | `wait` | CPUs that wait, and who wakes them | `interrupt.c`, `sigp.c` |
 //! | `cpu_state` | stopped and operating, and who says so | `kvm-s390.c` |
@@ -25,6 +26,7 @@
 //!
 //! Source: s390-ultravisor §2–4, §6.
 
+mod answer;
 mod conf;
 mod convert;
 mod core_traits;
@@ -45,11 +47,13 @@ mod registers;
 mod reset;
 mod restart;
 mod run;
+mod sida;
 mod slots;
 mod start;
 mod teardown;
 mod wait;
 
+pub use answer::Answer;
 pub use cpu_state::MpState;
 pub use error::HostError;
 pub(crate) use exit::diagnose;
@@ -59,5 +63,5 @@ pub use hardware::Hardware;
 pub use pages::{Allocation, HostPages};
 pub use registers::{CR0_INITIAL, CR14_INITIAL, PFAULT_NONE, Registers};
 pub use reset::CpuReset;
-pub use run::{Answer, S390Vcpu};
+pub use run::S390Vcpu;
 pub use start::Host;

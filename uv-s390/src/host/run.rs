@@ -2,14 +2,13 @@
 
 use alloc::sync::Arc;
 
-use spin::MutexGuard;
-use uv_core::{Access, ErrorType, Exit, Gfn, PageSize, Vcpu};
+use uv_core::{Access, ErrorType, Exit, PageSize, Vcpu};
 
 use super::cpu::Cpu;
 use super::fault::Served;
 use super::{Guest, HostError, Intercept, S390Exit, wait};
 use crate::diag308::kernel::{self, Handled};
-use crate::sie::{InjectionControl, InterceptionCode, StateDescription};
+use crate::sie::{InterceptionCode, StateDescription};
 
 /// IPA of the instructions that KVM serves itself when it is notified of them.
 mod ipa {
@@ -83,35 +82,6 @@ impl S390Vcpu {
     /// [`HostError::Access`].
     pub fn state(&self) -> Result<StateDescription, HostError> {
         self.guest.host.hardware.read_state(self.cpu.block.origin())
-    }
-
-    /// Sets general registers and the condition code, and asks for an injection: what a hypervisor may change of a protected
-    /// CPU between two entries, in the save area. The Ultravisor takes of it what the exit permits. Of an ordinary CPU the
-    /// registers themselves are changed, and there is nothing to inject.
-    ///
-    /// # Errors
-    /// [`HostError::Access`].
-    pub fn answer(&mut self, change: impl FnOnce(&mut Answer<'_>)) -> Result<(), HostError> {
-        let protected = self.guest.is_protected();
-        self.guest.change_cpu_registers(&self.cpu, |registers, state| {
-            change(&mut Answer { state, grs: (!protected).then_some(&mut registers.grs) });
-        })
-    }
-
-    /// Copies bytes of an instruction's operand out of the SIDA.
-    ///
-    /// # Errors
-    /// [`HostError::NotProtected`]; [`HostError::Access`] past its end.
-    pub fn sida_read(&self, offset: u64, into: &mut [u8]) -> Result<(), HostError> {
-        self.guest.sida_read(self.cpu.number, offset, into)
-    }
-
-    /// Copies bytes of an instruction's result into the SIDA.
-    ///
-    /// # Errors
-    /// As [`S390Vcpu::sida_read`].
-    pub fn sida_write(&self, offset: u64, from: &[u8]) -> Result<(), HostError> {
-        self.guest.sida_write(self.cpu.number, offset, from)
     }
 
     /// KVM's part of an exit; `None` when the guest can go on.
@@ -225,95 +195,5 @@ impl Vcpu for S390Vcpu {
                 }
             }
         }
-    }
-}
-
-/// What a hypervisor may change of a CPU between two entries.
-#[derive(Debug)]
-pub struct Answer<'a> {
-    state: &'a mut StateDescription,
-    /// The general registers of an ordinary CPU.
-    grs: Option<&'a mut [u64; 16]>,
-}
-
-impl Answer<'_> {
-    /// Bits 18 and 19 of the PSW mask: the condition code.
-    const CC_SHIFT: u32 = 63 - 19;
-
-    /// Sets a general register: of the save area for a protected CPU, the register itself for an ordinary one. Nothing happens
-    /// for a number above 15.
-    pub fn set_gr(&mut self, number: usize, value: u64) {
-        match &mut self.grs {
-            None => self.state.set_gr(number, value),
-            Some(grs) => {
-                if let Some(gr) = grs.get_mut(number) {
-                    *gr = value;
-                }
-            }
-        }
-    }
-
-    /// Sets the condition code (cut to two bits).
-    pub fn set_cc(&mut self, cc: u8) {
-        let mask = self.state.psw.mask.get() & !(3 << Self::CC_SHIFT);
-        self.state.psw.mask = (mask | u64::from(cc & 3) << Self::CC_SHIFT).into();
-    }
-
-    /// Asks for an injection at the next entry.
-    pub fn inject(&mut self, control: InjectionControl) {
-        self.state.iictl = control.0;
-    }
-
-    /// The fields that describe the interruption to inject, and all others.
-    pub fn state(&mut self) -> &mut StateDescription {
-        self.state
-    }
-}
-
-impl Guest {
-    fn sida(&self, cpu: &Cpu, offset: u64, len: usize) -> Result<uv_core::HostAddr, HostError> {
-        let secure: MutexGuard<'_, _> = cpu.secure.lock();
-        let sida = &secure.as_ref().ok_or(HostError::NotProtected)?.sida;
-        let outside = uv_core::AccessError::Unmapped { at: sida.origin(), len };
-        let end = u64::try_from(len).ok().and_then(|len| len.checked_add(offset)).ok_or(outside)?;
-        if end > sida.bytes() {
-            return Err(outside.into());
-        }
-        sida.origin().checked_add(offset).ok_or_else(|| outside.into())
-    }
-
-    /// Size of the SIDA in bytes, as the designation in the state description says. For an ordinary CPU the field has another
-    /// meaning and so has the number.
-    ///
-    /// # Errors
-    /// [`HostError::Cpu`], [`HostError::Access`].
-    pub fn sida_size(&self, number: u16) -> Result<u64, HostError> {
-        Ok(self.host.hardware.read_state(self.cpu(number)?.block.origin())?.sida().size())
-    }
-
-    /// Reads the SIDA of a CPU.
-    ///
-    /// # Errors
-    /// [`HostError::Cpu`], [`HostError::NotProtected`], [`HostError::Access`] past its end.
-    pub fn sida_read(&self, number: u16, offset: u64, into: &mut [u8]) -> Result<(), HostError> {
-        let at = self.sida(&*self.cpu(number)?, offset, into.len())?;
-        Ok(self.host.hardware.memory.read(at, into)?)
-    }
-
-    /// Writes the SIDA of a CPU.
-    ///
-    /// # Errors
-    /// As [`Guest::sida_read`].
-    pub fn sida_write(&self, number: u16, offset: u64, from: &[u8]) -> Result<(), HostError> {
-        let at = self.sida(&*self.cpu(number)?, offset, from.len())?;
-        Ok(self.host.hardware.memory.write(at, from)?)
-    }
-
-    /// Imports a page that the guest misses.
-    ///
-    /// # Errors
-    /// Those of [`PageIn`](uv_core::PageIn).
-    pub fn serve_missing(&self, gfn: Gfn) -> Result<(), HostError> {
-        self.import(gfn)
     }
 }

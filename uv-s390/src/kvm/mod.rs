@@ -15,6 +15,16 @@
 //!
 //! Source: s390-ultravisor §7; layouts and numbers without a place there are those of Linux's public headers.
 
+/// Asserts size and offsets of a structure.
+macro_rules! layout {
+    ($type:ident, $size:literal, $($field:ident at $offset:literal),+ $(,)?) => {
+        const _: () = {
+            assert!(size_of::<$type>() == $size);
+            $(assert!(offset_of!($type, $field) == $offset);)+
+        };
+    };
+}
+
 pub mod client;
 mod errno;
 mod ioctl;
@@ -22,14 +32,16 @@ mod kernel;
 mod one_reg;
 mod run;
 mod structs;
+mod sync;
 
 pub use errno::Errno;
 pub use ioctl::{PvCommand, capability, request};
 pub use one_reg::{OneReg, RegId};
-pub use run::{ExitReason, KvmRun, Sieic, SyncFields, SyncRegs};
+pub use run::{ExitReason, KvmRun, Sieic};
 pub use structs::{
     Dmp, InfoDump, InfoHeader, InfoVm, MemOp, MemoryRegion, PvCmd, SecParm, Unp, dump_sub, info_id, mem_op,
 };
+pub use sync::{SyncFields, SyncRegs};
 
 /// Which file descriptor an ioctl is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

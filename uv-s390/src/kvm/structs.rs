@@ -7,15 +7,6 @@ use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligne
 
 use super::PvCommand;
 
-macro_rules! layout {
-    ($type:ident, $size:literal, $($field:ident at $offset:literal),+ $(,)?) => {
-        const _: () = {
-            assert!(size_of::<$type>() == $size);
-            $(assert!(offset_of!($type, $field) == $offset);)+
-        };
-    };
-}
-
 /// Argument of `KVM_S390_PV_COMMAND` and `KVM_S390_PV_CPU_COMMAND`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use uv_core::{Exit, Gfn, GuestAddr, HostAddr, MemSlot, NormalMemory, SlotId, Vcpu};
+use uv_core::{Exit, Gfn, GuestAddr, HostAddr, MemSlot, NormalMemory, PageIn, SlotId, Vcpu};
 use uv_s390::abi::UvCommand as C;
 use uv_s390::diag308::kernel::ResetFlags;
 use uv_s390::host::{CR0_INITIAL, CR14_INITIAL, CpuReset, Guest, HostError, MpState, PFAULT_NONE, S390Exit, S390Vcpu};
@@ -217,6 +217,21 @@ fn a_restart_swaps_psws() {
     guest.storage().read(GuestAddr(0x4120), &mut old).unwrap();
     assert_eq!(old[8..], (START + 4).to_be_bytes(), "behind the wait");
     assert_eq!(seen.lock().unwrap().len(), 2);
+}
+
+#[test]
+fn huge_pages_serve_an_ordinary_guest_only() {
+    let rig = Rig::new(Generation::Z17);
+    let guest = rig.guest_with(1, |config| config.huge_pages = true);
+    programs(&rig, &guest, 0, vec![vec![Step::store(GuestAddr(0x20_0000), b"mine")]]);
+    let mut cpu = guest.vcpu(0).unwrap();
+    assert_eq!(cpu.run().unwrap(), Exit::Halted);
+    guest.enable().unwrap();
+    assert_eq!(PageIn::page_in(&*guest, Gfn(0x200)), Err(HostError::Fault(Gfn(0x200))));
+    guest.disable().unwrap();
+    let mut bytes = [0; 4];
+    guest.storage().read(GuestAddr(0x20_0000), &mut bytes).unwrap();
+    assert_eq!(&bytes, b"mine");
 }
 
 /// s390-ultravisor §4.3: 0x3d in SIE.

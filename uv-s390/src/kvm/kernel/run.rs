@@ -4,7 +4,8 @@ use alloc::sync::Arc;
 
 use uv_core::{Exit, GuestAddr};
 
-use super::super::run::{ExitReason, KvmRun, PSW_CC, Sieic, SyncFields};
+use super::super::run::{ExitReason, KvmRun, PSW_CC, Sieic};
+use super::super::sync::SyncFields;
 use super::{Argument, Errno, Guest, from_user, to_user};
 use crate::host::{HostError, S390Exit, S390Vcpu};
 use crate::psw::Psw;
