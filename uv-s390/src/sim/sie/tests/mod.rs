@@ -4,6 +4,7 @@ mod external;
 mod injection;
 mod instructions;
 mod ordinary;
+mod ordinary_frames;
 mod prefix;
 mod privilege;
 mod reset;

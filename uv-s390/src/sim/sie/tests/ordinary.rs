@@ -14,10 +14,9 @@ use zerocopy::IntoBytes;
 
 use crate::psw::Psw;
 use crate::sie::{
-    AddressSpaces, ExecutionControl, GuestMap, HostMapping, InterceptionCode, MappingSize, Sie, StateDescription,
-    Validity,
+    AddressSpaces, ExecutionControl, HostMapping, InterceptionCode, MappingSize, Sie, StateDescription, Validity,
 };
-use crate::sim::rig::{MIB, PLAIN, Rig, Tables, diag, loaded, uvc};
+use crate::sim::rig::{MIB, Rig, Tables, diag, loaded, uvc};
 use crate::sim::{Generation, GuestInsn, InsnResult};
 use crate::uvc::{PgmCode, ProgramInterruption};
 
@@ -272,56 +271,6 @@ fn what_the_host_takes() {
     cpu.rig.machine.detach(ASCE);
     cpu.change(|sd| sd.psw = Psw::at(0x9000));
     assert_eq!(cpu.enter().interception(), InterceptionCode::WAIT, "the empty program touches nothing");
-}
-
-#[test]
-fn secure_and_donated_frames_are_closed() {
-    // A protected guest with its image, and an ordinary one whose tables lead to the same frames.
-    let rig = Rig::ready(Generation::Z17);
-    let guest = rig.guest(0);
-    let secure = rig.cpu(&guest, 0);
-    rig.verified(&guest);
-    let page = guest.base + 0x3000;
-    let mut sd = StateDescription::new();
-    sd.msl = MIB.into();
-    sd.psw = Psw::at(START);
-    rig.host.write(STATE, sd.as_bytes()).unwrap();
-    rig.machine.attach(ASCE, Arc::new(Tables::new(page, MIB)) as Arc<dyn GuestMap>);
-    for (addr, step) in [
-        (0x10, Step::load(GuestAddr(0x10), 1)),
-        (0x10, Step::store(GuestAddr(0x10), &[1])),
-        (0x0, Step::Fetch { at: GuestAddr(0x0) }),
-        (0x1000, Step::load(GuestAddr(0x1fff), 1)),
-    ] {
-        rig.machine.set_guest(STATE, move |_: Psw| -> Box<dyn Program<GuestInsn, InsnResult>> {
-            Box::new(Script::new([step.clone()]).0)
-        });
-        let interruption = rig.machine.enter(STATE, ASCE, &mut [0; 16]).unwrap_err();
-        let teid = interruption.teid.unwrap();
-        assert_eq!((interruption.code, teid.page()), (PgmCode::SECURE_STORAGE_ACCESS, addr & !0xfff));
-        assert!(teid.is_reliable());
-    }
-    // Exported: ciphertext.
-    assert_eq!(rig.export(page), crate::sim::rig::OK);
-    let (script, seen) = Script::new([Step::load(GuestAddr(0), 0x1000)]);
-    let mut script = Some(script);
-    rig.machine.set_guest(STATE, move |_: Psw| -> Box<dyn Program<GuestInsn, InsnResult>> {
-        Box::new(script.take().unwrap())
-    });
-    rig.machine.enter(STATE, ASCE, &mut [0; 16]).unwrap();
-    let bytes = loaded(&seen.lock()[0]);
-    assert!(bytes.iter().filter(|byte| **byte == PLAIN[0]).count() < 100, "not one page of plaintext");
-    // The donated storage of the secure CPU.
-    rig.host.write(STATE, sd.as_bytes()).unwrap();
-    rig.machine.attach(ASCE, Arc::new(Tables::new(secure.storage, MIB)) as Arc<dyn GuestMap>);
-    rig.machine.set_guest(STATE, |_: Psw| -> Box<dyn Program<GuestInsn, InsnResult>> {
-        Box::new(Script::new([Step::load(GuestAddr(0), 1)]).0)
-    });
-    let interruption = rig.machine.enter(STATE, ASCE, &mut [0; 16]).unwrap_err();
-    assert_eq!(interruption.code, PgmCode::SECURE_STORAGE_ACCESS);
-    // The state description of a secure CPU is none of an ordinary one.
-    rig.change(secure, |sd| sd.sdf = 0);
-    assert_eq!(rig.enter(&guest, secure).validity(), Some(Validity::FORMAT));
 }
 
 #[test]
