@@ -140,7 +140,7 @@ impl Backend for Z {
         let foreign = build(&HostPrivateKey::generate(&mut rng), &mut rng);
         let first = KERNEL + KERNEL_BYTES;
         let memory = first + 2 * (PAGES << 12);
-        let config = MachineConfig { host_key, memory, secure_frames: 4096, ..MachineConfig::new(seed) };
+        let config = MachineConfig { host_key, memory, ..MachineConfig::new(seed) };
         let machine = Arc::new(Machine::new(config));
         let hardware = Hardware::new(&machine, machine.host_memory());
         let kernel = host::Host::start(hardware, HostPages::new([(HostAddr(KERNEL), KERNEL_BYTES)])).expect("a kernel");

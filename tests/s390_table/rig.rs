@@ -100,7 +100,7 @@ impl Rig {
     /// As [`Rig::new`], with a backup host key.
     pub(crate) fn with_backup(generation: Generation, backup_key: Option<HostPrivateKey>) -> Self {
         static CONFIG: OnceLock<MachineConfig> = OnceLock::new();
-        let config = CONFIG.get_or_init(|| MachineConfig { secure_frames: 4096, ..MachineConfig::new(7) }).clone();
+        let config = CONFIG.get_or_init(|| MachineConfig::new(7)).clone();
         let key = config.host_key.clone();
         let machine = Arc::new(Machine::new(MachineConfig { generation, backup_key, ..config }));
         Self { host: machine.host_memory(), info: generation.query(Role::Host), machine, key }

@@ -22,7 +22,6 @@ const KERNEL: u64 = 2 << 30;
 const KERNEL_BYTES: u64 = 64 << 20;
 const GUEST: u64 = KERNEL + KERNEL_BYTES;
 const PAGES: u64 = 512;
-const FRAMES: u32 = 1024;
 /// Most calls, runs and accesses of one input.
 const ACTIONS: usize = 48;
 /// What the image is full of, and what nobody but the guest may see.
@@ -61,7 +60,6 @@ impl Rig {
         let config = MachineConfig {
             generation,
             memory: GUEST + (PAGES << 12),
-            secure_frames: FRAMES,
             host_key: SAMPLE.key.clone(),
             backup_key: None,
             seed: 1,
@@ -132,7 +130,7 @@ impl Rig {
     }
 
     fn check(&self) {
-        assert!(self.machine.secure_frames_in_use() <= u64::from(FRAMES));
+        assert!(self.machine.secure_frames_in_use() <= PAGES);
     }
 
     /// The machine gives everything back when it starts anew.

@@ -65,11 +65,11 @@ impl From<ClaimError> for Refusal {
 impl From<SpaceError> for Refusal {
     fn from(error: SpaceError) -> Self {
         match error {
-            SpaceError::Busy(_) => Self::Busy,
+            // Frames run out for no longer than another call needs to put one back.
+            SpaceError::Busy(_) | SpaceError::NoFrame => Self::Busy,
             SpaceError::OutOfRange(_) => UvRc::ADDRESS.into(),
             SpaceError::State { .. } | SpaceError::Closed => UvRc::STATE.into(),
             SpaceError::Integrity(_) => UvRc::STORAGE_INTEGRITY.into(),
-            SpaceError::NoFrame => UvRc::NO_FRAME.into(),
             SpaceError::Memory(_) => UvRc::INVALID_ABSOLUTE.into(),
         }
     }

@@ -3,7 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU32, AtomicU64};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 
 use spin::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use uv_core::{Gfn, GuestAddr};
@@ -41,7 +41,8 @@ pub(crate) enum Phase {
     Ending,
 }
 
-/// Where a reset inside protection stands (s390-ultravisor §3.2). No CPU can be entered but in `None`.
+/// Where a reset inside protection stands (s390-ultravisor §3.2). CPUs can be entered in `None`, and all but the one that
+/// asked in `Asked`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reset {
     /// No reset is under way.
@@ -101,16 +102,21 @@ pub(crate) struct Conf {
     pub(crate) storage: Mutex<Vec<Donation>>,
     pub(crate) life: Mutex<Life>,
     pub(crate) image: RwLock<Option<Arc<Image>>>,
+    /// A page was destroyed before VERIFY_IMG: what was measured may be gone.
+    pub(crate) lost: AtomicBool,
     /// Held while a page is unpacked: the digests depend on the order.
     pub(crate) hasher: Mutex<PageHasher>,
     pub(crate) cpus: RwLock<BTreeMap<u16, Arc<Cpu>>>,
     pub(crate) secrets: Mutex<SecretStore>,
-    /// The dump that has begun.
-    pub(crate) dump: Mutex<Option<Session>>,
+    /// The dump that has begun. Read by calls that make pages secure or seal registers, written by those that begin, tell of
+    /// pages and end.
+    pub(crate) dump: RwLock<Option<Session>>,
     /// The call on the configuration that has answered cc 3 last.
     pub(crate) partial: Mutex<Option<Partial>>,
     /// Host absolute address up to which DESTROY_SEC_CONF has given frames back.
     pub(crate) released: AtomicU64,
+    /// Service-signal interruptions are masked: no SERVC was seen since the last one. They float, so this is not a CPU's.
+    pub(crate) service_masked: AtomicBool,
     /// AP queues bound to the configuration.
     pub(crate) ap_queues: AtomicU32,
     pub(crate) uid: [u8; 16],
@@ -154,12 +160,14 @@ impl Conf {
                 dumping: false,
             }),
             image: RwLock::new(None),
+            lost: AtomicBool::new(false),
             hasher: Mutex::new(PageHasher::new()),
             cpus: RwLock::new(BTreeMap::new()),
             secrets: Mutex::new(SecretStore::default()),
-            dump: Mutex::new(None),
+            dump: RwLock::new(None),
             partial: Mutex::new(None),
             released: AtomicU64::new(0),
+            service_masked: AtomicBool::new(true),
             ap_queues: AtomicU32::new(0),
             uid: new.uid,
             alive: RwLock::new(true),
@@ -191,7 +199,7 @@ impl Conf {
     pub(crate) fn forget(&self) {
         *self.image.write() = None;
         *self.secrets.lock() = SecretStore::default();
-        *self.dump.lock() = None;
+        *self.dump.write() = None;
     }
 
     /// The page at guest absolute `addr`; `None` outside guest storage.

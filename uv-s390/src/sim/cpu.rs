@@ -115,8 +115,6 @@ pub(crate) struct Core {
     pub(crate) guest: Option<GuestCpu<GuestInsn, InsnResult>>,
     pub(crate) pending: Pending,
     pub(crate) timer: Option<TimerMark>,
-    /// Service-signal interruptions are masked: no SERVC was seen since the last one.
-    pub(crate) service_masked: bool,
     /// The next entry is the first after an interception 112 or after the CPU was started: nothing may be injected.
     pub(crate) no_injection: bool,
     /// The last external interruption, when its condition stays: the external-new PSW is looked at before the guest goes on.
@@ -136,7 +134,6 @@ impl Core {
             guest: None,
             pending: Pending::None,
             timer: None,
-            service_masked: true,
             no_injection: false,
             lasting: None,
             delivered: VecDeque::new(),
@@ -155,7 +152,6 @@ impl Core {
         self.delivered.clear();
         self.load = None;
         self.lasting = None;
-        self.service_masked = true;
         match kind {
             ResetKind::Normal => {}
             ResetKind::Initial => {

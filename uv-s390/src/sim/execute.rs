@@ -46,7 +46,8 @@ impl Machine {
     /// # Errors
     /// In this order: those of the instruction, as [`Machine::execute`]; for a header, and for the rest of a known command's
     /// block, that cannot be reached: page translation (0x11), addressing (0x05) outside host memory, secure-storage access
-    /// (0x3d) for a frame that the host does not own. Nothing was done then.
+    /// (0x3d) for a frame that the host does not own; page translation also for a page that cannot be stored to. Nothing was
+    /// done then.
     pub fn execute_at(&self, instruction: Uvc, address: u64) -> Result<Cc, ProgramInterruption> {
         instruction.check()?;
         let (header, fault) = self.read_block(address, size_of::<UvcbHeader>());
@@ -55,12 +56,15 @@ impl Machine {
         }
         let len = UvcbHeader::ref_from_prefix(&header).map_or(0, |(header, _)| usize::from(header.len.get()));
         let (mut block, fault) = self.read_block(address, len.max(header.len()));
+        // Where the answer goes is settled before anything is done. A host that donates the page of its control block never
+        // sees the answer.
+        let place = self.pieces(address, block.len() as u64, true).map_err(|error| self.home_fault(error))?;
         let cc = self.uv_call(&mut block).map_err(|interruption| match fault {
             Some(fault) if interruption.code == PgmCode::PAGE_TRANSLATION => fault,
             _ => interruption,
         })?;
         if matches!(cc, Cc::Done | Cc::Error) {
-            self.write_home(address, &block).map_err(|error| self.home_fault(error))?;
+            self.store(&place, &block).map_err(|error| self.home_fault(error))?;
         }
         Ok(cc)
     }

@@ -123,7 +123,7 @@ impl FrameTable {
     /// What the frame that holds `at` is; `None` outside memory. A frame in motion is what it was.
     pub(crate) fn get(&self, at: HostAddr) -> Option<Frame> {
         let (leaf, index) = self.split(at)?;
-        let word = self.leaves[leaf].get().map_or(0, |leaf| leaf.words[index].load(Ordering::Acquire));
+        let word = self.leaves[leaf].get().map_or(0, |leaf| leaf.words[index].load(Ordering::SeqCst));
         Some(Frame::from_word(word & !BUSY))
     }
 
@@ -165,7 +165,14 @@ impl FrameTable {
     /// Marks the MiB at `at` as verified for MiB number `mib` of a guest.
     pub(crate) fn set_merged(&self, at: HostAddr, owner: ConfId, mib: u64) {
         if let Some((leaf, _)) = self.split(at) {
-            self.leaf(leaf).merged.store(merged_word(owner, mib), Ordering::Release);
+            self.leaf(leaf).merged.store(merged_word(owner, mib), Ordering::SeqCst);
+        }
+    }
+
+    /// Takes the mark of the MiB at `at` away.
+    pub(crate) fn clear_merged(&self, at: HostAddr) {
+        if let Some((leaf, _)) = self.split(at) {
+            self.leaf(leaf).merged.store(0, Ordering::SeqCst);
         }
     }
 
@@ -200,18 +207,21 @@ impl FrameClaim<'_> {
         self.at
     }
 
-    /// What the frame is to be. A frame that changes hands breaks the large frame it is part of.
+    /// What the frame is to be.
     pub(crate) fn set(&self, frame: Frame) {
-        if frame.page() != self.old.page() {
-            self.leaf.merged.store(0, Ordering::Release);
-        }
         self.new.set(frame);
     }
 }
 
 impl Drop for FrameClaim<'_> {
     fn drop(&mut self) {
-        self.leaf.words[self.index].store(self.new.get().to_word(), Ordering::Release);
+        let new = self.new.get();
+        self.leaf.words[self.index].store(new.to_word(), Ordering::SeqCst);
+        // A frame that changes hands breaks the large frame it is part of. After the word: whoever marks the large frame
+        // in between sees the new word when it looks again.
+        if new.page() != self.old.page() {
+            self.leaf.merged.store(0, Ordering::SeqCst);
+        }
     }
 }
 

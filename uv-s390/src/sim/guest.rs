@@ -214,6 +214,10 @@ pub enum Interruption {
     MachineCheck {
         /// Machine-check interruption code.
         mcic: u64,
+        /// Failing storage address.
+        failing_address: u64,
+        /// External damage code.
+        external_damage: u32,
     },
     /// Restart.
     Restart,

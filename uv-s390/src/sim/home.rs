@@ -61,7 +61,7 @@ impl From<HomeError> for Refusal {
 
 /// Bytes in one frame.
 #[derive(Clone, Copy, Debug)]
-struct Piece {
+pub(super) struct Piece {
     at: HostAddr,
     len: usize,
 }
@@ -90,7 +90,7 @@ impl Machine {
     }
 
     /// The frames that `len` bytes at a host virtual address lie in.
-    fn pieces(&self, address: u64, len: u64, store: bool) -> Result<Vec<Piece>, HomeError> {
+    pub(super) fn pieces(&self, address: u64, len: u64, store: bool) -> Result<Vec<Piece>, HomeError> {
         let mut pieces = Vec::new();
         let (mut at, mut left) = (address, len);
         while left > 0 {
@@ -127,8 +127,13 @@ impl Machine {
 
     /// Stores to host virtual storage: all of it, or nothing.
     pub(crate) fn write_home(&self, address: u64, from: &[u8]) -> Result<(), HomeError> {
+        self.store(&self.pieces(address, from.len() as u64, true)?, from)
+    }
+
+    /// Stores to pieces that were found before.
+    pub(super) fn store(&self, pieces: &[Piece], from: &[u8]) -> Result<(), HomeError> {
         let mut rest = from;
-        for piece in self.pieces(address, rest.len() as u64, true)? {
+        for piece in pieces {
             let (here, behind) = rest.split_at(piece.len);
             self.storage.bytes.write(piece.at, here).map_err(HomeError::Absolute)?;
             rest = behind;

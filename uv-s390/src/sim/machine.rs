@@ -35,8 +35,6 @@ pub struct MachineConfig {
     /// Bytes of host memory, from host absolute 0 on. Only what is used costs real memory. The storage that INIT_UV takes must
     /// lie at or above 2 GiB, so a useful machine has more.
     pub memory: u64,
-    /// How many guest pages can be secure at once.
-    pub secure_frames: u32,
     /// The machine's host key.
     pub host_key: HostPrivateKey,
     /// Its backup host key.
@@ -53,7 +51,6 @@ impl MachineConfig {
         Self {
             generation: Generation::Z17,
             memory: 4 << 30,
-            secure_frames: 1 << 20,
             host_key: HostPrivateKey::generate(&mut rng),
             backup_key: None,
             seed,
@@ -106,8 +103,9 @@ impl Machine {
     /// A machine after power-on: the Ultravisor is not initialized.
     #[must_use]
     pub fn new(config: MachineConfig) -> Self {
-        let engine =
-            Engine::new(EngineConfig { page_size: PageSize::K4, frames: config.secure_frames, seed: config.seed });
+        // A secure page lies in a host frame of its own, so there are never more of them than frames.
+        let frames = u32::try_from(config.memory >> 12).unwrap_or(u32::MAX);
+        let engine = Engine::new(EngineConfig { page_size: PageSize::K4, frames, seed: config.seed });
         let rng = engine.rng("ultravisor");
         Self {
             generation: config.generation,
@@ -226,6 +224,7 @@ impl Machine {
                 claim.set(super::frames::Frame::Normal);
             }
         }
+        self.next_id.store(1, Ordering::Relaxed);
         tracing::info!("load-normal reset of the machine");
     }
 

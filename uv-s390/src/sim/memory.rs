@@ -6,7 +6,9 @@ use alloc::vec::Vec;
 use uv_core::{AccessError, HostAddr, NormalMemory};
 use uv_sim::HostMemory;
 
+use super::answer::Refusal;
 use super::frames::{ClaimError, ConfId, Frame, FrameClaim, FrameTable};
+use crate::uvc::UvRc;
 
 /// Bytes of a frame.
 pub(crate) const FRAME: u64 = 0x1000;
@@ -61,7 +63,7 @@ impl Storage {
 
     /// Takes `len` bytes at `origin` for `owner`: all frames must be normal. On an error nothing was taken.
     pub(crate) fn donate(&self, origin: u64, len: u64, owner: ConfId) -> Result<Donation, NotAvailable> {
-        self.donate_areas(alloc::vec![Area::new(origin, len).ok_or(NotAvailable)?], owner)
+        self.donate_areas(alloc::vec![Area::new(origin, len).ok_or(NotAvailable::Taken)?], owner)
     }
 
     /// As [`Storage::donate`], for frames that need not be neighbours.
@@ -74,7 +76,7 @@ impl Storage {
         for frame in frames {
             match areas.last_mut().filter(|last| last.origin + last.len == frame.0) {
                 Some(last) => last.len += FRAME,
-                None => areas.push(Area::new(frame.0, FRAME).ok_or(NotAvailable)?),
+                None => areas.push(Area::new(frame.0, FRAME).ok_or(NotAvailable::Taken)?),
             }
         }
         self.donate_areas(areas, owner)
@@ -83,17 +85,24 @@ impl Storage {
     fn donate_areas(&self, areas: Vec<Area>, owner: ConfId) -> Result<Donation, NotAvailable> {
         let donation = Donation(areas);
         for (done, frame) in donation.frames().enumerate() {
-            let taken = self.frames.claim(frame).ok().filter(|claim| claim.old() == Frame::Normal);
-            match taken {
-                Some(claim) => claim.set(Frame::Donated(owner)),
-                None => {
-                    donation.frames().take(done).for_each(|frame| self.release(frame));
-                    return Err(NotAvailable);
+            let refused = match self.frames.claim(frame) {
+                Ok(claim) if claim.old() == Frame::Normal => {
+                    claim.set(Frame::Donated(owner));
+                    continue;
                 }
-            }
+                Err(ClaimError::Busy) => NotAvailable::Busy,
+                Ok(_) | Err(ClaimError::Outside) => NotAvailable::Taken,
+            };
+            donation.frames().take(done).for_each(|frame| self.release(frame));
+            return Err(refused);
         }
         tracing::debug!(?donation, owner = owner.0, "storage donated");
         Ok(donation)
+    }
+
+    /// Undoes a donation: the host has its storage as it was.
+    pub(crate) fn cancel(&self, donation: &Donation) {
+        donation.frames().for_each(|frame| self.release(frame));
     }
 
     /// Gives donated storage back, cleared.
@@ -112,9 +121,24 @@ impl Storage {
     }
 }
 
-/// The storage is not all there, not aligned, or given away already.
+/// Why storage was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NotAvailable;
+pub(crate) enum NotAvailable {
+    /// It is not all there, not aligned, or given away already.
+    Taken,
+    /// Another call is changing a frame of it.
+    Busy,
+}
+
+impl NotAvailable {
+    /// The answer of the call that wanted the storage: busy, or its own code.
+    pub(crate) fn or(self, taken: UvRc) -> Refusal {
+        match self {
+            Self::Taken => taken.into(),
+            Self::Busy => Refusal::Busy,
+        }
+    }
+}
 
 /// Whole frames.
 #[derive(Clone, Copy, Debug)]
@@ -203,7 +227,7 @@ mod tests {
         assert_eq!(host.read(HostAddr(0x4fff), &mut [0; 2]), closed(0x5000));
         assert_eq!(host.write(HostAddr(0x6fff), &[1]), closed(0x6000));
         assert_eq!(host.check(HostAddr(0x7000), 1), Ok(()));
-        assert_eq!(storage.donate(0x3000, 0x3000, ConfId(9)).err(), Some(NotAvailable));
+        assert_eq!(storage.donate(0x3000, 0x3000, ConfId(9)).err(), Some(NotAvailable::Taken));
         assert_eq!(host.check(HostAddr(0x3000), 0x2000), Ok(()), "a refused donation takes nothing");
         storage.give_back(&donation);
         let mut back = [1; 32];
@@ -217,11 +241,14 @@ mod tests {
         let scattered = [0x3000, 0x5000, 0x6000].map(HostAddr);
         let donation = storage.donate_frames(scattered, ConfId(1)).unwrap();
         assert_eq!(donation.0.len(), 2, "neighbours are one area");
-        assert_eq!(storage.donate_frames([HostAddr(0x2000), HostAddr(0x5000)], ConfId(1)).err(), Some(NotAvailable));
+        assert_eq!(
+            storage.donate_frames([HostAddr(0x2000), HostAddr(0x5000)], ConfId(1)).err(),
+            Some(NotAvailable::Taken)
+        );
         assert_eq!(storage.frames.get(HostAddr(0x2000)), Some(Frame::Normal));
         assert_eq!(storage.frames.get(HostAddr(0x5000)), Some(Frame::Donated(ConfId(1))));
         for (origin, len) in [(0x10_0000, 1), (0xff000, 0x1001), (8, 0x1000), (!0xfff, 0x2000)] {
-            assert_eq!(storage.donate(origin, len, ConfId(1)).err(), Some(NotAvailable));
+            assert_eq!(storage.donate(origin, len, ConfId(1)).err(), Some(NotAvailable::Taken));
         }
         assert!(overlaps_lowcore(0x1000, 1) && !overlaps_lowcore(0x2000, 1));
     }

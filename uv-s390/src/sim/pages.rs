@@ -10,7 +10,7 @@ use uv_core::{Gfn, GuestAddr, HostAddr, PageRange, PageState};
 use uv_sim::{Content, Label};
 
 use super::answer::{Answer, Refusal};
-use super::conf::Conf;
+use super::conf::{Conf, Phase};
 use super::frames::{Frame, FrameClaim};
 use super::machine::Machine;
 use crate::abi::Features;
@@ -40,6 +40,8 @@ impl Machine {
             old if old.page() == Some((conf.id, gfn)) => return Err(UvRc::ALREADY_SECURE.into()),
             Frame::Shared(owner, page) if self.features().contains(Features::MISC) && owner != conf.id => {
                 self.take_over(owner, page)?;
+                // From here on the frame is nobody's, whatever becomes of this import.
+                frame.set(Frame::Normal);
             }
             _ => return Err(UvRc::FOREIGN_FRAME.into()),
         }
@@ -110,6 +112,9 @@ impl Machine {
         if let Some(conf) = self.owner(owner) {
             let _open = conf.open()?;
             conf.space.destroy(gfn)?;
+            if conf.life.lock().phase == Phase::Unpacking {
+                conf.lost.store(true, Ordering::Release);
+            }
         }
         self.storage.clear(frame.at());
         frame.set(Frame::Normal);

@@ -102,7 +102,6 @@ impl Rig {
 
     pub(crate) fn with(change: impl FnOnce(&mut MachineConfig)) -> Self {
         let mut config = MachineConfig::new(7);
-        config.secure_frames = 4096;
         change(&mut config);
         let machine = Arc::new(Machine::new(config));
         let info = machine.generation().query(Role::Host);

@@ -199,8 +199,6 @@ codes! { UvRc:
     STATE = 0x01f0;
     /// Not published, chosen here: import of a page whose content is not the newest that was exported for it.
     STORAGE_INTEGRITY = 0x01f1;
-    /// Not published, chosen here: the simulated machine has no free frame for another secure page.
-    NO_FRAME = 0x01f2;
     /// Not published, chosen here: the frame belongs to another configuration, or to another address of this one.
     FOREIGN_FRAME = 0x01f3;
     /// Not published, chosen here: an address is not aligned or lies outside the guest's storage.

@@ -51,7 +51,6 @@ fn of_command(command: UvCommand, rc: UvRc) -> ErrorKind {
             UvRc::NOT_MAPPED => ErrorKind::PageMissing,
             UvRc::ALREADY_SECURE => ErrorKind::WrongState,
             UvRc::STORAGE_INTEGRITY => ErrorKind::Integrity,
-            UvRc::NO_FRAME => ErrorKind::Exhausted,
             _ => ErrorKind::InvalidArgument,
         },
         UvCommand::SET_SEC_CONF_PARAMS => match rc {

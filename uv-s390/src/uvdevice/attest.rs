@@ -1,10 +1,12 @@
 //! ATTEST.
 
+use alloc::vec;
 use core::mem::{offset_of, size_of};
 
 use uv_core::GuestAddr;
 use zerocopy::byteorder::big_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
+use zeroize::Zeroizing;
 
 use super::device::{UvDevice, argument, length, round};
 use super::ioctl::Ioctl;
@@ -102,8 +104,10 @@ pub(super) fn start(device: &UvDevice, ioctl: Ioctl) -> Result<Operation, Errno>
         block.add_data_len = given.add_data_len;
         block.add_data_addr = at[2].0.into();
     }
-    let loads = [(at[1], sizes[1]), (at[2], sizes[2])].into_iter().filter(|(_, len)| *len > 0);
-    let round = round(Some((at[0], arcb)), &block, loads);
+    let areas = [(at[1], sizes[1]), (at[2], sizes[2])].into_iter().filter(|(_, len)| *len > 0);
+    let mut round = round(Some((at[0], arcb)), &block, areas.clone());
+    // The areas are copied out in any case, and may hold what another program has attested.
+    round.stores.extend(areas.map(|(at, len)| (at, Zeroizing::new(vec![0; len]))));
     let mut ioctl = Some(ioctl);
     Ok(Operation::new(round, move |outcome| {
         Next::Done(ioctl.take().ok_or(Errno::EFAULT).and_then(|ioctl| finish(ioctl, given, &outcome)))

@@ -14,9 +14,9 @@ use crate::rig::Rig;
 const CALL: Step<GuestInsn> = Step::Call(GuestInsn::Sigp { order: 2, cpu: 1, parameter: 0 });
 const WAIT: Step<GuestInsn> = Step::Call(GuestInsn::Wait);
 
-/// Control register 0 and PSW open for external calls.
+/// Control register 0 and PSW open for external calls and emergency signals.
 fn open() -> [Step<GuestInsn>; 2] {
-    [GuestInsn::SetCr { number: 0, value: 0x2000 }, GuestInsn::SetMask { mask: 1 << 56 }].map(Step::Call)
+    [GuestInsn::SetCr { number: 0, value: 0x6000 }, GuestInsn::SetMask { mask: 1 << 56 }].map(Step::Call)
 }
 
 /// Gives a CPU its program.

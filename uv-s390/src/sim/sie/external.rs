@@ -25,6 +25,7 @@ use super::inject::PSW_EXTERNAL;
 use super::intercept::Exit;
 use super::load;
 use super::locate::GuestView;
+use super::subclass;
 use crate::psw::Psw;
 use crate::sim::conf::Conf;
 use crate::sim::cpu::Core;
@@ -59,14 +60,6 @@ impl Lasting {
             Self::CpuTimer => 0x1005,
         }
     }
-
-    /// Its subclass mask in control register 0.
-    const fn mask(self) -> u64 {
-        match self {
-            Self::ClockComparator => 1 << (63 - 52),
-            Self::CpuTimer => 1 << (63 - 53),
-        }
-    }
 }
 
 impl Machine {
@@ -77,7 +70,7 @@ impl Machine {
         let at = GuestAddr(u64::from(core.registers.prefix) + EXTERNAL_NEW);
         load::read(&GuestView::new(self, conf), at, &mut new)?;
         let new = Psw::read_from_bytes(&new).unwrap_or(Psw::new(0, 0));
-        if new.mask.get() & PSW_EXTERNAL == 0 || core.registers.cr[0] & lasting.mask() == 0 {
+        if new.mask.get() & PSW_EXTERNAL == 0 || !subclass::is_open_for(&core.registers.cr, lasting.code()) {
             core.lasting = None;
             return Ok(None);
         }

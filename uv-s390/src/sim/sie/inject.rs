@@ -5,12 +5,17 @@
 //! | 1 | the class is known | 0x2008 |
 //! | 2 | specification, operand: the entry completes an interception 104 that permits it | 0x2008 |
 //! | 3 | machine check, external, I/O: the entry completes no interception 104 or 112 and does not start the CPU | 0x2008 |
-//! | 4 | … and the guest is enabled for it | 0x2008 |
-//! | 5 | service signal: a SERVC was seen since the last one | 0x2008 |
+//! | 4 | … and the guest is enabled for it: mask in the PSW; external and I/O: subclass mask in control register 0 or 6 | 0x2008 |
+//! | 5 | service signal: a SERVC of the guest was seen since the last one | 0x2008 |
+//!
+//! UNSURE: that a machine looks at subclass masks; and that it does not for machine checks (control register 14).
+
+use core::sync::atomic::Ordering;
 
 use super::external::Lasting;
+use super::subclass;
 use crate::sie::{InjectionControl, StateDescription, Validity};
-use crate::sim::conf::LoadFrom;
+use crate::sim::conf::{Conf, LoadFrom};
 use crate::sim::cpu::{Core, Pending};
 use crate::sim::guest::{InsnResult, Interruption, SERVICE_SIGNAL};
 use crate::uvc::PgmCode;
@@ -23,14 +28,18 @@ pub(super) const PSW_EXTERNAL: u64 = 1 << (63 - 7);
 pub(super) const PSW_MACHINE_CHECK: u64 = 1 << (63 - 13);
 
 /// Takes over what the state description asks for.
-pub(super) fn take(sd: &StateDescription, core: &mut Core) -> Result<(), Validity> {
+pub(super) fn take(sd: &StateDescription, conf: &Conf, core: &mut Core) -> Result<(), Validity> {
     let interruption = match sd.injection() {
         InjectionControl::NONE => return Ok(()),
         InjectionControl::SPECIFICATION => {
             return program(core, InjectionControl::SPECIFICATION, PgmCode::SPECIFICATION);
         }
         InjectionControl::OPERAND => return program(core, InjectionControl::OPERAND, PgmCode::OPERAND),
-        InjectionControl::MACHINE_CHECK => Interruption::MachineCheck { mcic: mcic(sd) },
+        InjectionControl::MACHINE_CHECK => Interruption::MachineCheck {
+            mcic: mcic(sd),
+            failing_address: sd.failing_address.get(),
+            external_damage: sd.external_damage.get(),
+        },
         InjectionControl::EXTERNAL => Interruption::External {
             code: sd.ext_code.get(),
             cpu: sd.ext_cpu_addr.get(),
@@ -55,15 +64,15 @@ pub(super) fn take(sd: &StateDescription, core: &mut Core) -> Result<(), Validit
             return Ok(());
         }
         Interruption::MachineCheck { .. } => mask & PSW_MACHINE_CHECK != 0,
-        Interruption::External { code: SERVICE_SIGNAL, .. } => mask & PSW_EXTERNAL != 0 && !core.service_masked,
         Interruption::External { .. } => mask & PSW_EXTERNAL != 0,
         Interruption::Io { .. } => mask & PSW_IO != 0,
     };
-    if !enabled || core.no_injection {
+    if !enabled || core.no_injection || !subclass::is_open(&core.registers.cr, &interruption) {
         return Err(Validity::INJECTION);
     }
-    if let Interruption::External { code: SERVICE_SIGNAL, .. } = interruption {
-        core.service_masked = true;
+    let is_signal = matches!(interruption, Interruption::External { code: SERVICE_SIGNAL, .. });
+    if is_signal && conf.service_masked.swap(true, Ordering::AcqRel) {
+        return Err(Validity::INJECTION);
     }
     core.lasting = Lasting::of(&interruption).or(core.lasting);
     core.delivered.push_back(interruption);

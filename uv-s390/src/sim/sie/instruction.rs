@@ -7,7 +7,7 @@
 //! | DIAG 0x9c | 108 | GR0 = target CPU, GR5 = 0x9c |
 //! | DIAG 0x288 | 104 | GR0–GR2, GR5 = 0x288 |
 //! | DIAG 0x308 subcode 0, 1 | 108 | GR0–GR2, GR5 = 0x308; the configuration is to be reset |
-//! | DIAG 0x308 subcode 3, 5, 6 | 104 | as above; the IPIB in the SIDA |
+//! | DIAG 0x308 subcode 3, 5, 6 | 104 | as above; the IPIB in the SIDA; 5, 6: specification exception for an address that is not a page's, addressing exception outside guest storage, the host takes 0x3e for a page that is not secure |
 //! | DIAG 0x308, other subcodes | none | specification exception in the guest |
 //! | DIAG 0x500 | 104 | GR1–GR4, GR5 = 0x500 |
 //! | DIAG, other codes | none | specification exception in the guest |
@@ -25,10 +25,12 @@
 
 use alloc::sync::Arc;
 use alloc::vec;
+use core::sync::atomic::Ordering;
 
-use uv_core::{HostAddr, NormalMemory};
+use uv_core::{GuestAddr, HostAddr, NormalMemory};
 
 use super::intercept::{Exit, Shape};
+use super::locate::{GuestView, ViewError};
 use crate::psw::Psw;
 use crate::sie::{InjectionControl, InterceptionCode, StateDescription, Validity};
 use crate::sim::conf::{Conf, Reset};
@@ -143,8 +145,12 @@ impl Machine {
                 }
                 5 | 6 if address & 0xfff != 0 => specification,
                 3 | 5 | 6 => {
+                    let reach = if *subcode == 3 { Ok(()) } else { self.reach(conf, GuestAddr(*address)) };
                     let ipib = ipib.clone();
-                    self.leave(sd, core, insn, InterceptionCode::PV_INSTRUCTION, &ipib)
+                    match reach {
+                        Ok(()) => self.leave(sd, core, insn, InterceptionCode::PV_INSTRUCTION, &ipib),
+                        Err(issue) => issue,
+                    }
                 }
                 _ => specification,
             },
@@ -160,7 +166,7 @@ impl Machine {
                     }
                 }
             }
-            GuestInsn::Servc { sccb, .. } => self.servc(sd, core, &insn, &sccb.clone()),
+            GuestInsn::Servc { sccb, .. } => self.servc(sd, conf, core, &insn, &sccb.clone()),
             GuestInsn::Spx { prefix } => {
                 let prefix = prefix & 0x7fff_e000;
                 if u64::from(prefix) + 0x2000 > conf.msl {
@@ -225,9 +231,9 @@ impl Machine {
     }
 
     /// A service call: the SCCB must say a length that it has.
-    fn servc(&self, sd: &StateDescription, core: &mut Core, insn: &GuestInsn, sccb: &[u8]) -> Issue {
+    fn servc(&self, sd: &StateDescription, conf: &Conf, core: &mut Core, insn: &GuestInsn, sccb: &[u8]) -> Issue {
         let stated = sccb.first_chunk::<2>().map_or(0, |len| usize::from(u16::from_be_bytes(*len)));
-        core.service_masked = false;
+        conf.service_masked.store(false, Ordering::Release);
         if stated < 8 || stated > sccb.len() {
             return self.leave(sd, core, insn.clone(), InterceptionCode::PV_NOTIFICATION, &[]);
         }
@@ -239,6 +245,14 @@ impl Machine {
         life.reset = Reset::Asked;
         life.clearing = clearing;
         life.initiator = Some(cpu.number);
+    }
+
+    /// Whether the guest can reach a page that an instruction is to work on.
+    fn reach(&self, conf: &Arc<Conf>, at: GuestAddr) -> Result<(), Issue> {
+        GuestView::new(self, conf).check(at, 0x1000).map_err(|error| match error {
+            ViewError::Host(interruption) => Issue::Interrupted(interruption),
+            ViewError::Outside | ViewError::Busy => Issue::Done(InsnResult::Exception(PgmCode::ADDRESSING)),
+        })
     }
 
     /// Reads an operand back from the SIDA.

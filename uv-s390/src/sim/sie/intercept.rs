@@ -58,14 +58,13 @@ impl Exit {
         sd.ipb = self.ipb.into();
     }
 
-    /// Stores the interception. Control registers are filtered: the host sees none.
+    /// Stores the interception.
     pub(crate) fn store(self, sd: &mut StateDescription) {
         self.store_code(sd);
         if self.code == InterceptionCode::VALIDITY {
             return;
         }
         sd.save_area = self.gr.map(Into::into);
-        sd.crs = [0.into(); 16];
         if let Some(psw) = self.psw {
             sd.psw = psw;
         }

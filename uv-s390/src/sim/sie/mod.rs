@@ -33,6 +33,7 @@ mod ordinary_instruction;
 mod ordinary_memory;
 mod run;
 mod sigp;
+mod subclass;
 #[cfg(test)]
 mod tests;
 mod validity;
@@ -133,16 +134,18 @@ impl Machine {
     }
 
     fn entered(&self, sd: &mut StateDescription, conf: &Arc<Conf>, cpu: &Cpu, core: &mut Core, asce: u64) -> Left {
-        let checked = self.check_entry(sd, conf, core, asce).and_then(|()| inject::take(sd, core));
+        let checked = self.check_entry(sd, conf, cpu.number, core, asce).and_then(|()| inject::take(sd, conf, core));
         if let Err(validity) = checked {
             return Ok(Exit::validity(validity));
         }
         sd.iictl = 0;
+        core.registers.clock_comparator = sd.clock_comparator.get();
         let (timer, entry) = (sd.cpu_timer.get(), self.clock.now());
         core.no_injection = false;
         let left = self.inside(sd, conf, cpu, core);
         let now = self.clock.now();
         sd.cpu_timer = timer.wrapping_sub(now - entry).into();
+        sd.crs = subclass::visible(&core.registers.cr).map(Into::into);
         core.timer = Some(TimerMark { timer: sd.cpu_timer.get(), at: now });
         core.no_injection |= left.is_ok_and(|exit| exit.code == InterceptionCode::PV_PREFIX);
         left

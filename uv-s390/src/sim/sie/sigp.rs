@@ -26,6 +26,7 @@ use uv_core::{HostAddr, NormalMemory};
 
 use super::inject::PSW_EXTERNAL;
 use super::instruction::Issue;
+use super::subclass;
 use crate::sie::{ExecutionControl, InterceptionCode, StateDescription};
 use crate::sim::conf::Conf;
 use crate::sim::cpu::{Core, Cpu};
@@ -50,8 +51,6 @@ mod status {
 
 /// External interruption code of an external call.
 const EXTERNAL_CALL: u16 = 0x1202;
-/// Its subclass mask in control register 0: bit 50.
-const EXTERNAL_CALL_MASK: u64 = 1 << (63 - 50);
 
 impl Machine {
     /// Lets the guest issue SIGP.
@@ -116,7 +115,7 @@ fn call(source: &Cpu, target: &Cpu) -> bool {
 /// Delivers a pending external call to a CPU that is enabled for it.
 pub(super) fn deliver(cpu: &Cpu, core: &mut Core) {
     let registers = &core.registers;
-    if registers.psw.mask.get() & PSW_EXTERNAL == 0 || registers.cr[0] & EXTERNAL_CALL_MASK == 0 {
+    if registers.psw.mask.get() & PSW_EXTERNAL == 0 || !subclass::is_open_for(&registers.cr, EXTERNAL_CALL) {
         return;
     }
     if let Some(source) = cpu.external_call.lock().take() {

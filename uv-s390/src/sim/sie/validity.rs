@@ -12,7 +12,7 @@
 //! | 8 | the SCA origin is the one of the creation | 0x200d |
 //! | 9 | MSO is the one of the creation | 0x200e |
 //! | 10 | MSL does not end before the guest storage of the creation | 0x200f |
-//! | 11 | the image is verified; no reset, no dump is under way | 0x2009 |
+//! | 11 | the image is verified; no dump is under way, no reset (from the guest's DIAG 308 on for the CPU that issued it, from SET_UNSHARE_ALL on for all: UNSURE) | 0x2009 |
 //! | 12 | the CPU is operating and was reset where it had to be | 0x2006 |
 //! | 13 | the CPU timer is not later than at the last exit, and not earlier than time passed | 0x2007 |
 //!
@@ -51,6 +51,7 @@ impl Machine {
         &self,
         sd: &StateDescription,
         conf: &Conf,
+        number: u16,
         core: &Core,
         asce: u64,
     ) -> Result<(), Validity> {
@@ -62,7 +63,12 @@ impl Machine {
         }
         as_created(sd, conf)?;
         let life = conf.life.lock();
-        if life.phase != Phase::Verified || life.reset != Reset::None || life.dumping {
+        let resetting = match life.reset {
+            Reset::None => false,
+            Reset::Asked => life.initiator == Some(number),
+            Reset::Unshared | Reset::Prepared => true,
+        };
+        if life.phase != Phase::Verified || resetting || life.dumping {
             return Err(Validity::CONF_STATE);
         }
         if core.state != CpuState::OPERATING || core.due.is_some() {

@@ -31,7 +31,7 @@ use crate::sim::answer::{Answer, Refusal};
 use crate::sim::conf::{Conf, NewConf, Phase};
 use crate::sim::frames::ConfId;
 use crate::sim::machine::Machine;
-use crate::sim::memory::overlaps_lowcore;
+use crate::sim::memory::{NotAvailable, overlaps_lowcore};
 use crate::sim::profile::MAX_GUEST_ADDRESS;
 use crate::uvc::UvRc;
 
@@ -87,7 +87,15 @@ pub(in crate::sim) fn create(machine: &Machine, block: &mut CreateConf) -> Answe
         Some(len) => Some(machine.home_frames(variable, len)?),
         None => None,
     };
-    let base = machine.storage.donate(base, base_len, ConfId(id)).map_err(|_| UvRc::CONF_BASE)?;
+    let base = machine.storage.donate(base, base_len, ConfId(id)).map_err(|error| error.or(UvRc::CONF_BASE))?;
+    // A configuration without variable storage has no room for what is kept for each page, and can do nothing but end.
+    let variable = match variable.map(|frames| machine.storage.donate_frames(frames, ConfId(id))) {
+        Some(Err(NotAvailable::Busy)) => {
+            machine.storage.cancel(&base);
+            return Err(Refusal::Busy);
+        }
+        taken => taken.and_then(Result::ok),
+    };
 
     machine.next_id.store(id + 1, Ordering::Relaxed);
     let handle = fresh(machine, &confs);
@@ -96,8 +104,6 @@ pub(in crate::sim) fn create(machine: &Machine, block: &mut CreateConf) -> Answe
         Some(chosen) => uid = chosen.0,
         None => machine.rng.lock().fill_bytes(&mut uid),
     }
-    // A configuration without variable storage has no room for what is kept for each page, and can do nothing but end.
-    let variable = variable.and_then(|frames| machine.storage.donate_frames(frames, ConfId(id)).ok());
     let pages = if variable.is_some() { msl >> 12 } else { 0 };
     let space = machine.engine.create_space(pages, Machine::SUITE);
     let conf = Arc::new(Conf::new(NewConf { id: ConfId(id), handle, asce, mso, msl, sca, space, uid }));

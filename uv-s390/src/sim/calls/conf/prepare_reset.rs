@@ -7,9 +7,12 @@
 //! | 3 | every CPU is stopped | rc 0x01f0 (UNSURE); cc 2 while one runs |
 //! | 4 | SET_UNSHARE_ALL was done before | rc 0x01f0 (UNSURE) |
 //!
-//! Afterwards every CPU needs its reset (which kind is a choice where the sources show one CPU only: UNSURE), and the next operating-load takes the PSW at guest absolute 0.
+//! Afterwards every CPU needs its reset (which kind is a choice where the sources show one CPU only: UNSURE), and the next
+//! operating-load takes the PSW at guest absolute 0. A host that does all this without the guest having asked for it
+//! (no DIAG 308) is not refused (UNSURE), but every CPU needs a clear reset then.
 
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
 
 use crate::abi::NoData;
 use crate::sim::answer::{Answer, Refusal};
@@ -32,12 +35,14 @@ pub(in crate::sim) fn prepare_reset(machine: &Machine, block: &mut NoData) -> An
     if life.phase != Phase::Verified || !stopped || life.reset != Reset::Unshared {
         return Err(UvRc::STATE.into());
     }
+    conf.service_masked.store(true, Ordering::Release);
     life.reset = Reset::Prepared;
     life.load_from = LoadFrom::Zero;
     life.loaded = false;
     for (number, core) in &mut cores {
         let due = match (life.clearing, life.initiator == Some(*number)) {
             (true, _) => ResetKind::Clear,
+            _ if life.initiator.is_none() => ResetKind::Clear,
             (false, true) => ResetKind::Initial,
             (false, false) => ResetKind::Normal,
         };

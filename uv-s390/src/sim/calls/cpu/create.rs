@@ -49,7 +49,7 @@ pub(in crate::sim) fn create(machine: &Machine, block: &mut CreateCpu) -> Answer
     if !reachable || state_origin.0 & 0x1ff != 0 {
         return Err(UvRc::CPU_STATE_DESCRIPTION.into());
     }
-    let storage = machine.storage.donate(origin, len, conf.id).map_err(|_| UvRc::CPU_STORAGE)?;
+    let storage = machine.storage.donate(origin, len, conf.id).map_err(|error| error.or(UvRc::CPU_STORAGE))?;
     let handle = machine.fresh_handle();
     let (running, core) = (AtomicBool::new(false), Mutex::new(Core::new()));
     let external_call = Mutex::new(None);

@@ -24,7 +24,7 @@ use crate::uvc::UvRc;
 pub(in crate::sim) fn complete(machine: &Machine, block: &mut DumpComplete) -> Answer {
     let conf = machine.conf(block.config_handle.get())?;
     let _open = conf.open_whole()?;
-    let mut dump = conf.dump.lock();
+    let mut dump = conf.dump.write();
     let session = dump.as_ref().ok_or(UvRc::STATE)?;
     super::check_area(machine, block.dump_area_origin.get(), DUMP_FINALIZE)?;
     let export = conf.space.sealer().dump_key_export().ok_or(UvRc::STATE)?;

@@ -22,7 +22,7 @@ pub(in crate::sim) fn cpu(machine: &Machine, block: &mut DumpCpu) -> Answer {
     let cpu = machine.cpu(block.cpu_handle.get())?;
     let conf = cpu.conf.upgrade().ok_or(UvRc::INVALID_CPU_HANDLE)?;
     let _open = conf.open_whole()?;
-    let dump = conf.dump.lock();
+    let dump = conf.dump.read();
     let session = dump.as_ref().ok_or(UvRc::STATE)?;
     let len = machine.generation.query(Role::Host).cpu_stor_len.get();
     super::check_area(machine, block.dump_area_origin.get(), len)?;

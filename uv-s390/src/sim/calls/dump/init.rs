@@ -8,7 +8,7 @@
 //! | 4 | no dump has begun | rc 0x01f0 (UNSURE) |
 //! | 5 | no CPU is running | cc 2 |
 
-use core::sync::atomic::Ordering;
+use alloc::vec::Vec;
 
 use rand_core::Rng;
 
@@ -25,7 +25,7 @@ use crate::uvc::UvRc;
 pub(in crate::sim) fn init(machine: &Machine, block: &mut NoData) -> Answer {
     let conf = machine.conf(block.handle.get())?;
     let _open = conf.open_whole()?;
-    let mut dump = conf.dump.lock();
+    let mut dump = conf.dump.write();
     if conf.life.lock().phase != Phase::Verified {
         return Err(UvRc::STATE.into());
     }
@@ -36,12 +36,11 @@ pub(in crate::sim) fn init(machine: &Machine, block: &mut NoData) -> Answer {
     if dump.is_some() {
         return Err(UvRc::STATE.into());
     }
-    // Said before the CPUs are looked at: one that enters now is refused, one that entered before is seen.
+    // While their cores are held no CPU is in the guest and none gets in; the next entry sees the dump.
+    let cpus = conf.cpus.read();
+    let cores = cpus.values().map(|cpu| cpu.core.try_lock().ok_or(Refusal::Busy)).collect::<Result<Vec<_>, _>>()?;
     conf.life.lock().dumping = true;
-    if conf.cpus.read().values().any(|cpu| cpu.running.load(Ordering::Acquire)) {
-        conf.life.lock().dumping = false;
-        return Err(Refusal::Busy);
-    }
+    drop(cores);
     let mut seed = [0; 64];
     machine.rng.lock().fill_bytes(&mut seed);
     let replaced = conf.secrets.lock().cck.clone();

@@ -10,10 +10,13 @@
 //! | 6 | nobody is changing a page of the MiB | cc 3 |
 //!
 //! The entry of a page names the tweak of its newest ciphertext. A page that still is private has none, so it is exported
-//! here (UNSURE): the host finds in its frame what an access would have given it. One that is not mapped cannot be in the
-//! dump; it is told as a zero page that is not mapped, as are pages behind the end of guest storage.
+//! here (UNSURE) to the frame it lies in, mapped or not: the host finds there what an access would have given it. While the
+//! dump goes on no page becomes secure again, so the tweak stays the page's. Pages behind the end of guest storage are told as
+//! zero pages that are not mapped.
 
-use uv_core::{Gfn, GuestAddr, PageState};
+use alloc::vec::Vec;
+
+use uv_core::{Gfn, GuestAddr, HostAddr, PageState};
 
 use crate::abi::DumpStorageState;
 use crate::dump::{STORAGE_STATE_PER_MIB, STORAGE_STATE_SIZE, StorageState, TweakComponent};
@@ -33,7 +36,7 @@ pub(in crate::sim) fn storage(machine: &Machine, block: &mut DumpStorageState) -
 }
 
 fn tell(machine: &Machine, conf: &Conf, block: &DumpStorageState) -> Answer {
-    let dump = conf.dump.lock();
+    let dump = conf.dump.write();
     if dump.is_none() {
         return Err(UvRc::STATE.into());
     }
@@ -42,6 +45,7 @@ fn tell(machine: &Machine, conf: &Conf, block: &DumpStorageState) -> Answer {
         return Err(UvRc::ADDRESS.into());
     }
     super::check_area(machine, block.dump_area_origin.get(), DUMP_STORAGE_STATE)?;
+    export_private(machine, conf, first)?;
     let mut entries = [0; STORAGE_STATE_PER_MIB];
     let mut addr = first.0;
     for entry in entries.chunks_exact_mut(STORAGE_STATE_SIZE) {
@@ -51,24 +55,53 @@ fn tell(machine: &Machine, conf: &Conf, block: &DumpStorageState) -> Answer {
     super::put(machine, block.dump_area_origin.get(), DUMP_STORAGE_STATE, &entries)
 }
 
+/// Exports the pages of a MiB that are private still.
+fn export_private(machine: &Machine, conf: &Conf, first: GuestAddr) -> Answer {
+    let pages = Gfn(first.0 >> 12)..Gfn((first.0 + MIB) >> 12);
+    let is_private = |gfn: Gfn| conf.space.state(gfn) == Ok(PageState::Secure);
+    let mut left: Vec<Gfn> = (pages.start.0..pages.end.0).map(Gfn).filter(|gfn| is_private(*gfn)).collect();
+    left.retain(|gfn| {
+        let at = machine.translate(conf, GuestAddr(gfn.0 << 12)).map(|mapping| mapping.frame);
+        at.is_none_or(|at| {
+            machine.storage.frames.get(at) != Some(Frame::Secure(conf.id, *gfn)) || export(machine, conf, at) != Ok(())
+        })
+    });
+    if left.is_empty() {
+        return Ok(());
+    }
+    // The host's tables lead elsewhere, or to a frame that another call holds: the frame table knows where the pages are.
+    for (at, frame) in machine.storage.frames.owned() {
+        if let Frame::Secure(owner, gfn) = frame
+            && owner == conf.id
+            && pages.contains(&gfn)
+        {
+            export(machine, conf, at)?;
+        }
+    }
+    Ok(())
+}
+
+/// Exports the private page in a frame, if there still is one.
+fn export(machine: &Machine, conf: &Conf, at: HostAddr) -> Answer {
+    let frame = machine.storage.frames.claim(at).map_err(|_| Refusal::Partial)?;
+    match frame.old() {
+        Frame::Secure(owner, gfn) if owner == conf.id => match machine.export_open(conf, gfn, &frame) {
+            Err(Refusal::Busy) => Err(Refusal::Partial),
+            done => done,
+        },
+        _ => Ok(()),
+    }
+}
+
 fn state(machine: &Machine, conf: &Conf, addr: GuestAddr) -> Result<StorageState, Refusal> {
-    let unmapped = StorageState::Zero { mapped: false };
-    let Some(gfn) = conf.gfn(addr) else { return Ok(unmapped) };
-    let mapping = machine.translate(conf, addr);
-    let mapped = mapping.is_some();
+    let Some(gfn) = conf.gfn(addr) else { return Ok(StorageState::Zero { mapped: false }) };
+    let mapped = machine.translate(conf, addr).is_some();
     match conf.space.state(gfn)? {
         PageState::Absent => Ok(StorageState::Zero { mapped }),
         PageState::Shared | PageState::Withdrawn => Ok(StorageState::Shared { mapped }),
-        PageState::Sealed => Ok(component(conf, gfn).unwrap_or(unmapped)),
-        PageState::Secure => {
-            let Some(mapping) = mapping else { return Ok(unmapped) };
-            let frame = machine.storage.frames.claim(mapping.frame).map_err(|_| Refusal::Partial)?;
-            if frame.old() != Frame::Secure(conf.id, gfn) {
-                return Ok(unmapped);
-            }
-            machine.export_open(conf, gfn, &frame).map_err(|_| Refusal::Partial)?;
-            Ok(component(conf, gfn).unwrap_or(unmapped))
-        }
+        PageState::Sealed => component(conf, gfn).ok_or_else(|| UvRc::STATE.into()),
+        // In motion when it was looked for.
+        PageState::Secure => Err(Refusal::Partial),
     }
 }
 

@@ -10,7 +10,6 @@
 //! | 6 | the frame exists | rc 0x0032 |
 //! | 7 | nobody else is changing frame or page, or unpacking for this configuration | cc 2 |
 //! | 8 | the page was never secure, the frame is nobody's | rc 0x0104 (UNSURE) |
-//! | 9 | the machine can hold one more secure page | rc 0x01f2 (this machine's own) |
 //!
 //! A page that was refused counts in no digest.
 

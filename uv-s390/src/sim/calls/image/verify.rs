@@ -10,10 +10,14 @@
 //! | 6 | digest of the tweaks | 0x0102, 0x001c |
 //! | 7 | number of pages | 0x0102, 0x001d |
 //!
-//! In which order a real machine compares is not known (UNSURE). After a difference nothing leads on but the end of the
+//! A page that the host has destroyed since it was unpacked counts as a difference of the pages, after all others (UNSURE:
+//! its next import would be zero, and the guest would start with a hole in what was verified). In which order a real machine compares is not known (UNSURE). After a difference nothing leads on but the end of the
 //! configuration.
 
+use core::sync::atomic::Ordering;
+
 use crate::abi::NoData;
+use crate::image::MeasurementError;
 use crate::sim::answer::{Answer, Refusal};
 use crate::sim::conf::{LoadFrom, Phase};
 use crate::sim::machine::Machine;
@@ -23,12 +27,17 @@ pub(in crate::sim) fn verify(machine: &Machine, block: &mut NoData) -> Answer {
     let conf = machine.conf(block.handle.get())?;
     let _open = conf.open_whole()?;
     let hasher = conf.hasher.try_lock().ok_or(Refusal::Busy)?;
+    // The image before the configuration's life: the order in which every call locks.
+    let image = conf.image.read().clone().ok_or(UvRc::STATE)?;
     let mut life = conf.life.lock();
     if life.phase != Phase::Unpacking {
         return Err(UvRc::STATE.into());
     }
-    let image = conf.image.read().clone().ok_or(UvRc::STATE)?;
     match hasher.clone().finish().check(image.header.fixed()) {
+        Ok(()) if conf.lost.load(Ordering::Acquire) => {
+            life.phase = Phase::Failed;
+            Err(MeasurementError::Pages.uv_code().into())
+        }
         Ok(()) => {
             life.phase = Phase::Verified;
             life.load_from = LoadFrom::Header;

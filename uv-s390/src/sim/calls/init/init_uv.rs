@@ -41,7 +41,8 @@ pub(in crate::sim) fn init_uv(machine: &Machine, block: &mut InitUv) -> Answer {
     if origin < TWO_GIB {
         return Err(UvRc::INIT_BELOW_2G.into());
     }
-    *base = Some(machine.storage.donate(origin, len, ConfId::ULTRAVISOR).map_err(|_| UvRc::INIT_STORAGE)?);
+    *base =
+        Some(machine.storage.donate(origin, len, ConfId::ULTRAVISOR).map_err(|error| error.or(UvRc::INIT_STORAGE))?);
     Ok(())
 }
 

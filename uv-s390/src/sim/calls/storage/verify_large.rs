@@ -39,12 +39,22 @@ pub(in crate::sim) fn verify_large(machine: &Machine, block: &mut ConvertTo) -> 
         }
     }
     let base = mapping.ok_or(UvRc::LARGE_MAPPING)?.frame;
+    check_frames(machine, &conf, addr, base)?;
+    machine.storage.frames.set_merged(base, conf.id, addr.0 / MIB);
+    // A page that left while the frames were looked at has taken the mark along, or is seen now.
+    check_frames(machine, &conf, addr, base).inspect_err(|_| machine.storage.frames.clear_merged(base))
+}
+
+/// Checks 5 and 6.
+fn check_frames(machine: &Machine, conf: &Conf, addr: GuestAddr, base: HostAddr) -> Answer {
+    let first = Gfn(addr.0 >> 12);
     let (mut ours, mut in_order) = (0, base.0.is_multiple_of(MIB));
     for page in 0..PAGES {
-        let mapped = machine.translate(&conf, GuestAddr(addr.0 + (page << 12))).map(|mapping| mapping.frame);
+        let mapped = machine.translate(conf, GuestAddr(addr.0 + (page << 12))).map(|mapping| mapping.frame);
         let owner = mapped.and_then(|frame| machine.storage.frames.get(frame)).and_then(|frame| frame.page());
-        ours += u64::from(is_in_mib(&conf, owner, first));
-        in_order &= mapped == Some(HostAddr(base.0 + (page << 12))) && owner == Some((conf.id, first.add(page)));
+        ours += u64::from(is_in_mib(conf, owner, first));
+        in_order &=
+            mapped.is_some() && mapped == base.checked_add(page << 12) && owner == Some((conf.id, first.add(page)));
     }
     if ours == 0 {
         return Err(UvRc::LARGE_MAPPING.into());
@@ -52,7 +62,6 @@ pub(in crate::sim) fn verify_large(machine: &Machine, block: &mut ConvertTo) -> 
     if !in_order {
         return Err(UvRc::LARGE_ORDER.into());
     }
-    machine.storage.frames.set_merged(base, conf.id, addr.0 / MIB);
     Ok(())
 }
 

@@ -62,7 +62,7 @@ fn a_real_space_has_no_virtual_addresses() {
     assert_eq!(rig.call(&mut DumpStorageState::new(guest.conf, 0x50_0000, 0)), real);
     assert_eq!(rig.call(&mut DumpComplete::new(guest.conf, 0x50_0000)), real);
     assert_eq!(rig.call(&mut DumpComplete::new(guest.conf + 1, 0x50_0000)), refused(UvRc::INVALID_CONF_HANDLE));
-    assert_eq!(rig.import(&guest, 0), OK, "no virtual address, no question");
+    assert_eq!(rig.import(&other, 0), OK, "no virtual address, no question");
 }
 
 #[test]
@@ -156,6 +156,8 @@ fn the_control_block_is_host_virtual_too() {
     assert!(fault(PgmCode::ADDRESSING)(execute(Uvc::default(), at)));
     home.map(1, 3 * GIB);
     assert!(fault(PgmCode::SECURE_STORAGE_ACCESS)(execute(Uvc::default(), at)), "donated");
+    home.0.lock().insert(VIRTUAL + 0x1000, (0x60_0000, false));
+    assert!(page(execute(Uvc::default(), at)), "the answer cannot be stored");
     home.map(1, 0x60_0000);
     assert_eq!(execute(Uvc::default(), at), Ok(Cc::Error));
     rig.host.read(HostAddr(0x50_0ff8), &mut block.as_mut_bytes()[..8]).unwrap();

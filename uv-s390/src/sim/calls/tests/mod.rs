@@ -2,6 +2,7 @@
 
 mod boot;
 mod home;
+mod hostile;
 mod random;
 mod resume;
 mod threads;

@@ -38,6 +38,8 @@ fn interruptions_only_for_a_guest_that_is_enabled_and_done() {
         diag(0x44, [0; 5]),
         Step::Call(GuestInsn::SetMask { mask: u64::MAX }),
         diag(0x500, [0; 5]),
+        diag(0x9c, [0; 5]),
+        Step::Call(GuestInsn::SetCr { number: 6, value: 1 << (31 - 5) | 7 }),
         diag(0x44, [0; 5]),
         Step::Call(GuestInsn::Wait),
     ];
@@ -52,15 +54,21 @@ fn interruptions_only_for_a_guest_that_is_enabled_and_done() {
     assert_eq!(rig.enter(&guest, cpu).gr(5), 0x500);
     assert_eq!(inject(&rig, &guest, cpu, InjectionControl::IO).validity(), REFUSED, "completes a 104");
     rig.change(cpu, |sd| sd.iictl = 0);
-    assert_eq!(rig.enter(&guest, cpu).gr(5), 0x44);
+    assert_eq!(rig.enter(&guest, cpu).gr(5), 0x9c);
+    assert_eq!(inject(&rig, &guest, cpu, InjectionControl::IO).validity(), REFUSED, "all subclasses are closed");
+    rig.change(cpu, |sd| sd.iictl = 0);
+    let sd = rig.enter(&guest, cpu);
+    assert_eq!((sd.gr(5), sd.crs[6].get()), (0x44, 1 << (31 - 5)), "the host sees the subclass masks, and they alone");
+    rig.change(cpu, |sd| sd.io_int_word = (4 << 27).into());
+    assert_eq!(inject(&rig, &guest, cpu, InjectionControl::IO).validity(), REFUSED, "another subclass");
     rig.change(cpu, |sd| {
         sd.subchannel_id = 1.into();
         sd.subchannel_nr = 2.into();
         sd.io_int_parm = 3.into();
-        sd.io_int_word = 4.into();
+        sd.io_int_word = (5 << 27 | 4).into();
     });
     assert_eq!(inject(&rig, &guest, cpu, InjectionControl::IO).interception(), InterceptionCode::WAIT);
-    let io = Interruption::Io { subchannel: 0x1_0002, parameter: 3, word: 4 };
+    let io = Interruption::Io { subchannel: 0x1_0002, parameter: 3, word: 5 << 27 | 4 };
     assert_eq!(seen.lock().last(), Some(&Outcome::Returned(InsnResult::Interruptions([io].to_vec()))));
 }
 
@@ -70,6 +78,7 @@ fn the_service_signal_waits_for_a_service_call() {
     let servc = Step::Call(GuestInsn::Servc { command: 1, sccb: [0; 8].to_vec() });
     let steps = [
         Step::Call(GuestInsn::SetMask { mask: u64::MAX }),
+        Step::Call(GuestInsn::SetCr { number: 0, value: 0x200 }),
         diag(0x44, [0; 5]),
         servc,
         diag(0x44, [0; 5]),
@@ -114,4 +123,41 @@ fn a_restart_loads_the_restart_psw() {
     assert_eq!(rig.set_state(other, crate::abi::CpuState::OPERATING), crate::sim::rig::OK);
     assert_eq!(inject(&rig, &guest, other, InjectionControl::RESTART).gr(5), 0x9c);
     assert_eq!(*started.lock(), Some(psw));
+}
+
+#[test]
+fn the_service_signal_floats() {
+    let rig = Rig::ready(Generation::Z17);
+    let open = || [GuestInsn::SetMask { mask: u64::MAX }, GuestInsn::SetCr { number: 0, value: 0x200 }].map(Step::Call);
+    let servc = Step::Call(GuestInsn::Servc { command: 1, sccb: [0, 8, 0, 0, 0, 0, 0, 0].to_vec() });
+    let (guest, first, _) = rig.booted(0, open().into_iter().chain([servc, diag(0x44, [0; 5])]));
+    let second = rig.cpu(&guest, 1);
+    let seen = rig.script(second, open().into_iter().chain([diag(0x44, [0; 5]), Step::Call(GuestInsn::Wait)]));
+    assert_eq!(rig.set_state(second, crate::abi::CpuState::OPERATING), crate::sim::rig::OK);
+    assert_eq!(inject(&rig, &guest, second, InjectionControl::RESTART).gr(5), 0x44);
+    assert_eq!(rig.enter(&guest, first).ipa.get(), 0xb220, "one CPU makes the call");
+    rig.change(second, |sd| sd.ext_code = 0x2401.into());
+    assert_eq!(inject(&rig, &guest, second, InjectionControl::EXTERNAL).interception(), InterceptionCode::WAIT);
+    let signal = Interruption::External { code: 0x2401, cpu: 0, parameter: 0 };
+    let Some(Outcome::Returned(InsnResult::Interruptions(got))) = seen.lock().last().cloned() else { panic!("a wait") };
+    assert_eq!(got.last(), Some(&signal), "the other one takes the signal");
+    assert_eq!(rig.enter(&guest, first).gr(5), 0x44);
+    rig.change(first, |sd| sd.ext_code = 0x2401.into());
+    assert_eq!(inject(&rig, &guest, first, InjectionControl::EXTERNAL).validity(), REFUSED, "once");
+}
+
+#[test]
+fn a_machine_check_brings_its_data() {
+    let rig = Rig::ready(Generation::Z17);
+    let steps = [Step::Call(GuestInsn::SetMask { mask: u64::MAX }), diag(0x44, [0; 5]), Step::Call(GuestInsn::Wait)];
+    let (guest, cpu, seen) = rig.booted(0, steps);
+    assert_eq!(rig.enter(&guest, cpu).gr(5), 0x44);
+    rig.change(cpu, |sd| {
+        (sd.ext_params, sd.ext_cpu_addr, sd.ext_code) = (0x0040_0f1d.into(), 0x4000.into(), 0x1234.into());
+        (sd.failing_address, sd.external_damage) = (0x5678_9000.into(), 0x0800_0000.into());
+    });
+    assert_eq!(inject(&rig, &guest, cpu, InjectionControl::MACHINE_CHECK).interception(), InterceptionCode::WAIT);
+    let mcic = 0x0040_0f1d_4000_1234;
+    let check = Interruption::MachineCheck { mcic, failing_address: 0x5678_9000, external_damage: 0x0800_0000 };
+    assert_eq!(seen.lock().last(), Some(&Outcome::Returned(InsnResult::Interruptions([check].to_vec()))));
 }

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::abi::{QueryInfo, Role, UvCommand};
 use crate::sie::{InterceptionCode, StateDescription};
-use crate::sim::rig::{Guest, Rig, Vcpu, diag};
+use crate::sim::rig::{GUEST_LEN, Guest, Rig, Vcpu, diag};
 use crate::sim::{Generation, GuestInsn, InsnResult};
 use crate::uvc::PgmCode;
 
@@ -110,22 +110,27 @@ fn ipl_functions_that_a_protected_guest_has() {
     let rig = Rig::ready(Generation::Z17);
     let call = |subcode, address| Step::Call(GuestInsn::Diag308 { subcode, address, ipib: vec![7; 200] });
     let bad = [2, 4, 7, 8, 9, 10, 0x101, 0xffff, 0x1_0001, u64::MAX];
-    let steps = bad.map(|subcode| call(subcode, 0)).into_iter().chain([call(5, 8), call(6, 1), call(5, 0x1000)]);
-    let (guest, cpu, seen) = rig.booted(0, steps.chain([call(6, 0x2000), call(3, 0)]));
+    let steps = bad.map(|subcode| call(subcode, 0)).into_iter().chain([call(5, 8), call(6, 1)]);
+    let outside = [call(5, GUEST_LEN), call(6, 1 << 50), call(5, 0x1000)];
+    let (guest, cpu, seen) = rig.booted(0, steps.chain(outside).chain([call(6, 0x5000), call(3, 0)]));
     let sd = rig.enter(&guest, cpu);
     assert_eq!((sd.interception(), sd.gr(0), sd.gr(2), sd.gr(5)), (INSTRUCTION, 0x1000, 5, 0x308));
     assert_eq!(sida(&rig, &sd, 200), [7; 200]);
     rig.change(cpu, |sd| sd.set_gr(1, 1));
-    assert_eq!(rig.enter(&guest, cpu).gr(2), 6);
+    let missing = rig.machine_enter(&guest, cpu).unwrap_err();
+    assert_eq!((missing.code, missing.teid.unwrap().page()), (PgmCode::NON_SECURE_STORAGE_ACCESS, 0x5000));
+    assert_eq!(rig.serve(&guest, cpu).gr(2), 6);
     put_sida(&rig, cpu, &[9; 4096]);
     rig.change(cpu, |sd| sd.set_gr(1, 0x102));
     assert_eq!(shape(&rig.enter(&guest, cpu)), (INSTRUCTION, 0x8302, 0x5000_0000));
     let seen = seen.lock();
     let exception = Outcome::Returned(InsnResult::Exception(PgmCode::SPECIFICATION));
     assert!(seen[..12].iter().all(|outcome| *outcome == exception));
+    let addressing = Outcome::Returned(InsnResult::Exception(PgmCode::ADDRESSING));
+    assert!(seen[12..14].iter().all(|outcome| *outcome == addressing));
     let set = InsnResult::Ipl { response: 1, ipib: Zeroizing::new(vec![]) };
     let stored = InsnResult::Ipl { response: 0x102, ipib: Zeroizing::new(vec![9; 4096]) };
-    assert_eq!(seen[12..], [Outcome::Returned(set), Outcome::Returned(stored)]);
+    assert_eq!(seen[14..], [Outcome::Returned(set), Outcome::Returned(stored)]);
 }
 
 #[test]
