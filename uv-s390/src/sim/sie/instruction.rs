@@ -145,11 +145,15 @@ impl Machine {
                 }
                 5 | 6 if address & 0xfff != 0 => specification,
                 3 | 5 | 6 => {
-                    let reach = if *subcode == 3 { Ok(()) } else { self.reach(conf, GuestAddr(*address)) };
+                    let (at, len) = if *subcode == 3 { (0, 0) } else { (*address, 0x1000) };
+                    let reach = GuestView::new(self, conf).check(GuestAddr(at), len);
                     let ipib = ipib.clone();
                     match reach {
                         Ok(()) => self.leave(sd, core, insn, InterceptionCode::PV_INSTRUCTION, &ipib),
-                        Err(issue) => issue,
+                        Err(ViewError::Host(interruption)) => Issue::Interrupted(interruption),
+                        Err(ViewError::Outside | ViewError::Busy) => {
+                            Issue::Done(InsnResult::Exception(PgmCode::ADDRESSING))
+                        }
                     }
                 }
                 _ => specification,
@@ -245,14 +249,6 @@ impl Machine {
         life.reset = Reset::Asked;
         life.clearing = clearing;
         life.initiator = Some(cpu.number);
-    }
-
-    /// Whether the guest can reach a page that an instruction is to work on.
-    fn reach(&self, conf: &Arc<Conf>, at: GuestAddr) -> Result<(), Issue> {
-        GuestView::new(self, conf).check(at, 0x1000).map_err(|error| match error {
-            ViewError::Host(interruption) => Issue::Interrupted(interruption),
-            ViewError::Outside | ViewError::Busy => Issue::Done(InsnResult::Exception(PgmCode::ADDRESSING)),
-        })
     }
 
     /// Reads an operand back from the SIDA.
