@@ -11,7 +11,7 @@ impl S390Vcpu {
     /// # Errors
     /// [`HostError::Access`].
     pub fn answer(&mut self, change: impl FnOnce(&mut Answer<'_>)) -> Result<(), HostError> {
-        let protected = self.guest().is_protected();
+        let protected = self.cpu().is_protected();
         self.guest().change_cpu_registers(self.cpu(), |registers, state| {
             change(&mut Answer { state, grs: (!protected).then_some(&mut registers.grs) });
         })

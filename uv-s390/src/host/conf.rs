@@ -67,7 +67,7 @@ impl Guest {
                     self.host.protected.fetch_add(1, Ordering::Relaxed);
                     *self.conf.write() = Some(SecureConf { handle, storage });
                     let _ = self.destroy_configuration();
-                } else {
+                } else if !HostError::from(error).is_unfinished() {
                     self.free_conf_storage(storage);
                 }
                 Err(error.into())

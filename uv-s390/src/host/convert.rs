@@ -16,6 +16,9 @@ pub(super) enum Retry {
     Again,
 }
 
+/// What a page is no more when it is imported.
+pub(super) const NOT_IMPORTED: PageFlags = PageFlags::EXPORTED.union(PageFlags::WITHDRAWN).union(PageFlags::LEFTOVER);
+
 /// How often a page fault tries again before it gives the CPU back to its caller.
 const FAULT_TRIES: u32 = 1 << 16;
 
@@ -26,7 +29,7 @@ impl Guest {
     /// guest shared is not refused. cc 2 and 3 are the caller's to retry. "Not mapped" faults the page in.
     pub(super) fn make_secure<T: Block>(&self, gfn: Gfn, block: &mut T) -> Result<Retry, HostError> {
         let command = block.header().command();
-        let frame = self.frame(gfn)?;
+        let frame = self.frame(gfn).map_err(|_| HostError::Fault(gfn))?;
         let alone = self.host.features().contains(Features::MISC) || self.host.protected_count() <= 1;
         if !alone && command != UvCommand::UNPIN_PAGE_SHARED {
             self.host.export_frame(frame)?;
@@ -48,7 +51,10 @@ impl Guest {
     /// Imports a page (CONV_TO_SEC_STOR), with retries. A page that is secure already, because another vCPU was faster, is
     /// success.
     pub(super) fn import(&self, gfn: Gfn) -> Result<(), HostError> {
-        let handle = self.handle()?;
+        // Held to the end: whoever ends the configuration finds the page told as what it is.
+        let conf = self.conf.read();
+        let handle = conf.as_ref().ok_or(HostError::NotProtected)?.handle;
+        let _page = self.gmap.hold(gfn);
         let address = self.slots().page_size().addr(gfn).0;
         for _ in 0..FAULT_TRIES {
             let mut block = ConvertTo::new(UvCommand::CONV_TO_SEC_STOR, handle, address);
@@ -59,7 +65,7 @@ impl Guest {
                 other => other,
             };
             if done? == Retry::Done {
-                self.gmap.change(gfn, PageFlags::IMPORTED, PageFlags::EXPORTED | PageFlags::WITHDRAWN);
+                self.gmap.change(gfn, PageFlags::IMPORTED, NOT_IMPORTED);
                 return Ok(());
             }
         }
@@ -69,6 +75,11 @@ impl Guest {
     /// Exports a page: the frame holds ciphertext afterwards, or what the guest shared. Does nothing to a page that is not
     /// secure-owned.
     pub(super) fn export(&self, gfn: Gfn) -> Result<(), HostError> {
+        let _page = self.gmap.hold(gfn);
+        self.export_held(gfn)
+    }
+
+    fn export_held(&self, gfn: Gfn) -> Result<(), HostError> {
         let frame = self.frame(gfn)?;
         let shared = self.host.hardware.memory.check(frame, 0x1000).is_ok();
         self.host.export_frame(frame)?;
@@ -76,20 +87,35 @@ impl Guest {
             let set = if shared { PageFlags::EXPORTED | PageFlags::WITHDRAWN } else { PageFlags::EXPORTED };
             self.gmap.change(gfn, set, PageFlags::IMPORTED);
         }
+        self.gmap.change(gfn, PageFlags::empty(), PageFlags::LEFTOVER);
         Ok(())
     }
 
     /// Destroys a page: the frame is zero and accessible afterwards.
     pub(super) fn destroy(&self, gfn: Gfn) -> Result<(), HostError> {
+        let _page = self.gmap.hold(gfn);
+        self.destroy_held(gfn)
+    }
+
+    fn destroy_held(&self, gfn: Gfn) -> Result<(), HostError> {
         self.host.destroy_frame(self.frame(gfn)?)?;
         self.gmap.split(gfn);
-        self.gmap.change(gfn, PageFlags::empty(), PageFlags::IMPORTED | PageFlags::EXPORTED | PageFlags::WITHDRAWN);
+        self.gmap.change(gfn, PageFlags::empty(), PageFlags::CONTENT | PageFlags::LEFTOVER);
         Ok(())
     }
 
     /// Destroys a page, or exports it where it cannot be destroyed: either way the host can reach the frame.
     pub(super) fn destroy_or_export(&self, gfn: Gfn) -> Result<(), HostError> {
-        self.destroy(gfn).or_else(|_| self.export(gfn))
+        self.destroy_if(gfn, PageFlags::empty())
+    }
+
+    /// As [`Guest::destroy_or_export`], but leaves a page alone that has not all these flags when nobody moves it.
+    pub(super) fn destroy_if(&self, gfn: Gfn, flags: PageFlags) -> Result<(), HostError> {
+        let _page = self.gmap.hold(gfn);
+        if !self.gmap.flags(gfn).contains(flags) {
+            return Ok(());
+        }
+        self.destroy_held(gfn).or_else(|_| self.export_held(gfn))
     }
 
     /// Pins a shared page, so that the guest cannot unshare it while the host uses it (for device emulation). Undone with

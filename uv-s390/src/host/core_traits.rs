@@ -122,8 +122,14 @@ impl EnterSecureMode for Guest {
     /// QEMU's sequence behind DIAG 308 subcode 10, on the lowest CPU number. The response for the guest is in
     /// [`HostError::Start`].
     fn enter_secure_mode(&self, request: &[u8]) -> Result<Started, HostError> {
-        let options =
-            IplOptions { initiator: self.cpu_numbers().into_iter().min().unwrap_or(0), ..IplOptions::default() };
+        // A protected guest cannot ask for it (subcode 10 is a specification exception there), and the resets would end it.
+        if self.is_protected() {
+            return Err(HostError::Protected);
+        }
+        let mut cpus = self.cpu_numbers();
+        cpus.sort_unstable();
+        let initiator = cpus.first().copied().unwrap_or(0);
+        let options = IplOptions { initiator, others: cpus.split_off(1.min(cpus.len())), ..IplOptions::default() };
         Ok(ipl::start(self, &self.storage(), request, &options, &mut |_| {})?)
     }
 }

@@ -16,6 +16,11 @@ pub(super) struct Cpu {
     pub(super) number: u16,
     /// The page with the state description.
     pub(super) block: Allocation,
+    /// Held by whoever runs the CPU, changes it for user space, or makes or ends its secure CPU (KVM's vCPU mutex). Taken after
+    /// the VM's lock, and before all other locks here.
+    pub(super) mutex: Mutex<()>,
+    /// Held while the CPU is in SIE.
+    pub(super) in_sie: Mutex<()>,
     /// The secure CPU.
     pub(super) secure: Mutex<Option<SecureCpu>>,
     /// What the state description has no place for.
@@ -57,6 +62,8 @@ impl Guest {
         let cpu = Arc::new(Cpu {
             number,
             block,
+            mutex: Mutex::new(()),
+            in_sie: Mutex::new(()),
             secure: Mutex::new(None),
             registers: Mutex::default(),
             stopped: Mutex::new(true),
@@ -102,6 +109,7 @@ impl Guest {
 
     /// SIDA and CPU storage, CREATE_SEC_CPU, then handles and format into the state description.
     fn create_secure_cpu(&self, cpu: &Cpu) -> Result<(), HostError> {
+        let _vcpu = cpu.mutex.lock();
         let conf_handle = self.handle()?;
         let len = self.host.info().cpu_stor_len.get();
         let order = len.max(0x1000).checked_next_power_of_two().ok_or(HostError::NoStorage(len))?;
@@ -121,7 +129,10 @@ impl Guest {
             .update_state(state_origin, |state| state.sidad = designation.0.into())
             .and_then(|()| Ok(self.host.call(&mut block)?));
         if let Err(error) = created {
-            self.host.pages.free(storage);
+            // A call that was never done may have taken the storage.
+            if !error.is_unfinished() {
+                self.host.pages.free(storage);
+            }
             self.host.pages.free(sida);
             hardware.update_state(state_origin, |state| state.sidad = fields::GBEA_RESET.into())?;
             return Err(error);
@@ -145,6 +156,7 @@ impl Guest {
     }
 
     fn destroy_secure_cpu(&self, cpu: &Cpu) -> Result<(), HostError> {
+        let _vcpu = cpu.mutex.lock();
         let Some(secure) = cpu.secure.lock().take() else { return Ok(()) };
         let result = self.host.call(&mut NoData::new(UvCommand::DESTROY_SEC_CPU, secure.handle));
         match &result {
@@ -169,6 +181,35 @@ impl Guest {
         let cpu = self.cpu(number)?;
         let handle = secure_handle(&cpu)?;
         Ok(self.host.call(&mut SetCpuState::new(handle, state))?)
+    }
+}
+
+impl Guest {
+    /// Does something with a CPU that nobody runs, changes or converts meanwhile: waits for whoever does. A CPU that does not
+    /// exist is nobody's.
+    pub(crate) fn with_cpu<T>(&self, number: u16, act: impl FnOnce() -> T) -> T {
+        match self.cpu(number) {
+            Ok(cpu) => {
+                let _vcpu = cpu.mutex.lock();
+                act()
+            }
+            Err(_) => act(),
+        }
+    }
+}
+
+impl Guest {
+    /// Whether the CPU has a secure one. A CPU that does not exist has none.
+    #[must_use]
+    pub fn is_cpu_protected(&self, number: u16) -> bool {
+        self.cpu(number).is_ok_and(|cpu| cpu.is_protected())
+    }
+}
+
+impl Cpu {
+    /// Whether there is a secure CPU.
+    pub(super) fn is_protected(&self) -> bool {
+        self.secure.lock().is_some()
     }
 }
 

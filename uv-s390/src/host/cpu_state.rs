@@ -59,7 +59,7 @@ impl Guest {
             }
             MpState::CheckStop => return Err(HostError::Cpu(number)),
         };
-        if self.is_protected() {
+        if cpu.is_protected() {
             self.set_cpu_state(number, target)?;
         }
         *stopped = becomes_stopped;

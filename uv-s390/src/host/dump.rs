@@ -20,7 +20,7 @@ impl Guest {
         calls.into_iter().all(|call| self.host.has(call))
     }
 
-    /// DUMP_INIT: begins a dump. No CPU of the VM runs until it is complete.
+    /// DUMP_INIT: begins a dump. No CPU of the VM runs until it is complete; a run at work ends.
     ///
     /// # Errors
     /// [`HostError::NotProtected`], [`HostError::Dump`] when one is in progress, [`HostError::Call`] when the owner does not allow
@@ -31,9 +31,16 @@ impl Guest {
         if self.is_dumping() {
             return Err(HostError::Dump);
         }
-        self.host.call(&mut NoData::new(UvCommand::DUMP_INIT, handle))?;
-        self.dumping.store(true, Ordering::Release);
-        Ok(())
+        // No CPU is in the guest during the call, and none gets in.
+        self.dumping.store(true, Ordering::SeqCst);
+        for cpu in self.cpus.read().iter() {
+            drop(cpu.in_sie.lock());
+        }
+        let begun = self.host.call(&mut NoData::new(UvCommand::DUMP_INIT, handle));
+        if begun.is_err() {
+            self.dumping.store(false, Ordering::SeqCst);
+        }
+        Ok(begun?)
     }
 
     /// DUMP_CPU: the encrypted registers of a CPU.
@@ -51,6 +58,7 @@ impl Guest {
     /// # Errors
     /// [`HostError::Dump`] without [`Guest::dump_init`], [`HostError::Call`].
     pub fn dump_storage_state(&self, at: GuestAddr) -> Result<Vec<u8>, HostError> {
+        let _lock = self.lock.lock();
         let handle = self.handle()?;
         self.dump_call(self.host.info().dump_storage_state_len.get(), |area| {
             DumpStorageState::new(handle, area.0, at.0)

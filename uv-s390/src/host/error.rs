@@ -3,7 +3,7 @@
 use uv_core::{AccessError, ArgumentError, ErrorKind, Gfn, SlotError, SlotId};
 
 use crate::sie::Validity;
-use crate::uvc::{CallError, ProgramInterruption, UvRc, UvRrc};
+use crate::uvc::{CallError, Cc, ProgramInterruption, UvRc, UvRrc};
 
 /// Why a kernel-level operation failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -82,6 +82,14 @@ impl HostError {
             Self::Start(start) => (start.rc, start.rrc),
             _ => (UvRc(0), UvRrc(0)),
         }
+    }
+}
+
+impl HostError {
+    /// Whether a call was given up while it was busy or partially done: nobody knows what it has taken.
+    pub(super) fn is_unfinished(&self) -> bool {
+        let Self::Call(call) = self else { return false };
+        call.refused().is_some_and(|refused| matches!(refused.cc, Cc::Busy | Cc::Partial))
     }
 }
 

@@ -6,6 +6,9 @@ use super::gmap::PageFlags;
 use super::{Guest, HostError};
 use crate::uvc::{PgmCode, ProgramInterruption};
 
+/// How often an access of the host meets a secure page before it is given up.
+const ACCESS_TRIES: u32 = 1 << 20;
+
 /// What the kernel did about an interruption that ended SIE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Served {
@@ -77,22 +80,23 @@ impl Guest {
 
     /// Repeats an access until it meets no secure page any more.
     fn converting(&self, mut access: impl FnMut() -> Result<(), AccessError>) -> Result<(), HostError> {
-        let mut last = None;
-        loop {
+        // A page that a vCPU brings back in between is converted again.
+        for _ in 0..ACCESS_TRIES {
             match access() {
-                Err(AccessError::Secure { at }) if last != Some(at) => {
-                    last = Some(at);
-                    self.secure_storage_access(at)?;
-                }
+                Err(AccessError::Secure { at }) => self.secure_storage_access(at)?,
                 done => return Ok(done?),
             }
         }
+        Ok(access()?)
     }
 
     fn secure_storage_access(&self, at: HostAddr) -> Result<(), HostError> {
+        let _page = self.gmap.page_at(at).map(|gfn| self.gmap.hold(gfn));
         let pinned = self.host.secure_storage_access(at)?;
         if let Some(gfn) = self.gmap.page_at(at).filter(|_| !pinned) {
-            self.gmap.change(gfn, PageFlags::EXPORTED, PageFlags::IMPORTED);
+            let was_ours = self.gmap.flags(gfn).contains(PageFlags::IMPORTED);
+            let set = if was_ours { PageFlags::EXPORTED } else { PageFlags::empty() };
+            self.gmap.change(gfn, set, PageFlags::IMPORTED | PageFlags::LEFTOVER);
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! The guest's address space as the kernel keeps it: memory slots, and for each page what the kernel knows of it.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -7,8 +8,9 @@ use core::sync::atomic::{AtomicU8, Ordering};
 
 use bitflags::bitflags;
 use spin::RwLock;
-use uv_core::{Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, PageSize, SlotError, SlotId};
+use uv_core::{Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, PageSize, SlotId};
 
+use super::HostError;
 use crate::sie::{GuestMap, HostMapping, MappingSize};
 
 bitflags! {
@@ -25,11 +27,17 @@ bitflags! {
         const WITHDRAWN = 8;
         /// One segment entry maps the page together with its MiB. All 256 pages have it or none.
         const LARGE = 16;
+        /// The frame may belong to a configuration that was set aside.
+        const LEFTOVER = 32;
+        /// Somebody moves the page: a call of the Ultravisor and the flags change together.
+        const BUSY = 64;
+        /// What is said of the content under the configuration of now.
+        const CONTENT = Self::IMPORTED.bits() | Self::EXPORTED.bits() | Self::WITHDRAWN.bits();
     }
 }
 
 /// What is known of each page of a slot.
-type Cells = Arc<[AtomicU8]>;
+type Cells = Box<[AtomicU8]>;
 
 /// The slots, with the cells of their pages.
 struct Layout {
@@ -49,20 +57,46 @@ impl fmt::Debug for Gmap {
     }
 }
 
+/// A page that nobody else moves for as long as the guard lives. One page at a time.
+pub(super) struct PageGuard<'a> {
+    gmap: &'a Gmap,
+    gfn: Gfn,
+}
+
+impl Drop for PageGuard<'_> {
+    fn drop(&mut self) {
+        self.gmap.change(self.gfn, PageFlags::empty(), PageFlags::BUSY);
+    }
+}
+
 /// All pages of the MiB that a page is in.
 fn mib(gfn: Gfn) -> impl Iterator<Item = Gfn> {
     (gfn.0 & !0xff..=gfn.0 | 0xff).map(Gfn)
 }
 
-fn cells(slot: MemSlot) -> Cells {
-    (0..slot.pages).map(|_| AtomicU8::new(0)).collect()
+/// `None` when the host has no memory for them.
+fn cells(slot: MemSlot) -> Option<Cells> {
+    let mut cells = Vec::new();
+    cells.try_reserve_exact(usize::try_from(slot.pages).ok()?).ok()?;
+    cells.extend((0..slot.pages).map(|_| AtomicU8::new(0)));
+    Some(cells.into_boxed_slice())
 }
 
 impl Gmap {
     /// An address space in which nothing is mapped yet.
-    pub(super) fn new(slots: MemSlots, huge: bool) -> Self {
-        let table = slots.iter().map(|(id, slot)| (id, slot, cells(slot))).collect();
-        Self { layout: RwLock::new(Layout { slots: Arc::new(slots), table }), huge }
+    pub(super) fn new(slots: MemSlots, huge: bool) -> Result<Self, HostError> {
+        let table = slots.iter().map(|(id, slot)| Some((id, slot, cells(slot)?))).collect::<Option<_>>();
+        let table = table.ok_or_else(|| HostError::NoStorage(slots.end().0))?;
+        Ok(Self { layout: RwLock::new(Layout { slots: Arc::new(slots), table }), huge })
+    }
+
+    /// Keeps everybody else from moving a page: waits for whoever does. A page in no slot is nobody's.
+    pub(super) fn hold(&self, gfn: Gfn) -> PageGuard<'_> {
+        let busy = PageFlags::BUSY.bits();
+        while self.cell(gfn, |cell| cell.fetch_or(busy, Ordering::AcqRel) & busy != 0).unwrap_or(false) {
+            core::hint::spin_loop();
+        }
+        PageGuard { gmap: self, gfn }
     }
 
     pub(super) fn slots(&self) -> Arc<MemSlots> {
@@ -70,12 +104,13 @@ impl Gmap {
     }
 
     /// Adds a slot, with nothing mapped in it.
-    pub(super) fn add_slot(&self, id: SlotId, slot: MemSlot) -> Result<(), SlotError> {
+    pub(super) fn add_slot(&self, id: SlotId, slot: MemSlot) -> Result<(), HostError> {
         let mut layout = self.layout.write();
         let mut slots = (*layout.slots).clone();
         slots.insert(id, slot)?;
+        let cells = cells(slot).ok_or(HostError::NoStorage(slot.pages))?;
         layout.slots = Arc::new(slots);
-        layout.table.push((id, slot, cells(slot)));
+        layout.table.push((id, slot, cells));
         Ok(())
     }
 
@@ -105,7 +140,7 @@ impl Gmap {
     /// What is known of a page; nothing for a page in no slot.
     pub(super) fn flags(&self, gfn: Gfn) -> PageFlags {
         let flags = self.cell(gfn, |cell| PageFlags::from_bits_truncate(cell.load(Ordering::Acquire)));
-        flags.unwrap_or(PageFlags::empty())
+        flags.unwrap_or(PageFlags::empty()) - PageFlags::BUSY
     }
 
     /// Sets and clears flags of a page.
@@ -199,7 +234,7 @@ mod tests {
         let mut slots = MemSlots::new(PageSize::K4);
         slots.insert(SlotId(0), MemSlot { first: Gfn(0), pages: 2, host: HostAddr(0x9000) }).unwrap();
         slots.insert(SlotId(1), MemSlot { first: Gfn(8), pages: 2, host: HostAddr(0x2_0000) }).unwrap();
-        let gmap = Gmap::new(slots, false);
+        let gmap = Gmap::new(slots, false).unwrap();
         assert_eq!(gmap.translate(GuestAddr(0x8000)), None);
         assert!(gmap.fault_in(Gfn(8)) && !gmap.fault_in(Gfn(2)));
         assert_eq!(gmap.translate(GuestAddr(0x8123)).unwrap().frame, HostAddr(0x2_0000));
@@ -212,6 +247,8 @@ mod tests {
         assert!(gmap.map(Gfn(20)) && gmap.remove_slot(SlotId(9)).is_none());
         assert_eq!(gmap.remove_slot(SlotId(2)).unwrap().first, Gfn(20));
         assert_eq!((gmap.translate(GuestAddr(20 << 12)), gmap.slots().end()), (None, Gfn(10)));
-        assert!(!Gmap::new((*gmap.slots()).clone(), true).fault_in(Gfn(8)), "huge pages cannot become secure");
+        let endless = MemSlot { first: Gfn(1 << 40), pages: 1 << 50, host: HostAddr(0) };
+        assert!(gmap.add_slot(SlotId(9), endless).is_err() && gmap.slots().end() == Gfn(10), "no memory for that");
+        assert!(!Gmap::new((*gmap.slots()).clone(), true).unwrap().fault_in(Gfn(8)), "huge pages cannot become secure");
     }
 }

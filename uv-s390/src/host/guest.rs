@@ -96,7 +96,7 @@ impl Guest {
     /// # Errors
     /// [`HostError::NoStorage`] for its tables.
     pub fn new(host: Arc<Host>, config: GuestConfig) -> Result<Arc<Self>, HostError> {
-        let gmap = Arc::new(Gmap::new(config.slots, config.huge_pages));
+        let gmap = Arc::new(Gmap::new(config.slots, config.huge_pages)?);
         let limit = config.limit.max(gmap.slots().end().0.saturating_mul(0x1000));
         let sca = host.allocate_zeroed(SCA_BYTES, 0x1000)?;
         let root = match new_root(&host, &gmap, limit) {

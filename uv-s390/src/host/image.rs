@@ -4,7 +4,7 @@ use core::sync::atomic::Ordering;
 
 use uv_core::{Gfn, GuestAddr, HostAddr, check_aligned};
 
-use super::convert::Retry;
+use super::convert::{NOT_IMPORTED, Retry};
 use super::gmap::PageFlags;
 use super::{Guest, HostError};
 use crate::abi::{NoData, SetParams, Unpack, UvCommand};
@@ -73,10 +73,11 @@ impl Guest {
     }
 
     fn unpack_page(&self, handle: u64, gfn: Gfn, prefix: u64, offset: u64) -> Result<Retry, HostError> {
+        let _page = self.gmap.hold(gfn);
         let mut block = Unpack::new(handle, self.slots().page_size().addr(gfn).0, prefix, offset);
         let done = self.make_secure(gfn, &mut block)?;
         if done == Retry::Done {
-            self.gmap.change(gfn, PageFlags::IMPORTED, PageFlags::EXPORTED | PageFlags::WITHDRAWN);
+            self.gmap.change(gfn, PageFlags::IMPORTED, NOT_IMPORTED);
         }
         Ok(done)
     }

@@ -7,8 +7,11 @@ use uv_core::{Access, ErrorType, Exit, PageSize, Vcpu};
 use super::cpu::Cpu;
 use super::fault::Served;
 use super::{Guest, HostError, Intercept, S390Exit, wait};
+use crate::abi::{Share, UvCommand};
 use crate::diag308::kernel::{self, Handled};
 use crate::sie::{InterceptionCode, StateDescription};
+use crate::uvc::ProgramInterruption;
+use zerocopy::IntoBytes;
 
 /// IPA of the instructions that KVM serves itself when it is notified of them.
 mod ipa {
@@ -68,8 +71,15 @@ impl S390Vcpu {
     /// # Errors
     /// As [`Vcpu::run`], and those of the import.
     pub fn run_served(&mut self) -> Result<Exit<S390Exit>, HostError> {
+        let cpu = self.cpu.clone();
+        let _vcpu = cpu.mutex.lock();
+        self.run_served_held()
+    }
+
+    /// As [`S390Vcpu::run_served`], for a caller that holds the CPU already.
+    pub(crate) fn run_served_held(&mut self) -> Result<Exit<S390Exit>, HostError> {
         loop {
-            match self.run()? {
+            match self.run_held()? {
                 Exit::PageMissing { gfn, .. } => self.guest.import(gfn)?,
                 other => return Ok(other),
             }
@@ -142,11 +152,21 @@ impl S390Vcpu {
     }
 
     /// The guest unshares a page that is pinned: its control block is in the SIDA, the page at 0x20. After the unpin the
-    /// guest issues the call again.
+    /// guest issues the call again, also when somebody else was faster with the unpin: then it finds the page as it is now.
     fn unpin_for_unshare(&self) -> Result<(), HostError> {
-        let mut address = [0; 8];
-        self.sida_read(0x20, &mut address)?;
-        self.guest.unpin(PageSize::K4.gfn(uv_core::GuestAddr(u64::from_be_bytes(address))))
+        let mut block = Share::new(UvCommand::REMOVE_SHARED_ACCESS, 0);
+        self.sida_read(0, block.as_mut_bytes())?;
+        if block.header.command() != UvCommand::REMOVE_SHARED_ACCESS {
+            tracing::warn!(command = %block.header.command(), "notification of another call than an unshare");
+            return Ok(());
+        }
+        match self.guest.unpin(PageSize::K4.gfn(uv_core::GuestAddr(block.paddr.get()))) {
+            Err(error @ (HostError::Call(_) | HostError::Fault(_))) => {
+                tracing::debug!(%error, "no page to unpin");
+                Ok(())
+            }
+            done => done,
+        }
     }
 }
 
@@ -163,37 +183,61 @@ impl Vcpu for S390Vcpu {
     ///
     /// # Errors
     /// [`HostError::CannotRun`] while the VM is dumped, or when the CPU is stopped and its state is user space's;
+    /// [`HostError::Stopped`] when a dump begins or the process is to die meanwhile;
     /// [`HostError::Validity`]; [`HostError::Fault`] for a page without memory; [`HostError::Interruption`] for what cannot be
     /// served; those of serving.
     fn run(&mut self) -> Result<Exit<S390Exit>, HostError> {
-        if !self.guest.is_dumping() {
-            self.guest.start_to_run(&self.cpu)?;
+        let cpu = self.cpu.clone();
+        let _vcpu = cpu.mutex.lock();
+        self.run_held()
+    }
+}
+
+impl S390Vcpu {
+    /// As [`Vcpu::run`], for a caller that holds the CPU already.
+    fn run_held(&mut self) -> Result<Exit<S390Exit>, HostError> {
+        if self.guest.is_dumping() {
+            return Err(HostError::CannotRun);
         }
+        self.guest.start_to_run(&self.cpu)?;
+        let protected = self.cpu.is_protected();
         loop {
-            if self.guest.is_dumping() || *self.cpu.stopped.lock() {
+            if *self.cpu.stopped.lock() {
                 return Err(HostError::CannotRun);
             }
-            self.guest.mark_waiting(&self.cpu, false)?;
-            let hardware = &self.guest.host.hardware;
-            let asce = self.guest.asce().0;
-            let protected = self.guest.is_protected();
-            let left = if protected {
-                hardware.sie.enter(self.cpu.block.origin(), asce, &mut [0; 16])
-            } else {
-                self.enter_ordinary(asce)?
-            };
-            match left {
+            match self.enter(protected)? {
                 Err(interruption) => match self.guest.serve(interruption)? {
                     Served::Missing(gfn) => return Ok(Exit::PageMissing { gfn, access: Access::Load }),
                     Served::Again => {}
                 },
-                Ok(()) if !protected => return self.ordinary_exit(&self.state()?),
                 Ok(()) => {
-                    if let Some(exit) = self.kernel_exit(&self.state()?)? {
+                    let state = self.state()?;
+                    if state.interception() == InterceptionCode::HOST_INTERRUPTION {
+                        continue;
+                    }
+                    if !protected {
+                        return self.ordinary_exit(&state);
+                    }
+                    if let Some(exit) = self.kernel_exit(&state)? {
                         return Ok(exit);
                     }
                 }
             }
+        }
+    }
+
+    /// One entry. A dump or a signal that came while the CPU ran keeps it from being entered again.
+    fn enter(&self, protected: bool) -> Result<Result<(), ProgramInterruption>, HostError> {
+        let _in_sie = self.cpu.in_sie.lock();
+        if self.guest.is_dumping() || self.guest.fatal_signal() {
+            return Err(HostError::Stopped);
+        }
+        self.guest.mark_waiting(&self.cpu, false)?;
+        let asce = self.guest.asce().0;
+        if protected {
+            Ok(self.guest.host.hardware.sie.enter(self.cpu.block.origin(), asce, &mut [0; 16]))
+        } else {
+            self.enter_ordinary(asce)
         }
     }
 }

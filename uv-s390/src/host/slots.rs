@@ -13,6 +13,10 @@ impl Guest {
     /// [`Guest::limit`].
     pub fn add_slot(&self, id: SlotId, slot: MemSlot) -> Result<(), HostError> {
         let _lock = self.lock.lock();
+        self.add_locked(id, slot)
+    }
+
+    fn add_locked(&self, id: SlotId, slot: MemSlot) -> Result<(), HostError> {
         if self.is_protected() {
             return Err(HostError::Protected);
         }
@@ -20,7 +24,7 @@ impl Guest {
         if end.is_none_or(|end| end > self.limit()) {
             return Err(SlotError::Wraps.into());
         }
-        Ok(self.gmap.add_slot(id, slot)?)
+        self.gmap.add_slot(id, slot)
     }
 
     /// Takes a memory slot out and gives what it was. What a configuration set aside has left in it is destroyed first, for
@@ -30,6 +34,22 @@ impl Guest {
     /// [`HostError::Protected`]; [`HostError::NoSuchSlot`]; [`HostError::Call`] when a page is not given back: the slot stays.
     pub fn remove_slot(&self, id: SlotId) -> Result<MemSlot, HostError> {
         let _lock = self.lock.lock();
+        self.remove_locked(id)
+    }
+
+    /// Puts a memory slot to another guest address, as one step: no protection begins in between.
+    ///
+    /// # Errors
+    /// Those of [`Guest::remove_slot`] and [`Guest::add_slot`]; after the latter the slot is where it was, with nothing mapped.
+    pub fn move_slot(&self, id: SlotId, slot: MemSlot) -> Result<(), HostError> {
+        let _lock = self.lock.lock();
+        let old = self.remove_locked(id)?;
+        self.add_locked(id, slot).inspect_err(|_| {
+            let _ = self.gmap.add_slot(id, old);
+        })
+    }
+
+    fn remove_locked(&self, id: SlotId) -> Result<MemSlot, HostError> {
         if self.is_protected() {
             return Err(HostError::Protected);
         }

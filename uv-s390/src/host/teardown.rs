@@ -6,6 +6,7 @@ use core::sync::atomic::Ordering;
 use uv_core::Gfn;
 
 use super::conf::ConfStorage;
+use super::gmap::PageFlags;
 use super::guest::Root;
 use super::{Guest, HostError};
 use crate::abi::{DestroyFast, NoData, UvCommand};
@@ -29,24 +30,25 @@ struct Leftover {
 const LOW_END: Gfn = Gfn(2 << 18);
 
 impl Guest {
-    /// KVM_PV_DISABLE: destroys the CPUs, ends what was set aside or queued, destroys the configuration, then every page.
+    /// KVM_PV_DISABLE: destroys the CPUs, destroys the configuration, ends what was set aside or queued, then destroys every page.
     ///
     /// After success the VM is ordinary, its memory is accessible and what was secure is zero. When a CPU cannot be
     /// destroyed nothing else is tried: the configuration could not be destroyed either.
     ///
     /// # Errors
-    /// [`HostError::NotProtected`]; the first failure of DESTROY_SEC_CPU, of a leftover, or of DESTROY_SEC_CONF. After a failure
-    /// of the latter two the VM is ordinary all the same, and what the Ultravisor still holds stays taken.
+    /// [`HostError::NotProtected`]; the first failure of DESTROY_SEC_CPU, of DESTROY_SEC_CONF, or of a leftover. After a failure
+    /// of the latter two the VM is ordinary all the same, and what the Ultravisor still holds stays taken. A page that is not
+    /// given back is told to the log only.
     pub fn disable(&self) -> Result<(), HostError> {
         let _lock = self.lock.lock();
         if !self.is_protected() {
             return Err(HostError::NotProtected);
         }
         self.destroy_secure_cpus()?;
-        let mut result = self.end_leftovers();
-        result = result.and(self.destroy_configuration());
+        let ended = self.destroy_configuration();
+        let result = ended.and(self.end_leftovers());
         for gfn in self.gmap.pages() {
-            result = result.and(self.destroy_or_export(gfn));
+            self.destroy_for_good(gfn, PageFlags::empty());
         }
         result
     }
@@ -97,9 +99,14 @@ impl Guest {
             Some((conf.handle, conf.storage, old))
         };
         self.dumping.store(false, Ordering::Release);
-        for gfn in self.gmap.pages().filter(|gfn| *gfn < LOW_END) {
-            // What cannot be destroyed now is tried again by the deferred part.
-            let _ = self.destroy_or_export(gfn);
+        for gfn in self.gmap.pages() {
+            if self.gmap.flags(gfn).intersects(PageFlags::CONTENT) {
+                self.gmap.change(gfn, PageFlags::LEFTOVER, PageFlags::CONTENT);
+            }
+            if gfn < LOW_END {
+                // What cannot be destroyed now is tried again by the deferred part.
+                let _ = self.destroy_or_export(gfn);
+            }
         }
         aside.set = Some(Leftover { conf });
         Ok(())
@@ -110,7 +117,6 @@ impl Guest {
         let handle = self.handle()?;
         self.host.call(&mut DestroyFast::new(handle))?;
         if let Some(conf) = self.conf.write().take() {
-            self.host.protected.fetch_sub(1, Ordering::Relaxed);
             self.free_conf_storage(conf.storage);
         }
         Ok(())
@@ -120,7 +126,7 @@ impl Guest {
     /// its lock. `go_on` is asked before each page; when it says no the rest is queued for [`Guest::disable`] and the
     /// call counts as done.
     ///
-    /// A page that the VM uses under a new configuration is not touched: it belongs to that one.
+    /// A page that the VM has taken into a new configuration is not touched: it belongs to that one.
     ///
     /// # Errors
     /// [`HostError::NotInstalled`], [`HostError::SetAside`] when nothing waits, [`HostError::Call`] of DESTROY_SEC_CONF (the
@@ -135,22 +141,24 @@ impl Guest {
                 self.aside.lock().queue.push(leftover);
                 return Ok(());
             }
-            self.destroy_leftover_page(gfn);
+            self.destroy_for_good(gfn, PageFlags::LEFTOVER);
         }
         self.end_leftover(leftover)
     }
 
-    fn destroy_leftover_page(&self, gfn: Gfn) {
-        let inside = self.gmap.flags(gfn).contains(super::gmap::PageFlags::IMPORTED);
-        if !(self.is_protected() && inside)
-            && let Err(error) = self.destroy_or_export(gfn)
-        {
+    /// Destroys a page that has these flags; a failure ends in the log.
+    fn destroy_for_good(&self, gfn: Gfn, flags: PageFlags) {
+        if let Err(error) = self.destroy_if(gfn, flags) {
             tracing::warn!(%gfn, %error, "page not destroyed");
         }
     }
 
     fn end_leftover(&self, leftover: Leftover) -> Result<(), HostError> {
-        let Some((handle, storage, root)) = leftover.conf else { return Ok(()) };
+        let Some((handle, storage, root)) = leftover.conf else {
+            // The configuration went the fast way; its pages counted until now.
+            self.host.protected.fetch_sub(1, Ordering::Relaxed);
+            return Ok(());
+        };
         self.host.call(&mut NoData::new(UvCommand::DESTROY_SEC_CONF, handle)).inspect_err(|error| {
             tracing::error!(%error, "configuration not destroyed, its storage is lost");
         })?;
@@ -174,6 +182,9 @@ impl Guest {
         if self.is_protected() {
             let cpus = self.destroy_secure_cpus();
             let fast = self.host.has(UvCommand::DESTROY_SEC_CONF_FAST) && self.destroy_fast().is_ok();
+            if fast {
+                self.host.protected.fetch_sub(1, Ordering::Relaxed);
+            }
             if cpus.is_ok() && !fast {
                 let _ = self.destroy_configuration();
             }

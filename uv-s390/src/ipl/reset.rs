@@ -144,7 +144,9 @@ fn cpus(options: &IplOptions) -> impl Iterator<Item = u16> {
     core::iter::once(options.initiator).chain(options.others.iter().copied())
 }
 
+/// Every reset of a CPU stops it first.
 fn reset_cpu(kvm: &dyn KvmPv, cpu: u16, number: u32) -> Result<(), ResetError> {
+    set_state(kvm, cpu, MpState::Stopped)?;
     client::reset_cpu(kvm, cpu, number).map_err(|errno| ResetError::Cpu { cpu, errno })
 }
 

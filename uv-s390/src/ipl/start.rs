@@ -94,8 +94,12 @@ fn prepare(
     report(StartStep::Reset);
     devices.reset_subsystems();
     devices.reset_crypto();
-    let reset =
-        |cpu, number| client::reset_cpu(kvm, cpu, number).map_err(|errno| StartError::errno(StartStep::Reset, errno));
+    let reset = |cpu, number| {
+        let stopped = client::set_mp_state(kvm, cpu, MpState::Stopped);
+        stopped
+            .and_then(|()| client::reset_cpu(kvm, cpu, number))
+            .map_err(|errno| StartError::errno(StartStep::Reset, errno))
+    };
     for cpu in &options.others {
         reset(*cpu, request::CLEAR_RESET)?;
     }

@@ -9,6 +9,8 @@ use bitflags::bitflags;
 pub struct InterceptionCode(pub u8);
 
 impl InterceptionCode {
+    /// None: the host CPU was interrupted. The guest goes on at the next entry.
+    pub const HOST_INTERRUPTION: Self = Self(0x00);
     /// Plain instruction; never seen for a protected guest.
     pub const INSTRUCTION: Self = Self(0x04);
     /// Program interruption: for a protected guest, only a loop of specification exceptions through a bad program-new PSW.

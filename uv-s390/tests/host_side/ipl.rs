@@ -89,7 +89,8 @@ fn the_start_goes_step_by_step() {
     assert_eq!(model.asked, ["subsystems", "crypto", "no discard", "no migration", "protected"]);
     let parts = rig.components.len();
     let (vm, cpu) = (|number| (Target::Vm, number), |number, what| (Target::Vcpu(number), what));
-    let mut wanted = vec![cpu(1, request::CLEAR_RESET), cpu(0, request::NORMAL_RESET), vm(0)];
+    let mut wanted =
+        vec![cpu(1, 1005), cpu(1, request::CLEAR_RESET), cpu(0, 1005), cpu(0, request::NORMAL_RESET), vm(0)];
     wanted.extend([vm(request::CHECK_EXTENSION), vm(7), vm(7), vm(2)]);
     wanted.extend(vec![vm(3); parts]);
     wanted.extend([vm(4), cpu(0, 1008), cpu(0, 1007)]);

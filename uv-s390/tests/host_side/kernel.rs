@@ -118,7 +118,7 @@ fn unpack_faults_in_retries_and_stops() {
         assert!(matches!(unpack(len, true), Err(HostError::Argument(_))), "{len:#x}");
     }
     let outside = guest.unpack(GuestAddr(PAGES << 12), 0x1000, prefix, &mut || true);
-    assert_eq!(outside.unwrap_err().kind(), ErrorKind::InvalidArgument);
+    assert_eq!(outside.unwrap_err().kind(), ErrorKind::PageMissing);
     rig.log();
     rig.uvc.plan(C::UNPACK_IMG, [BUSY, PARTIAL, BUSY]);
     unpack(0x1000, true).unwrap();

@@ -80,7 +80,7 @@ fn image_commands() {
     for (address, size) in [(address + 1, 0x1000), (address, 0), (address, 0x1001)] {
         assert_eq!(unpack(address, size), Err(Errno::EINVAL));
     }
-    assert_eq!(unpack(PAGES << 12, 0x1000), Err(Errno::EINVAL), "in no memory slot");
+    assert_eq!(unpack(PAGES << 12, 0x1000), Err(Errno::EFAULT), "in no memory slot");
     rig.uvc.plan(C::UNPACK_IMG, [BUSY, BUSY]);
     guest.set_fatal_signal(true);
     assert_eq!(unpack(address, 0x1000), Err(Errno::EAGAIN));

@@ -7,6 +7,7 @@ mod kvm;
 mod large;
 mod memory;
 mod ordinary;
+mod races;
 mod rig;
 mod run;
 mod teardown;

@@ -52,11 +52,11 @@ fn complete(guest: &Guest, cmd: &mut PvCmd, dmp: &Dmp, buffer: &mut [u8]) -> Res
 
 /// Subcommand of a vCPU. The buffer must have exactly the length of a CPU's dump.
 pub(super) fn cpu(guest: &Guest, number: u16, cmd: &mut PvCmd, argument: &mut Argument<'_>) -> Result<(), Errno> {
+    if !guest.is_dumping() {
+        return Err(Errno::EINVAL);
+    }
     let dmp: Dmp = from_user(argument.data)?;
-    if !guest.is_dumping()
-        || dmp.subcmd.get() != dump_sub::CPU
-        || dmp.buff_len.get() != guest.host().info().cpu_stor_len.get()
-    {
+    if dmp.subcmd.get() != dump_sub::CPU || dmp.buff_len.get() != guest.host().info().cpu_stor_len.get() {
         return Err(Errno::EINVAL);
     }
     let data = finish(cmd, guest.dump_cpu(number), Errno::EINVAL)?;

@@ -3,7 +3,9 @@
 use uv_core::GuestAddr;
 
 use super::super::{SecParm, Unp};
-use super::{Argument, Errno, Guest, PvCmd, finish, from_user};
+use super::{Argument, Errno, Guest, PvCmd, finish, from_user, set_codes};
+use crate::host::HostError;
+use crate::uvc::{UvRc, UvRrc};
 
 /// Longest SE header that the kernel copies.
 const MAX_HEADER: u64 = 1 << 20;
@@ -17,7 +19,7 @@ pub(super) fn set_sec_parms(guest: &Guest, cmd: &mut PvCmd, argument: &Argument<
     if parm.length.get() > MAX_HEADER {
         return Err(Errno::EINVAL);
     }
-    let length = usize::try_from(parm.length.get()).map_err(|_| Errno::ENOMEM)?;
+    let length = usize::try_from(parm.length.get()).ok().filter(|length| *length > 0).ok_or(Errno::ENOMEM)?;
     let header = argument.buffer.get(..length).ok_or(Errno::EFAULT)?;
     finish(cmd, guest.set_parameters(header), Errno::EINVAL)
 }
@@ -31,6 +33,10 @@ pub(super) fn unpack(guest: &Guest, cmd: &mut PvCmd, argument: &Argument<'_>) ->
     let unp: Unp = from_user(argument.data)?;
     let result =
         guest.unpack(GuestAddr(unp.addr.get()), unp.size.get(), unp.tweak.get(), &mut || !guest.fatal_signal());
+    if matches!(result, Err(HostError::Fault(_) | HostError::Stopped)) {
+        // What the last control block holds: nothing was answered.
+        set_codes(cmd, UvRc(0), UvRrc(0));
+    }
     finish(cmd, result, Errno::EINVAL)
 }
 

@@ -22,6 +22,7 @@ const MIB: u64 = 1 << 20;
 /// | 5 | overlap | EEXIST |
 /// | 6 | the VM is protected | EINVAL |
 /// | 7 | not taken out, and an address or the size is no multiple of 1 MiB, or passes the VM's limit | EINVAL |
+/// | 8 | the kernel has no memory for what it keeps of each page | ENOMEM |
 ///
 /// UNSURE: a guest address that is no multiple of 1 MiB is refused; the kernel takes the slot and cannot map it.
 pub(super) fn set_region(guest: &Guest, argument: &Argument<'_>) -> Result<u64, Errno> {
@@ -56,10 +57,8 @@ pub(super) fn set_region(guest: &Guest, argument: &Argument<'_>) -> Result<u64, 
     if guest.is_protected() || !whole || at + size > guest.limit() {
         return Err(Errno::EINVAL);
     }
-    if old.is_some() {
-        guest.remove_slot(id).map_err(errno)?;
-    }
-    guest.add_slot(id, new).map(|()| 0).map_err(errno)
+    let done = if old.is_some() { guest.move_slot(id, new) } else { guest.add_slot(id, new) };
+    done.map(|()| 0).map_err(errno)
 }
 
 fn errno(error: HostError) -> Errno {

@@ -84,8 +84,8 @@ fn absolute(guest: &Guest, argument: &mut Argument<'_>) -> Result<u64, Errno> {
     let at = uv_core::GuestAddr(op.gaddr.get());
     let bytes = argument.data.get_mut(..size).ok_or(Errno::EFAULT)?;
     let done = match op.op.get() {
-        mem_op::ABSOLUTE_READ => guest.storage().read(at, bytes),
-        mem_op::ABSOLUTE_WRITE => guest.storage().write(at, bytes),
+        mem_op::ABSOLUTE_READ => guest.host_read(at, bytes),
+        mem_op::ABSOLUTE_WRITE => guest.host_write(at, bytes),
         _ => return Err(Errno::EINVAL),
     };
     done.map(|()| 0).map_err(|_| Errno::EFAULT)

@@ -33,7 +33,8 @@ const PSW_INTERRUPTIONS: u64 = 1 << 57 | 1 << 56 | 1 << 50;
 /// | DIAG 308 subcode 3 or 4 | KVM_EXIT_S390_RESET |
 /// | a wait with all interruptions masked | KVM_EXIT_S390_SIEIC with code 0x1c |
 /// | a wait that an interruption may end | EINTR with KVM_EXIT_INTR: there is nothing here that could come, so the thread is woken as by a signal |
-/// | DIAG 0x44, 0x9c | the guest goes on; EINTR with KVM_EXIT_INTR when the process is to die |
+/// | DIAG 0x44, 0x9c | the guest goes on |
+/// | the process is to die, or a dump begins | EINTR with KVM_EXIT_INTR, before the next entry |
 /// | an external call | the guest goes on: its machine has made the call pending, and the thread of the target finds it at its next run |
 /// | a validity interception | EINVAL |
 /// | a page without memory, or one that the Ultravisor does not give | EFAULT |
@@ -60,9 +61,9 @@ fn enter(guest: &Guest, cpu: u16, area: &mut KvmRun) -> Result<(), Errno> {
     if guest.has_user_cpu_states() && guest.is_stopped(cpu).map_err(|_| Errno::EINVAL)? {
         return Err(Errno::EINVAL);
     }
-    let protected = guest.is_protected();
+    let protected = guest.is_cpu_protected(cpu);
     take(area, &mut vcpu, protected).map_err(|_| Errno::EFAULT)?;
-    let result = until_exit(&guest, &mut vcpu, area);
+    let result = until_exit(&mut vcpu, area);
     give(area, &vcpu, protected).map_err(|_| Errno::EFAULT)?;
     result
 }
@@ -133,12 +134,16 @@ fn give(area: &mut KvmRun, vcpu: &S390Vcpu, protected: bool) -> Result<(), HostE
     Ok(())
 }
 
-fn until_exit(guest: &Guest, vcpu: &mut S390Vcpu, area: &mut KvmRun) -> Result<(), Errno> {
+fn until_exit(vcpu: &mut S390Vcpu, area: &mut KvmRun) -> Result<(), Errno> {
     loop {
-        let exit = vcpu.run_served().map_err(errno)?;
+        let exit = match vcpu.run_served_held() {
+            Err(HostError::Stopped) => return interrupted(area),
+            // A dump that began between two entries.
+            Err(HostError::CannotRun) if vcpu.guest().is_dumping() => return interrupted(area),
+            other => other.map_err(errno)?,
+        };
         let state = vcpu.state().map_err(errno)?;
         match exit {
-            Exit::Arch(S390Exit::Yield(_)) if guest.fatal_signal() => return interrupted(area),
             Exit::Arch(S390Exit::Yield(_) | S390Exit::ExternalCall { .. }) => {}
             Exit::Halted if waits(&state) => return interrupted(area),
             Exit::Arch(S390Exit::Reset(flags)) => {
@@ -182,7 +187,6 @@ fn intercepted(vcpu: &mut S390Vcpu, state: &StateDescription, area: &mut KvmRun)
 fn errno(error: HostError) -> Errno {
     match error {
         HostError::CannotRun | HostError::Validity(_) | HostError::Cpu(_) | HostError::NotProtected => Errno::EINVAL,
-        HostError::Stopped => Errno::EAGAIN,
         _ => Errno::EFAULT,
     }
 }

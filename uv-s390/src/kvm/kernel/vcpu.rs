@@ -8,6 +8,11 @@ use super::{Argument, Errno, Guest, PvCmd, dump, from_user, one_reg, run, to_use
 use crate::host::{CpuReset, HostError, MpState};
 
 pub(super) fn ioctl(guest: &Guest, cpu: u16, number: u32, argument: &mut Argument<'_>) -> Result<u64, Errno> {
+    guest.with_cpu(cpu, || held(guest, cpu, number, argument))
+}
+
+/// With the vCPU held: no two ioctls work on one CPU, and none on one that is being converted.
+fn held(guest: &Guest, cpu: u16, number: u32, argument: &mut Argument<'_>) -> Result<u64, Errno> {
     match number {
         request::NORMAL_RESET => reset(guest, cpu, CpuReset::Normal),
         request::INITIAL_RESET => reset(guest, cpu, CpuReset::Initial),
@@ -70,7 +75,7 @@ fn sida(guest: &Guest, cpu: u16, argument: &mut Argument<'_>) -> Result<u64, Err
 /// `KVM_S390_PV_CPU_COMMAND`: dump only. EINVAL when the CPU is not protected or flags are set.
 fn pv_cpu_command(guest: &Guest, cpu: u16, argument: &mut Argument<'_>) -> Result<u64, Errno> {
     let mut cmd: PvCmd = from_user(argument.block)?;
-    if !guest.is_protected() || cmd.flags.get() != 0 {
+    if !guest.is_cpu_protected(cpu) || cmd.flags.get() != 0 {
         return Err(Errno::EINVAL);
     }
     let result = match PvCommand(cmd.cmd.get()) {

@@ -30,6 +30,7 @@ use zerocopy::IntoBytes;
 
 use super::ordinary_instruction::Issue;
 use super::ordinary_memory::OrdinaryView;
+use super::run::SLICE;
 use super::{Left, PSW_WAIT};
 use crate::psw::Psw;
 use crate::sie::{InterceptionCode, StateDescription, Validity};
@@ -150,7 +151,7 @@ impl Machine {
         asce: u64,
         grs: &mut [u64; 16],
     ) -> Left {
-        loop {
+        for _ in 0..SLICE {
             if let Some(code) = self.requested(state, sd.psw.mask.get()) {
                 return Ok(Exit::plain(code));
             }
@@ -171,6 +172,7 @@ impl Machine {
                 },
             }
         }
+        Ok(Exit::plain(InterceptionCode::HOST_INTERRUPTION))
     }
 }
 

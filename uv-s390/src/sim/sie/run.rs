@@ -16,10 +16,13 @@ use crate::sim::cpu::{Core, Cpu};
 use crate::sim::machine::Machine;
 use crate::sim::memory::HostView;
 
+/// Instructions after which the host's own timer takes the CPU away from the guest.
+pub(super) const SLICE: u32 = 1 << 14;
+
 impl Machine {
     /// Step 8: the guest runs.
     pub(super) fn run(&self, sd: &StateDescription, conf: &Arc<Conf>, cpu: &Cpu, core: &mut Core) -> Left {
-        loop {
+        for _ in 0..SLICE {
             sigp::deliver(cpu, core);
             if let Some(code) = self.requested(cpu.state_origin, core.registers.psw.mask.get()) {
                 return Ok(Exit::plain(code).with_psw(filtered(core.registers.psw)));
@@ -50,6 +53,7 @@ impl Machine {
                 },
             }
         }
+        Ok(Exit::plain(InterceptionCode::HOST_INTERRUPTION).with_psw(filtered(core.registers.psw)))
     }
 
     /// What the host asked for in the CPU flags of the state description at `state`, looked at between instructions.
