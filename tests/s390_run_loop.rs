@@ -1,5 +1,6 @@
 //! A VMM's run loop against the user API alone: an ordinary guest under `KVM_RUN` asks to be protected, is answered, goes on
 //! protected, asks for re-IPL and begins again.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use std::sync::{Arc, Mutex};
 
@@ -9,7 +10,7 @@ use uv_s390::crypto::HostPrivateKey;
 use uv_s390::diag308::{
     self, Diag308, GuestStorage, IplStores, Machine, Operand, Outcome as Answer, ResetRequest, Response,
 };
-use uv_s390::host::{CpuReset, Guest, GuestConfig};
+use uv_s390::host::{CpuReset, Guest, GuestConfig, MpState};
 use uv_s390::image::ImageBuilder;
 use uv_s390::ipl::{self, AfterReset, IplOptions, NoDevices, Unprotected};
 use uv_s390::kvm::{Errno, ExitReason, KvmPv, KvmRun, client};
@@ -53,10 +54,10 @@ enum End {
 
 impl Vmm {
     fn new(kvm: Arc<dyn KvmPv>, memory: Arc<dyn NormalMemory>, base: HostAddr) -> Self {
-        client::set_memory(&*kvm, 0, GuestAddr(0), MEMORY, base).expect("a machine, a VM and an image that are well");
+        client::set_memory(&*kvm, 0, GuestAddr(0), MEMORY, base).unwrap();
         let mut slots = MemSlots::new(PageSize::K4);
         let slot = MemSlot { first: uv_core::Gfn(0), pages: MEMORY >> 12, host: base };
-        slots.insert(SlotId(0), slot).expect("a machine, a VM and an image that are well");
+        slots.insert(SlotId(0), slot).unwrap();
         let (stores, area) = (IplStores::new(), KvmRun::new());
         Self { kvm, memory, slots: Arc::new(slots), stores, area, protected: false, told: Vec::new() }
     }
@@ -68,9 +69,9 @@ impl Vmm {
     /// Puts the image into memory and the boot loader to work.
     fn load(&mut self, file: &[u8]) {
         for page in (0..MEMORY).step_by(0x1000) {
-            self.storage().write(GuestAddr(page), &[0; 0x1000]).expect("a machine, a VM and an image that are well");
+            self.storage().write(GuestAddr(page), &[0; 0x1000]).unwrap();
         }
-        self.storage().write(GuestAddr(0), file).expect("a machine, a VM and an image that are well");
+        self.storage().write(GuestAddr(0), file).unwrap();
         self.area.reset(CpuReset::Clear);
         self.area.set_psw(Psw::at(LOADER));
     }
@@ -82,7 +83,7 @@ impl Vmm {
                     assert_eq!(self.area.exit_reason(), ExitReason::INTR);
                     return End::Waiting;
                 }
-                result => result.expect("a machine, a VM and an image that are well"),
+                result => result.unwrap(),
             }
             let Some(exit) = self.area.sieic() else {
                 assert_eq!(self.area.exit_reason(), ExitReason::S390_RESET);
@@ -96,8 +97,7 @@ impl Vmm {
                     self.area.set_gr(2, 0x600d);
                 }
                 (InterceptionCode::PV_INSTRUCTION, None) if exit.ipa == 0xb27d => {
-                    client::sida_write(&*self.kvm, 0, 0, b"the machine")
-                        .expect("a machine, a VM and an image that are well");
+                    client::sida_write(&*self.kvm, 0, 0, b"the machine").unwrap();
                     self.area.set_cc(0);
                 }
                 other => panic!("{other:?}"),
@@ -106,11 +106,11 @@ impl Vmm {
     }
 
     fn diag308(&mut self) {
-        let exit = self.area.sieic().expect("a machine, a VM and an image that are well");
+        let exit = self.area.sieic().unwrap();
         let (r1, r3) = (usize::from(exit.ipa >> 4 & 15), usize::from(exit.ipa & 15));
         let call = Diag308 {
             problem_state: false,
-            r1: u8::try_from(r1).expect("a machine, a VM and an image that are well"),
+            r1: u8::try_from(r1).unwrap(),
             address: self.area.gr(r1),
             subcode: self.area.gr(r3),
         };
@@ -121,7 +121,7 @@ impl Vmm {
             Answer::Response(response) => response,
             Answer::Reset(ResetRequest::Protected) => {
                 self.area.reset(CpuReset::Normal);
-                let ipib = self.stores.pv().expect("a machine, a VM and an image that are well");
+                let ipib = self.stores.pv().unwrap();
                 match ipl::start(&*self.kvm, &self.storage(), ipib, &IplOptions::default(), &mut |_| {}) {
                     Ok(_) => {
                         self.protected = true;
@@ -140,6 +140,7 @@ impl Vmm {
         let after =
             ipl::reset(&mut NoDevices, &*self.kvm, &self.storage(), &options, self.protected, ResetRequest::ReIpl);
         assert_eq!(after, Ok(AfterReset::Ipl(Unprotected::SetAside)));
+        client::set_mp_state(&*self.kvm, 0, MpState::Operating).unwrap();
         self.protected = false;
     }
 }
@@ -149,24 +150,19 @@ fn vmm(programs: impl FnOnce(&BootImage) -> Vec<Vec<Step<GuestInsn>>>) -> (Platf
     let mut rng = SimRng::from_seed(5);
     let key = HostPrivateKey::generate(&mut rng);
     let kernel = vec![0x6b; 50_000];
-    let built = ImageBuilder::new(&kernel)
-        .host_key(key.public())
-        .skip_component_check()
-        .build(&mut rng)
-        .expect("a machine, a VM and an image that are well");
-    let image = BootImage::find(built.bytes).expect("a machine, a VM and an image that are well");
-    let platform = Platform::new(key, 5, image.file().len()).expect("a machine, a VM and an image that are well");
-    let guest = Guest::new(platform.host().clone(), GuestConfig::new(MemSlots::new(PageSize::K4)))
-        .expect("a machine, a VM and an image that are well");
-    guest.add_cpu(0).expect("a machine, a VM and an image that are well");
+    let built = ImageBuilder::new(&kernel).host_key(key.public()).skip_component_check().build(&mut rng).unwrap();
+    let image = BootImage::find(built.bytes).unwrap();
+    let platform = Platform::new(key, 5, image.file().len()).unwrap();
+    let guest = Guest::new(platform.host().clone(), GuestConfig::new(MemSlots::new(PageSize::K4))).unwrap();
+    guest.add_cpu(0).unwrap();
     let seen = Seen::default();
     let (log, mut programs) = (seen.clone(), programs(&image).into_iter());
     let code = move |_: Psw| -> Box<dyn Program<GuestInsn, InsnResult>> {
         let (script, transcript) = Script::new(programs.next().expect("one more start"));
-        log.lock().expect("a machine, a VM and an image that are well").push(transcript);
+        log.lock().unwrap().push(transcript);
         Box::new(script)
     };
-    platform.machine().set_guest(guest.state_address(0).expect("a machine, a VM and an image that are well"), code);
+    platform.machine().set_guest(guest.state_address(0).unwrap(), code);
     let memory = Arc::new(platform.machine().host_memory());
     let vmm = Vmm::new(guest, memory, platform.end_of_kernel_storage());
     (platform, vmm, image, seen)
@@ -189,7 +185,7 @@ fn loader(image: &BootImage) -> Vec<Step<GuestInsn>> {
 }
 
 fn seen_by(seen: &Seen, start: usize) -> Vec<Outcome<InsnResult>> {
-    seen.lock().expect("a machine, a VM and an image that are well")[start].lock().clone()
+    seen.lock().unwrap()[start].lock().clone()
 }
 
 #[test]

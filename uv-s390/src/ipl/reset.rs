@@ -16,7 +16,8 @@ pub enum AfterReset {
     Running,
     /// An ordinary guest: the VMM puts this PSW into the initiating CPU. `None` when the eight bytes at 0 are no short PSW.
     Psw(Option<Psw>),
-    /// The VM is ordinary and is to be loaded anew, CPU 0 first.
+    /// The VM is ordinary and all its CPUs are stopped. The VMM loads it anew: boot loader and PSW for CPU 0, which it then sets
+    /// operating.
     Ipl(Unprotected),
 }
 
