@@ -29,6 +29,7 @@ pub mod secret;
 pub mod sie;
 #[cfg(feature = "sim")]
 pub mod sim;
+pub mod sysfs;
 pub mod uvc;
 #[cfg(feature = "image")]
 pub mod uvdevice;

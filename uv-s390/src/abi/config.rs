@@ -29,7 +29,7 @@ pub struct CreateConf {
     pub guest_handle: U64,
     /// Base storage: host absolute address.
     pub conf_base_stor_origin: U64,
-    /// Variable storage: host virtual address (here the same as host absolute).
+    /// Variable storage: host virtual address; its frames need not be neighbours.
     pub conf_virt_stor_origin: U64,
     _reserved_30: [u8; 6],
     /// [`ConfFlags`].

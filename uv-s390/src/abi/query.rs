@@ -112,6 +112,12 @@ impl QueryInfo {
         Features::from_bits_retain(self.features.get())
     }
 
+    /// The highest guest storage address as Linux keeps it: rounded up to a page.
+    #[must_use]
+    pub fn max_guest_address(&self) -> u64 {
+        self.max_guest_stor_addr.get().checked_next_multiple_of(0x1000).unwrap_or(u64::MAX)
+    }
+
     /// Bytes of variable storage that a configuration with `guest_len` bytes of guest storage needs: whole pages for the part
     /// per MiB, and the fixed part (s390-ultravisor §2). `None` if the number overflows.
     #[must_use]

@@ -53,6 +53,7 @@ impl Guest {
         block.guest_stor_len = self.storage_len().into();
         block.guest_sca = self.sca_origin.0.into();
         block.guest_asce = self.asce().0.into();
+        block.flags = self.conf_flags().bits().into();
         let result = self.host.call(&mut block);
         let handle = block.guest_handle.get();
         match result {

@@ -65,6 +65,9 @@ pub enum HostError {
     /// The host took an interruption that it cannot serve.
     #[error("unserved {0}")]
     Interruption(ProgramInterruption),
+    /// The VM is too far for this: it has vCPUs.
+    #[error("the VM has vCPUs already")]
+    Busy,
     /// The caller asked to stop waiting.
     #[error("stopped by the caller")]
     Stopped,
@@ -108,6 +111,7 @@ impl uv_core::Error for HostError {
             | Self::CannotRun
             | Self::Dump
             | Self::NotShared(_)
+            | Self::Busy
             | Self::Validity(_) => ErrorKind::WrongState,
             Self::Interruption(_) => ErrorKind::Fatal,
             Self::Stopped => ErrorKind::Busy,

@@ -77,6 +77,8 @@ pub struct Guest {
     /// Serializes life-cycle operations (KVM's VM lock).
     pub(super) lock: Mutex<()>,
     pub(super) async_destroy: bool,
+    /// Features that protected guests of this VM have.
+    pub(super) uv_features: AtomicU64,
     /// User space sets the states of the CPUs.
     pub(super) user_states: AtomicBool,
     /// Pages unpacked since the last enable.
@@ -117,6 +119,7 @@ impl Guest {
             dumping: AtomicBool::new(false),
             lock: Mutex::new(()),
             async_destroy: config.async_destroy,
+            uv_features: AtomicU64::new(0),
             user_states: AtomicBool::new(false),
             unpacked: AtomicU64::new(0),
             fatal_signal: AtomicBool::new(false),

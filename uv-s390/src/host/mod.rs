@@ -9,6 +9,7 @@
 //! | `convert` | import, export, destroy, pin | `uv.c` |
 //! | `fault` | 0x3c, 0x3d, 0x3e, 0x3f | `fault.c` |
 //! | `large` | 1 MiB frames | posted |
+//! | `model` | which Ultravisor features a protected life has | `kvm-s390.c` |
 //! | `run`, `ordinary`, `exit` | the loop around SIE, and what the kernel serves in it | `intercept.c`, `diag.c` |
 //! | `answer`, `sida` | what a hypervisor changes between two entries | |
 //! | `registers`, `restart` | registers beside the state description, the restart interruption | `kvm-s390.c`, `interrupt.c` |
@@ -41,6 +42,7 @@ mod guest;
 mod hardware;
 mod image;
 mod large;
+mod model;
 mod ordinary;
 mod pages;
 mod registers;

@@ -40,6 +40,8 @@ errnos! {
     EFAULT = 14;
     /// There already: memory slots would overlap.
     EEXIST = 17;
+    /// Device or resource busy: too late for this VM.
+    EBUSY = 16;
     /// Invalid argument, or a refusal of the Ultravisor.
     EINVAL = 22;
     /// No such command.

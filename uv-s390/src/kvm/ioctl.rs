@@ -10,6 +10,12 @@ pub mod request {
     pub const RUN: u32 = 0xae80;
     /// KVM_SET_USER_MEMORY_REGION (vm), 32 bytes.
     pub const SET_USER_MEMORY_REGION: u32 = 0x4020_ae46;
+    /// KVM_SET_DEVICE_ATTR (vm), 24 bytes.
+    pub const SET_DEVICE_ATTR: u32 = 0x4018_aee1;
+    /// KVM_GET_DEVICE_ATTR (vm), 24 bytes.
+    pub const GET_DEVICE_ATTR: u32 = 0x4018_aee2;
+    /// KVM_HAS_DEVICE_ATTR (vm), 24 bytes.
+    pub const HAS_DEVICE_ATTR: u32 = 0x4018_aee3;
     /// KVM_S390_PV_COMMAND (vm).
     pub const PV_COMMAND: u32 = 0xc020_aec5;
     /// KVM_S390_PV_CPU_COMMAND (vcpu).

@@ -7,6 +7,7 @@
 //! | `structs` | its structures |
 //! | [`KvmRun`], [`SyncRegs`], [`SyncFields`], [`ExitReason`] | the shared area of a vCPU, for `KVM_RUN` |
 //! | [`OneReg`], [`RegId`] | single registers |
+//! | [`DeviceAttr`], [`attr`] | the CPU model |
 //! | `kernel` | the kernel's side: [`Guest`](crate::host::Guest) answers the ioctls |
 //! | [`client`] | user space's side: each command as a function |
 //!
@@ -29,6 +30,7 @@ pub mod client;
 mod errno;
 mod ioctl;
 mod kernel;
+mod model;
 mod one_reg;
 mod run;
 mod structs;
@@ -36,6 +38,7 @@ mod sync;
 
 pub use errno::Errno;
 pub use ioctl::{PvCommand, capability, request};
+pub use model::{DeviceAttr, attr};
 pub use one_reg::{OneReg, RegId};
 pub use run::{ExitReason, KvmRun, Sieic};
 pub use structs::{

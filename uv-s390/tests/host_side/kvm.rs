@@ -3,8 +3,8 @@
 use uv_s390::abi::UvCommand as C;
 use uv_s390::host::MpState;
 use uv_s390::kvm::{
-    Argument, Dmp, Errno, InfoHeader, KvmPv, MemOp, PvCmd, PvCommand, SecParm, Target, Unp, capability, client,
-    dump_sub, mem_op, request,
+    Argument, DeviceAttr, Dmp, Errno, InfoHeader, KvmPv, MemOp, PvCmd, PvCommand, SecParm, Target, Unp, attr,
+    capability, client, dump_sub, mem_op, request,
 };
 use uv_s390::sim::Generation;
 use uv_s390::uvc::{UvRc, UvRrc};
@@ -284,4 +284,33 @@ fn dump_commands_have_an_order() {
     assert!(guest.is_dumping());
     client::dump_complete(&*guest, complete).unwrap();
     assert!(!guest.is_dumping());
+}
+
+#[test]
+fn the_cpu_model_says_what_a_protected_life_has() {
+    let rig = Rig::new(Generation::Z17);
+    let guest = rig.guest(0);
+    let (mine, machine) = (attr::PROCESSOR_UV_FEAT_GUEST, attr::MACHINE_UV_FEAT_GUEST);
+    assert_eq!([mine, machine].map(|attr| client::cpu_model(&*guest, attr)), [Ok(0), Ok(0b11 << 58)], "AP is there");
+    let attribute = |number: u32, group: u32, attr: u64, data: &mut [u8]| {
+        let mut block = DeviceAttr { group: group.into(), ..DeviceAttr::cpu_model(attr) };
+        let mut argument = Argument { block: block.as_mut_bytes(), data, ..Argument::default() };
+        guest.ioctl(Target::Vm, number, &mut argument)
+    };
+    let has = |group, attr| attribute(request::HAS_DEVICE_ATTR, group, attr, &mut []);
+    assert_eq!(
+        [has(3, mine), has(3, machine), has(3, 8), has(2, mine)],
+        [Ok(0), Ok(0), Err(Errno::ENXIO), Err(Errno::ENXIO)]
+    );
+    assert_eq!(client::set_cpu_model(&*guest, machine, 0), Err(Errno::ENXIO));
+    assert_eq!(attribute(request::SET_DEVICE_ATTR, 3, mine, &mut [0; 7]), Err(Errno::EFAULT));
+    assert_eq!(attribute(request::GET_DEVICE_ATTR, 3, mine, &mut [0; 7]), Err(Errno::EFAULT));
+    assert_eq!(client::set_cpu_model(&*guest, mine, 1 << 63), Err(Errno::EINVAL), "misc is no guest's");
+    client::set_cpu_model(&*guest, mine, 0b11 << 58).unwrap();
+    assert_eq!(client::cpu_model(&*guest, mine), Ok(0b11 << 58));
+    guest.add_cpu(0).unwrap();
+    assert_eq!(client::set_cpu_model(&*guest, mine, 0), Err(Errno::EBUSY));
+    guest.enable().unwrap();
+    let old = Rig::new(Generation::Z15).guest(0);
+    assert_eq!(client::set_cpu_model(&*old, mine, 1 << 59), Err(Errno::EINVAL), "no AP on this machine");
 }

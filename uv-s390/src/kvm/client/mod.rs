@@ -8,11 +8,12 @@ use alloc::vec::Vec;
 use core::mem::size_of;
 
 use uv_core::{ErrorKind, GuestAddr, HostAddr};
+use zerocopy::byteorder::big_endian::U64;
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 use super::{
-    Argument, Dmp, Errno, InfoDump, InfoHeader, InfoVm, KvmPv, MemoryRegion, PvCmd, PvCommand, SecParm, Target, Unp,
-    dump_sub, info_id, request,
+    Argument, DeviceAttr, Dmp, Errno, InfoDump, InfoHeader, InfoVm, KvmPv, MemoryRegion, PvCmd, PvCommand, SecParm,
+    Target, Unp, dump_sub, info_id, request,
 };
 use crate::uvc::{UvRc, UvRrc};
 
@@ -202,4 +203,28 @@ pub fn set_memory(kvm: &dyn KvmPv, slot: u16, at: GuestAddr, size: u64, memory: 
     };
     let mut argument = Argument { block: block.as_mut_bytes(), ..Argument::default() };
     kvm.ioctl(Target::Vm, request::SET_USER_MEMORY_REGION, &mut argument).map(|_| ())
+}
+
+/// Reads an attribute of the CPU model; see [`attr`](super::attr).
+///
+/// # Errors
+/// The error number.
+pub fn cpu_model(kvm: &dyn KvmPv, attr: u64) -> Result<u64, Errno> {
+    let mut value = U64::new(0);
+    device_attr(kvm, request::GET_DEVICE_ATTR, attr, value.as_mut_bytes())?;
+    Ok(value.get())
+}
+
+/// Sets an attribute of the CPU model.
+///
+/// # Errors
+/// The error number.
+pub fn set_cpu_model(kvm: &dyn KvmPv, attr: u64, value: u64) -> Result<(), Errno> {
+    device_attr(kvm, request::SET_DEVICE_ATTR, attr, U64::new(value).as_mut_bytes())
+}
+
+fn device_attr(kvm: &dyn KvmPv, number: u32, attr: u64, data: &mut [u8]) -> Result<(), Errno> {
+    let mut block = DeviceAttr::cpu_model(attr);
+    let mut argument = Argument { block: block.as_mut_bytes(), data, ..Argument::default() };
+    kvm.ioctl(Target::Vm, number, &mut argument).map(|_| ())
 }

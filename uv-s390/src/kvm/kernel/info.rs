@@ -20,8 +20,7 @@ pub(super) fn info(guest: &Guest, argument: &mut Argument<'_>) -> Result<(), Err
                 inst_calls: query.calls.words,
                 max_cpus: (u64::from(query.max_guest_cpu_id.get()) + 1).into(),
                 max_guests: u64::from(query.max_num_sec_conf.get()).into(),
-                // The kernel keeps it rounded up to a page.
-                max_guest_addr: query.max_guest_stor_addr.get().next_multiple_of(0x1000).into(),
+                max_guest_addr: query.max_guest_address().into(),
                 feature_indication: query.features,
             };
             store(argument.data, &mut header, payload.as_bytes())

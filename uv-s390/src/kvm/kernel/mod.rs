@@ -5,6 +5,7 @@ mod image;
 mod info;
 mod life;
 mod memory;
+mod model;
 mod one_reg;
 mod run;
 mod vcpu;
@@ -33,6 +34,9 @@ fn vm(guest: &Guest, number: u32, argument: &mut Argument<'_>) -> Result<u64, Er
         request::PV_COMMAND => pv_command(guest, argument),
         request::SET_USER_MEMORY_REGION => memory::set_region(guest, argument),
         request::MEM_OP => absolute(guest, argument),
+        request::SET_DEVICE_ATTR => model::set(guest, argument),
+        request::GET_DEVICE_ATTR => model::get(guest, argument),
+        request::HAS_DEVICE_ATTR => model::has(argument),
         _ => Err(Errno::ENOTTY),
     }
 }
