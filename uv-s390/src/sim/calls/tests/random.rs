@@ -1,4 +1,6 @@
-//! Random calls: nothing panics or hangs, and what must always hold does.
+//! Random calls, one after the other and from several CPUs at once: nothing panics or hangs, and what must always hold does.
+
+extern crate std;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -179,5 +181,47 @@ fn whatever_is_called_the_rules_hold() {
         rig.machine.load_normal();
         assert_eq!(rig.machine.secure_frames_in_use(), 0);
         assert_eq!(rig.machine.storage.frames.owned().count(), 0);
+    }
+}
+
+#[test]
+fn whatever_several_cpus_call_the_rules_hold() {
+    for seed in 0..3 {
+        let rig = Rig::ready(Generation::Z17);
+        let steps = (4..40_u64).map(|page| Step::store(uv_core::GuestAddr(0x8000 + (page << 12)), &SECRET));
+        let (guest, cpu, _) = rig.booted(0, steps);
+        let other = rig.guest(1);
+        rig.unpacked(&other, crate::header::PlaintextControlFlags::PCKMO);
+        let mut values = alloc::vec![0, 1, 5, 0x1000, 0x8000, GUEST_LEN, 0x50_0000, u64::MAX];
+        for guest in [&guest, &other] {
+            values.extend([guest.conf, guest.conf, guest.base, guest.base + 0x8000, guest.base + 24 * (1 << 20)]);
+        }
+        values.extend([cpu.handle, cpu.state.0]);
+        std::thread::scope(|scope| {
+            for thread in 0..3_u64 {
+                let (rig, guest, other, values) = (&rig, &guest, &other, &values);
+                scope.spawn(move || {
+                    let mut rng = SimRng::from_seed(seed << 8 | thread).fork("random calls of a CPU");
+                    for round in 0..1200 {
+                        let mut block = random_block(&mut rng, values);
+                        if block[2..4] == UvCommand::CREATE_SEC_CONF.0.to_be_bytes() {
+                            continue;
+                        }
+                        if rng.next_u64() & 1 == 0 {
+                            aim(&mut rng, &mut block, if round & 1 == 0 { guest } else { other });
+                        }
+                        let _ = rig.machine.uv_call(&mut block);
+                        if thread == 0
+                            && let Err(interruption) = rig.machine.enter(cpu.state, guest.asce, &mut [0; 16])
+                        {
+                            rig.import(guest, interruption.teid.map_or(0, |teid| teid.page()));
+                        }
+                    }
+                });
+            }
+        });
+        check(&rig);
+        rig.machine.load_normal();
+        assert_eq!(rig.machine.secure_frames_in_use(), 0);
     }
 }
