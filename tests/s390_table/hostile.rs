@@ -302,7 +302,7 @@ impl Hostile {
                 let size = [MappingSize::Page, MappingSize::Segment, MappingSize::Region];
                 let size = size[usize::try_from(self.dice.below(3)).unwrap()];
                 // Also frames that are not there, or that are nobody's to give.
-                let frame = self.dice.pick(&[frame, frame, frame, END, END - 0x1000, UV_BASE, u64::MAX & !0xfff, 0]);
+                let frame = self.dice.pick(&[frame, frame, frame, END, END - 0x1000, UV_BASE, !0xfff, 0]);
                 let mapping = HostMapping { frame: HostAddr(frame), writable: self.dice.below(8) != 0, size };
                 let mapping = Some(mapping).filter(|_| self.dice.below(4) != 0);
                 guest.tables.moved.lock().unwrap().insert(page, mapping);
