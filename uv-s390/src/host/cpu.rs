@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 
 use spin::Mutex;
 
+use super::interrupt::Local;
 use super::registers::{Registers, reset_state};
 use super::{Allocation, CpuReset, Guest, HostError};
 use crate::abi::{CpuState, CreateCpu, NoData, SetCpuState, UvCommand};
@@ -22,6 +23,10 @@ pub(super) struct Cpu {
     pub(super) registers: Mutex<Registers>,
     /// State by the host's book-keeping. KVM makes CPUs stopped.
     pub(super) stopped: Mutex<bool>,
+    /// What is pending for it. Locked after what floats.
+    pub(super) local: Mutex<Local>,
+    /// Held while the CPU flags in the state description are changed, for other threads change them too.
+    pub(super) flags: Mutex<()>,
 }
 
 /// What the Ultravisor has for a CPU.
@@ -60,6 +65,8 @@ impl Guest {
             secure: Mutex::new(None),
             registers: Mutex::default(),
             stopped: Mutex::new(true),
+            local: Mutex::default(),
+            flags: Mutex::new(()),
         });
         if self.is_protected()
             && let Err(error) = self.create_secure_cpu(&cpu)
@@ -164,11 +171,15 @@ impl Guest {
     /// CPU_SET_STATE on a secure CPU.
     ///
     /// # Errors
-    /// [`HostError::Cpu`], [`HostError::NotProtected`], [`HostError::Call`].
+    /// [`HostError::Cpu`], [`HostError::NotProtected`], [`HostError::Call`], [`HostError::Access`].
     pub fn set_cpu_state(&self, number: u16, state: CpuState) -> Result<(), HostError> {
         let cpu = self.cpu(number)?;
         let handle = secure_handle(&cpu)?;
-        Ok(self.host.call(&mut SetCpuState::new(handle, state))?)
+        self.host.call(&mut SetCpuState::new(handle, state))?;
+        if matches!(state, CpuState::OPERATING | CpuState::OPERATING_LOAD) {
+            self.started(&cpu)?;
+        }
+        Ok(())
     }
 }
 

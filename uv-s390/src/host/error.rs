@@ -65,6 +65,12 @@ pub enum HostError {
     /// The host took an interruption that it cannot serve.
     #[error("unserved {0}")]
     Interruption(ProgramInterruption),
+    /// An interruption of this kind is pending already, and they do not queue; or there is no room for one more.
+    #[error("such an interruption is pending already")]
+    InterruptionPending,
+    /// The interruption cannot be made pending there, or the CPU cannot take it.
+    #[error("the interruption cannot be delivered there")]
+    InterruptionRefused,
     /// The caller asked to stop waiting.
     #[error("stopped by the caller")]
     Stopped,
@@ -91,7 +97,9 @@ impl uv_core::Error for HostError {
             Self::Call(error) => error.kind(),
             Self::NoStorage(_) => ErrorKind::Exhausted,
             Self::Access(_) | Self::Fault(_) => ErrorKind::PageMissing,
-            Self::Argument(_) | Self::Slot(_) | Self::NoSuchSlot(_) | Self::Cpu(_) => ErrorKind::InvalidArgument,
+            Self::Argument(_) | Self::Slot(_) | Self::NoSuchSlot(_) | Self::Cpu(_) | Self::InterruptionRefused => {
+                ErrorKind::InvalidArgument
+            }
             Self::NoUltravisor | Self::NotInstalled => ErrorKind::Unsupported,
             Self::NotProtected
             | Self::Protected
@@ -102,7 +110,7 @@ impl uv_core::Error for HostError {
             | Self::NotShared(_)
             | Self::Validity(_) => ErrorKind::WrongState,
             Self::Interruption(_) => ErrorKind::Fatal,
-            Self::Stopped => ErrorKind::Busy,
+            Self::Stopped | Self::InterruptionPending => ErrorKind::Busy,
             Self::Start(start) => start.kind(),
         }
     }

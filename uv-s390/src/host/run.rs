@@ -101,6 +101,7 @@ impl S390Vcpu {
                 self.guest.import(prefix.add(1))?;
                 return Ok(None);
             }
+            InterceptionCode::WAIT if self.guest.is_runnable(&self.cpu)? => return Ok(None),
             InterceptionCode::WAIT => {
                 self.guest.mark_waiting(&self.cpu, wait::is_enabled_wait(state))?;
                 Exit::Halted
@@ -108,7 +109,14 @@ impl S390Vcpu {
             InterceptionCode::PARTIAL_EXECUTION => {
                 Exit::Arch(wait::external_call(state).unwrap_or_else(|| S390Exit::Other(intercept())))
             }
+            // What became deliverable is found before the next entry.
+            InterceptionCode::EXTERNAL_REQUEST
+            | InterceptionCode::IO_REQUEST
+            | InterceptionCode::MACHINE_CHECK_REQUEST
+            | InterceptionCode::INTERRUPT_ENABLE => return Ok(None),
+            InterceptionCode::STOP if !self.guest.stops(&self.cpu)? => return Ok(None),
             InterceptionCode::STOP => Exit::Arch(S390Exit::Stop),
+            InterceptionCode::PV_NOTIFICATION if self.guest.notified(&self.cpu, state)? => return Ok(None),
             InterceptionCode::PV_NOTIFICATION => match ipa {
                 ipa::SPX => {
                     self.set_prefix()?;
@@ -157,14 +165,15 @@ impl ErrorType for S390Vcpu {
 impl Vcpu for S390Vcpu {
     type Arch = S390Exit;
 
-    /// Enters the guest with SIE until somebody has to act. The state description is left as the machine stored it; its wait
+    /// Enters the guest with SIE until somebody has to act. What is pending is delivered before each entry, and a CPU that has
+    /// something to take does not wait. The state description is left as the machine stored it; its wait
     /// flag is on after [`Exit::Halted`] when an interruption can end the wait, and off otherwise. A stopped CPU is started,
     /// unless user space has the CPU states.
     ///
     /// # Errors
     /// [`HostError::CannotRun`] while the VM is dumped, or when the CPU is stopped and its state is user space's;
     /// [`HostError::Validity`]; [`HostError::Fault`] for a page without memory; [`HostError::Interruption`] for what cannot be
-    /// served; those of serving.
+    /// served; [`HostError::InterruptionRefused`] for a program interruption that a protected CPU cannot take; those of serving.
     fn run(&mut self) -> Result<Exit<S390Exit>, HostError> {
         if !self.guest.is_dumping() {
             self.guest.start_to_run(&self.cpu)?;
@@ -174,6 +183,7 @@ impl Vcpu for S390Vcpu {
                 return Err(HostError::CannotRun);
             }
             self.guest.mark_waiting(&self.cpu, false)?;
+            self.guest.deliver(&self.cpu)?;
             let hardware = &self.guest.host.hardware;
             let asce = self.guest.asce().0;
             let protected = self.guest.is_protected();
@@ -183,13 +193,22 @@ impl Vcpu for S390Vcpu {
                 self.enter_ordinary(asce)?
             };
             match left {
-                Err(interruption) => match self.guest.serve(interruption)? {
-                    Served::Missing(gfn) => return Ok(Exit::PageMissing { gfn, access: Access::Load }),
-                    Served::Again => {}
-                },
-                Ok(()) if !protected => return self.ordinary_exit(&self.state()?),
+                Err(interruption) => {
+                    self.guest.left(&self.cpu, None)?;
+                    match self.guest.serve(interruption)? {
+                        Served::Missing(gfn) => return Ok(Exit::PageMissing { gfn, access: Access::Load }),
+                        Served::Again => {}
+                    }
+                }
                 Ok(()) => {
-                    if let Some(exit) = self.kernel_exit(&self.state()?)? {
+                    let state = self.state()?;
+                    let exit = if protected {
+                        self.guest.left(&self.cpu, Some(&state))?;
+                        self.kernel_exit(&state)?
+                    } else {
+                        self.ordinary_exit(&state)?
+                    };
+                    if let Some(exit) = exit {
                         return Ok(exit);
                     }
                 }

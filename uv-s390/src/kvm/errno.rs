@@ -38,6 +38,8 @@ errnos! {
     ENOMEM = 12;
     /// Bad address.
     EFAULT = 14;
+    /// Busy: such an interruption is pending already.
+    EBUSY = 16;
     /// There already: memory slots would overlap.
     EEXIST = 17;
     /// Invalid argument, or a refusal of the Ultravisor.

@@ -7,6 +7,7 @@
 //! | `structs` | its structures |
 //! | [`KvmRun`], [`SyncRegs`], [`SyncFields`], [`ExitReason`] | the shared area of a vCPU, for `KVM_RUN` |
 //! | [`OneReg`], [`RegId`] | single registers |
+//! | [`Interrupt`], [`IrqBlock`], [`irq_type`] | interruptions to be injected |
 //! | `kernel` | the kernel's side: [`Guest`](crate::host::Guest) answers the ioctls |
 //! | [`client`] | user space's side: each command as a function |
 //!
@@ -27,6 +28,7 @@ macro_rules! layout {
 
 pub mod client;
 mod errno;
+mod interrupt;
 mod ioctl;
 mod kernel;
 mod one_reg;
@@ -35,6 +37,7 @@ mod structs;
 mod sync;
 
 pub use errno::Errno;
+pub use interrupt::{Interrupt, IrqBlock, MchkInfo, PgmInfo, irq_type, pgm_flags};
 pub use ioctl::{PvCommand, capability, request};
 pub use one_reg::{OneReg, RegId};
 pub use run::{ExitReason, KvmRun, Sieic};

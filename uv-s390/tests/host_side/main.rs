@@ -1,6 +1,7 @@
 //! The hypervisor half on the simulated machine, with calls that are made to fail.
 #![cfg(feature = "sim")]
 
+mod interrupt;
 mod ipl;
 mod kernel;
 mod kvm;

@@ -4,7 +4,7 @@ use zerocopy::byteorder::big_endian::U32;
 
 use super::super::structs::MemOp;
 use super::super::{PvCommand, mem_op, request};
-use super::{Argument, Errno, Guest, PvCmd, dump, from_user, one_reg, run, to_user};
+use super::{Argument, Errno, Guest, PvCmd, dump, from_user, interrupt, one_reg, run, to_user};
 use crate::host::{CpuReset, HostError, MpState};
 
 pub(super) fn ioctl(guest: &Guest, cpu: u16, number: u32, argument: &mut Argument<'_>) -> Result<u64, Errno> {
@@ -20,6 +20,8 @@ pub(super) fn ioctl(guest: &Guest, cpu: u16, number: u32, argument: &mut Argumen
         request::SET_MP_STATE => set_mp_state(guest, cpu, from_user::<U32>(argument.block)?.get()),
         request::MEM_OP => sida(guest, cpu, argument),
         request::PV_CPU_COMMAND => pv_cpu_command(guest, cpu, argument),
+        request::INTERRUPT => interrupt::local(guest, cpu, argument),
+        request::IRQ => interrupt::irq(guest, cpu, argument),
         request::RUN => run::run(guest, cpu, argument),
         request::GET_ONE_REG => one_reg::get(guest, cpu, argument),
         request::SET_ONE_REG => one_reg::set(guest, cpu, argument),
