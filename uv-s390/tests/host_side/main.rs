@@ -2,6 +2,7 @@
 #![cfg(feature = "sim")]
 
 mod interrupt;
+mod interrupt_random;
 mod ipl;
 mod kernel;
 mod kvm;

@@ -40,7 +40,7 @@ pub(in crate::host) struct Local {
 /// |---|---|---|---|
 /// | 104 | may answer the instruction | no | no |
 /// | 112 | no | not while an instruction is incomplete | no |
-/// | none since the CPU was started | no | yes | no |
+/// | none since the CPU was started | as before | as before | no |
 /// | any other | no | yes | yes |
 ///
 /// A program interruption of the host instead of an exit leaves it at that, except that the instruction was answered.
@@ -75,7 +75,7 @@ impl Local {
 
     /// The CPU was started: the Ultravisor may have loaded a PSW that the kernel has not seen.
     pub(in crate::host) fn started(&mut self) {
-        self.entry = Entry { answers: false, incomplete: false, fenced: true };
+        self.entry.fenced = true;
     }
 
     /// External calls do not queue.
