@@ -98,9 +98,8 @@ fn guest(rig: &Rig, steps: Vec<Step<GuestInsn>>) -> (Arc<Guest>, S390Vcpu, Deliv
         steps.pop_front().unwrap_or(WAIT)
     };
     let mut program = Some(program);
-    let code = move |_: Psw| -> Box<dyn Program<GuestInsn, InsnResult>> {
-        Box::new(program.take().expect("one start"))
-    };
+    let code =
+        move |_: Psw| -> Box<dyn Program<GuestInsn, InsnResult>> { Box::new(program.take().expect("one start")) };
     rig.machine.set_guest(guest.state_address(0).expect("a CPU"), code);
     guest.enter_secure_mode(&rig.ipib).expect("a good image");
     let cpu = guest.vcpu(0).expect("a CPU");

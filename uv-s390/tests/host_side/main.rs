@@ -6,6 +6,7 @@ mod interrupt_random;
 mod ipl;
 mod kernel;
 mod kvm;
+mod kvm_interrupt;
 mod large;
 mod memory;
 mod ordinary;
