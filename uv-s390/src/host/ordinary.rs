@@ -34,6 +34,7 @@ impl S390Vcpu {
     /// | exit | kernel |
     /// |---|---|
     /// | DIAG 0x44, 0x9c | the time slice ends |
+    /// | SIGP emergency signal | it is pending at the target, `None` |
     /// | DIAG 0x308 subcodes 3, 4 | reset exit, CPU stopped |
     /// | stop request | CPU stopped |
     /// | request for an interruption, wait that one ends | it is delivered, `None` |
@@ -56,6 +57,7 @@ impl S390Vcpu {
                 self.guest().stop_unless_user(self.cpu())?;
                 Exit::Arch(S390Exit::Stop)
             }
+            InterceptionCode::INSTRUCTION if self.guest().signalled(self.cpu(), state)? => return Ok(None),
             InterceptionCode::INSTRUCTION => Exit::Arch(match intercept.diagnose() {
                 Some(0x44 | 0x9c) => S390Exit::Yield(intercept),
                 Some(0x308) => match kernel::handle(intercept.gr_r3()) {

@@ -3,6 +3,7 @@
 
 mod interrupt;
 mod interrupt_random;
+mod interrupt_rules;
 mod ipl;
 mod kernel;
 mod kvm;
@@ -10,6 +11,7 @@ mod kvm_interrupt;
 mod large;
 mod memory;
 mod ordinary;
+mod prefix_area;
 mod rig;
 mod run;
 mod teardown;

@@ -4,18 +4,13 @@ use spin::MutexGuard;
 
 use super::enabled::{Enabled, PSW_MASKS};
 use super::priority::View;
-use super::{Floating, Irq, Local};
+use super::{Floating, Local};
 use crate::host::cpu::Cpu;
 use crate::host::{Guest, HostError};
 use crate::sie::{ExecutionControl, InjectionControl, InterceptionCode, StateDescription};
 
 /// IPA of SERVC.
-const SERVC: u16 = 0xb220;
-/// First byte of the IPA of SIGP; order code of an emergency signal; where the normalized form has order and CPU address.
-const SIGP: u16 = 0xae;
-const EMERGENCY_SIGNAL: u64 = 0x03;
-const ORDER: usize = 5;
-const TARGET: usize = 2;
+pub(super) const SERVC: u16 = 0xb220;
 
 impl Guest {
     /// Delivers what the CPU is enabled for. Of a protected CPU one interruption with each entry, of an ordinary one all, the one
@@ -88,26 +83,6 @@ impl Guest {
             _ => {}
         }
         Ok(())
-    }
-
-    /// The kernel's part of a notification (108): whether it was one that user space need not know of.
-    ///
-    /// | instruction | the kernel |
-    /// |---|---|
-    /// | SERVC | makes the service signal pending |
-    /// | SIGP emergency signal | makes it pending at the target; if there is none the guest was told so |
-    pub(in crate::host) fn notified(&self, cpu: &Cpu, state: &StateDescription) -> Result<bool, HostError> {
-        if state.ipa.get() == SERVC {
-            return Ok(true);
-        }
-        if state.ipa.get() >> 8 != SIGP || state.gr(ORDER) & 0xff != EMERGENCY_SIGNAL {
-            return Ok(false);
-        }
-        let target = u16::try_from(state.gr(TARGET) & 0xffff).unwrap_or(0);
-        match self.inject(Some(target), Irq::Emergency { source: cpu.number }) {
-            Ok(()) | Err(HostError::Cpu(_)) => Ok(true),
-            Err(error) => Err(error),
-        }
     }
 
     /// The CPU was started. What PSW it has is not known before its next exit.

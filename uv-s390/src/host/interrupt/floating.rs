@@ -62,7 +62,7 @@ impl Floating {
         self.service_masked = false;
     }
 
-    /// An answer while another one is pending is dropped; events add up. Where KVM makes an answer without an SCCB pending
+    /// An answer while another one is pending is dropped; events add up. UNSURE: where KVM makes an answer without an SCCB pending
     /// beside each event, a parameter that has only events makes none here.
     pub(super) fn add_service(&mut self, parameter: u32) {
         self.parameter |= parameter & EVENT;

@@ -43,7 +43,8 @@ pub(in crate::host) struct Local {
 /// | none since the CPU was started | as before | as before | no |
 /// | any other | no | yes | yes |
 ///
-/// A program interruption of the host instead of an exit leaves it at that, except that the instruction was answered.
+/// A program interruption of the host instead of an exit leaves it at that, except that the instruction was answered. UNSURE:
+/// that a restart has to wait for an instruction; KVM asks for it at once.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Entry {
     /// The entry is the first one after a 104.

@@ -8,6 +8,7 @@
 //! | `priority` | which one is next |
 //! | `inject` | making one pending; refusals; whom to wake |
 //! | `deliver` | before and after each entry |
+//! | `signal` | emergency signals between CPUs |
 //! | `protected` | into the state description of a protected CPU |
 //! | `lowcore`, `machine_check`, `program` | into the prefix area of an ordinary CPU |
 //! | `request` | asking the machine to leave when the guest opens a mask |
@@ -28,6 +29,7 @@ mod priority;
 mod program;
 mod protected;
 mod request;
+mod signal;
 
 pub(super) use floating::Floating;
 pub(super) use local::Local;

@@ -8,7 +8,7 @@
 //! | stop | CPU flag "stop" | the same |
 //!
 //! A flag is looked at while the guest runs; the load controls count from the next entry on. What is open in both places and
-//! has to wait for another entry, since one was injected, sets the flag too: KVM leaves it to the next exit.
+//! has to wait for another entry, since one was injected, sets the flag too (UNSURE: KVM leaves it to the next exit).
 
 use core::mem::offset_of;
 
