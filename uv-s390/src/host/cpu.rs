@@ -159,6 +159,7 @@ impl Guest {
             Err(error) => tracing::error!(cpu = cpu.number, %error, "CPU not destroyed, its storage is lost"),
         }
         self.host.pages.free(secure.sida);
+        cpu.local.lock().unprotected();
         self.host.hardware.update_state(cpu.block.origin(), |state| {
             state.cpu_handle = 0.into();
             state.conf_handle = 0.into();

@@ -28,8 +28,8 @@ const DIAG_SUBCODE: usize = 2;
 /// A virtual CPU, for the thread that runs it.
 ///
 /// Source: s390-ultravisor §6. What KVM serves in the kernel never becomes an exit. Of a protected CPU: the prefix pages (112),
-/// the notifications of SET PREFIX and of an unshare of a pinned page. Of either: pages that are not mapped, and pages that
-/// belong to a dead configuration.
+/// the notifications of SET PREFIX, of SERVC and of an unshare of a pinned page. Of either: pages that are not mapped, pages
+/// that belong to a dead configuration, emergency signals, and exits that only make way for an interruption.
 #[derive(Debug)]
 pub struct S390Vcpu {
     guest: Arc<Guest>,

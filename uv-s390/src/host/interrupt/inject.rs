@@ -22,7 +22,8 @@ impl Guest {
     /// | virtio, resolved page fault | `None` | a protected VM; 87381, 16320 are pending |
     ///
     /// A program interruption that a protected CPU cannot take is refused when it is delivered, as KVM does, by the next
-    /// run: any code but 0x06 and 0x15, and these where no instruction is to be answered.
+    /// run: any code but 0x06 and 0x15, and these where no instruction is to be answered. Which of the two an instruction may be
+    /// answered with is the machine's to know (§6.4): a wrong one ends the guest with a validity interception.
     ///
     /// The kernel here has no clock: clock comparator and CPU timer are pending when they are injected, and until they are
     /// delivered (UNSURE: KVM looks at both conditions anew before each entry).

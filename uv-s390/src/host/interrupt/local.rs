@@ -79,6 +79,11 @@ impl Local {
         self.entry.fenced = true;
     }
 
+    /// The CPU is an ordinary one again.
+    pub(in crate::host) fn unprotected(&mut self) {
+        self.entry = Entry::default();
+    }
+
     /// External calls do not queue.
     pub(super) fn add_external_call(&mut self, source: u16) -> Result<(), HostError> {
         if self.external_call.is_some() {
