@@ -1,5 +1,5 @@
 //! A VMM's run loop against the user API alone: an ordinary guest under `KVM_RUN` asks to be protected, is answered, goes on
-//! protected, asks for re-IPL and begins again.
+//! protected, asks for re-IPL and begins again; and a protected one gets its interruptions.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use std::sync::{Arc, Mutex};
@@ -10,22 +10,30 @@ use uv_s390::crypto::HostPrivateKey;
 use uv_s390::diag308::{
     self, Diag308, GuestStorage, IplStores, Machine, Operand, Outcome as Answer, ResetRequest, Response,
 };
-use uv_s390::host::{CpuReset, Guest, GuestConfig, MpState};
+use uv_s390::host::{CpuReset, Guest, GuestConfig, IoIrq, MpState};
 use uv_s390::image::ImageBuilder;
 use uv_s390::ipl::{self, AfterReset, IplOptions, NoDevices, Unprotected};
-use uv_s390::kvm::{Errno, ExitReason, KvmPv, KvmRun, client};
+use uv_s390::kvm::{Errno, ExitReason, KvmPv, KvmRun, PgmInfo, client};
 use uv_s390::psw::Psw;
 use uv_s390::sie::InterceptionCode;
-use uv_s390::sim::{GuestInsn, InsnResult};
+use uv_s390::sim::{GuestInsn, InsnResult, Interruption};
 use uv_s390::uvc::PgmCode;
 use uv_sim::guest::{Outcome, Program, Script, Step, Transcript};
 use uv_sim::rng::SimRng;
+use zerocopy::FromZeros;
 
 /// Where the boot loader begins.
 const LOADER: u64 = 0x1_0000;
 /// Offset of header address and length in the IPIB.
 const IPIB_HEADER: u64 = 0x78;
 const MEMORY: u64 = 2 << 20;
+/// IPA of SERVC and STSI.
+const SERVC: u16 = 0xb220;
+const STSI: u16 = 0xb27d;
+/// What stands for the address of an SCCB of a protected guest.
+const SCCB_DUMMY: u32 = 0x4000;
+/// First operand of DIAG 0x500 by which a guest asks for a program interruption; its code is in the second one.
+const ASK_FOR_EXCEPTION: u64 = 0xe;
 
 type Seen = Arc<Mutex<Vec<Transcript<InsnResult>>>>;
 
@@ -50,6 +58,8 @@ enum End {
     DisabledWait,
     /// The guest asked for re-IPL.
     ReIpl,
+    /// The kernel cannot run the CPU as it is.
+    Refused,
 }
 
 impl Vmm {
@@ -83,6 +93,7 @@ impl Vmm {
                     assert_eq!(self.area.exit_reason(), ExitReason::INTR);
                     return End::Waiting;
                 }
+                Err(Errno::EINVAL) => return End::Refused,
                 result => result.unwrap(),
             }
             let Some(exit) = self.area.sieic() else {
@@ -92,17 +103,33 @@ impl Vmm {
             match (exit.icptcode, self.area.diagnose()) {
                 (InterceptionCode::WAIT, _) => return End::DisabledWait,
                 (InterceptionCode::INSTRUCTION, Some(0x308)) => self.diag308(),
+                (InterceptionCode::PV_INSTRUCTION, Some(0x500)) if self.area.gr(1) == ASK_FOR_EXCEPTION => {
+                    let code = u16::try_from(self.area.gr(2)).unwrap();
+                    let program = PgmInfo { code: code.into(), ..PgmInfo::new_zeroed() };
+                    client::inject_program(&*self.kvm, 0, program).unwrap();
+                }
                 (InterceptionCode::INSTRUCTION | InterceptionCode::PV_INSTRUCTION, Some(0x500)) => {
                     self.told.push(core::array::from_fn(|n| self.area.gr(n + 1)));
                     self.area.set_gr(2, 0x600d);
                 }
-                (InterceptionCode::PV_INSTRUCTION, None) if exit.ipa == 0xb27d => {
+                (InterceptionCode::PV_INSTRUCTION, None) if exit.ipa == SERVC => self.service_call(),
+                (InterceptionCode::PV_INSTRUCTION, None) if exit.ipa == STSI => {
                     client::sida_write(&*self.kvm, 0, 0, b"the machine").unwrap();
                     self.area.set_cc(0);
                 }
                 other => panic!("{other:?}"),
             }
         }
+    }
+
+    /// The SCCB is answered in place; the service signal follows.
+    fn service_call(&mut self) {
+        let mut sccb = [0; 8];
+        client::sida_read(&*self.kvm, 0, 0, &mut sccb).unwrap();
+        assert_eq!(sccb, [0, 8, 1, 2, 3, 4, 0, 0], "as the guest sent it");
+        // Response code: normal completion.
+        client::sida_write(&*self.kvm, 0, 6, &[0x00, 0x20]).unwrap();
+        client::inject_service(&*self.kvm, SCCB_DUMMY).unwrap();
     }
 
     fn diag308(&mut self) {
@@ -270,5 +297,54 @@ fn a_guest_that_is_refused_goes_on_behind_its_instruction() {
     let seen = seen_by(&seen, 0);
     assert_eq!(seen[0], Outcome::Returned(InsnResult::Exception(PgmCode::OPERATION)), "no facility 158");
     assert!(matches!(seen.last(), Some(Outcome::Loaded(bytes)) if bytes[3] != 0), "the IPIB that subcode 8 kept");
+    assert_eq!(platform.machine().secure_frames_in_use(), 0);
+}
+
+#[test]
+fn a_protected_guest_gets_its_interruptions() {
+    let (platform, mut vmm, image, seen) = vmm(|image| {
+        let protected = vec![
+            Step::store(GuestAddr(0x1b0), &[0; 16]),
+            Step::Call(GuestInsn::SetCr { number: 0, value: 1 << 9 }),
+            Step::Call(GuestInsn::SetCr { number: 6, value: 1 << (31 - 3) }),
+            Step::Call(GuestInsn::SetMask { mask: 1 << 56 }),
+            Step::Call(GuestInsn::Servc { command: 0x2_0001, sccb: vec![0, 8, 1, 2, 3, 4, 0, 0] }),
+            Step::Call(GuestInsn::Wait),
+            Step::Call(GuestInsn::Wait),
+            Step::Call(GuestInsn::SetMask { mask: 1 << 57 }),
+            Step::Call(GuestInsn::Wait),
+            tell([ASK_FOR_EXCEPTION, 0x06, 0, 0]),
+            tell([ASK_FOR_EXCEPTION, 0x15, 0, 0]),
+            tell([ASK_FOR_EXCEPTION, 0x05, 0, 0]),
+            tell([7, 7, 7, 7]),
+        ];
+        vec![loader(image), protected]
+    });
+    vmm.load(image.file());
+    assert_eq!(vmm.run(), End::Waiting, "the second wait");
+    let outcomes = || seen_by(&seen, 1);
+    let Outcome::Returned(InsnResult::Data { cc: 0, bytes }) = &outcomes()[4] else { panic!("{:?}", outcomes()) };
+    assert_eq!(bytes[..], [0, 8, 1, 2, 3, 4, 0, 0x20]);
+    let delivered = |list: &[Interruption]| Outcome::Returned(InsnResult::Interruptions(list.to_vec()));
+    let signal = Interruption::External { code: 0x2401, cpu: 0, parameter: SCCB_DUMMY };
+    assert_eq!(outcomes()[5], delivered(&[signal]));
+
+    // The I/O interruption does not end a wait that is closed for it; an event does.
+    let io = IoIrq { subchannel_id: 1, subchannel_nr: 5, parameter: 0xcafe, word: 3 << 27 };
+    client::inject_io(&*vmm.kvm, io).unwrap();
+    assert_eq!(vmm.run(), End::Waiting);
+    client::inject_service(&*vmm.kvm, 1).unwrap();
+    assert_eq!(vmm.run(), End::Refused, "a code that no protected guest can be given");
+    assert_eq!(outcomes()[6], delivered(&[Interruption::External { code: 0x2401, cpu: 0, parameter: 3 }]));
+    assert_eq!(
+        outcomes()[8],
+        delivered(&[Interruption::Io { subchannel: 0x1_0005, parameter: 0xcafe, word: 3 << 27 }])
+    );
+    let exception = |code| Outcome::Returned(InsnResult::Exception(code));
+    assert_eq!(outcomes()[9..], [exception(PgmCode::SPECIFICATION), exception(PgmCode::OPERAND)]);
+    assert_eq!(vmm.run(), End::DisabledWait, "the instruction is completed without it");
+    assert_eq!(vmm.told, [[7; 4]]);
+    vmm.re_ipl();
+    client::cleanup_perform(&*vmm.kvm).unwrap();
     assert_eq!(platform.machine().secure_frames_in_use(), 0);
 }

@@ -41,6 +41,7 @@ impl Guest {
             let _ = self.destroy_configuration();
             return Err(error);
         }
+        self.floating.lock().mask_service();
         tracing::info!("VM is protected");
         Ok(())
     }

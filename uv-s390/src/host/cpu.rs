@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 
 use spin::Mutex;
 
+use super::interrupt::Local;
 use super::registers::{Registers, reset_state};
 use super::{Allocation, CpuReset, Guest, HostError};
 use crate::abi::{CpuState, CreateCpu, NoData, SetCpuState, UvCommand};
@@ -27,6 +28,10 @@ pub(super) struct Cpu {
     pub(super) registers: Mutex<Registers>,
     /// State by the host's book-keeping. KVM makes CPUs stopped.
     pub(super) stopped: Mutex<bool>,
+    /// What is pending for it. Locked after what floats.
+    pub(super) local: Mutex<Local>,
+    /// Held while the CPU flags in the state description are changed, for other threads change them too.
+    pub(super) flags: Mutex<()>,
 }
 
 /// What the Ultravisor has for a CPU.
@@ -67,6 +72,8 @@ impl Guest {
             secure: Mutex::new(None),
             registers: Mutex::default(),
             stopped: Mutex::new(true),
+            local: Mutex::default(),
+            flags: Mutex::new(()),
         });
         if self.is_protected()
             && let Err(error) = self.create_secure_cpu(&cpu)
@@ -164,6 +171,7 @@ impl Guest {
             Err(error) => tracing::error!(cpu = cpu.number, %error, "CPU not destroyed, its storage is lost"),
         }
         self.host.pages.free(secure.sida);
+        cpu.local.lock().unprotected();
         self.host.hardware.update_state(cpu.block.origin(), |state| {
             state.cpu_handle = 0.into();
             state.conf_handle = 0.into();
@@ -176,11 +184,15 @@ impl Guest {
     /// CPU_SET_STATE on a secure CPU.
     ///
     /// # Errors
-    /// [`HostError::Cpu`], [`HostError::NotProtected`], [`HostError::Call`].
+    /// [`HostError::Cpu`], [`HostError::NotProtected`], [`HostError::Call`], [`HostError::Access`].
     pub fn set_cpu_state(&self, number: u16, state: CpuState) -> Result<(), HostError> {
         let cpu = self.cpu(number)?;
         let handle = secure_handle(&cpu)?;
-        Ok(self.host.call(&mut SetCpuState::new(handle, state))?)
+        self.host.call(&mut SetCpuState::new(handle, state))?;
+        if matches!(state, CpuState::OPERATING | CpuState::OPERATING_LOAD) {
+            self.started(&cpu)?;
+        }
+        Ok(())
     }
 }
 

@@ -98,9 +98,7 @@ impl Guest {
         if !stopped {
             return Ok(());
         }
-        self.host.hardware.update_state(cpu.block.origin(), |state| {
-            let flags = ExecutionControl::from_bits_retain(state.cpu_flags.get()) - ExecutionControl::STOP_INTERCEPT;
-            state.cpu_flags = flags.bits().into();
-        })
+        cpu.local.lock().stop = false;
+        self.change_flags(cpu, |flags| flags - ExecutionControl::STOP_INTERCEPT)
     }
 }

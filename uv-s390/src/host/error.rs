@@ -68,6 +68,12 @@ pub enum HostError {
     /// The VM is too far for this: it has vCPUs.
     #[error("the VM has vCPUs already")]
     Busy,
+    /// An interruption of this kind is pending already, and they do not queue; or there is no room for one more.
+    #[error("such an interruption is pending already")]
+    InterruptionPending,
+    /// The interruption cannot be made pending there, or the CPU cannot take it.
+    #[error("the interruption cannot be delivered there")]
+    InterruptionRefused,
     /// The caller asked to stop waiting.
     #[error("stopped by the caller")]
     Stopped,
@@ -102,7 +108,9 @@ impl uv_core::Error for HostError {
             Self::Call(error) => error.kind(),
             Self::NoStorage(_) => ErrorKind::Exhausted,
             Self::Access(_) | Self::Fault(_) => ErrorKind::PageMissing,
-            Self::Argument(_) | Self::Slot(_) | Self::NoSuchSlot(_) | Self::Cpu(_) => ErrorKind::InvalidArgument,
+            Self::Argument(_) | Self::Slot(_) | Self::NoSuchSlot(_) | Self::Cpu(_) | Self::InterruptionRefused => {
+                ErrorKind::InvalidArgument
+            }
             Self::NoUltravisor | Self::NotInstalled => ErrorKind::Unsupported,
             Self::NotProtected
             | Self::Protected
@@ -114,7 +122,7 @@ impl uv_core::Error for HostError {
             | Self::Busy
             | Self::Validity(_) => ErrorKind::WrongState,
             Self::Interruption(_) => ErrorKind::Fatal,
-            Self::Stopped => ErrorKind::Busy,
+            Self::Stopped | Self::InterruptionPending => ErrorKind::Busy,
             Self::Start(start) => start.kind(),
         }
     }

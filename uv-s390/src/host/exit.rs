@@ -80,7 +80,7 @@ pub enum S390Exit {
     /// [`S390Vcpu::answer`](super::S390Vcpu::answer), run again. 0x04 of an ordinary CPU: the same, with its registers and its
     /// storage; its PSW is behind the instruction already.
     Instruction(Intercept),
-    /// 108: the guest tells of an instruction; changes are ignored.
+    /// 108: the guest tells of an instruction; changes are ignored. SERVC and SIGP emergency signal are the kernel's.
     Notification(Intercept),
     /// The guest gives up its time slice (DIAG 0x44, 0x9c).
     Yield(Intercept),

@@ -10,6 +10,7 @@ use uv_core::{Gfn, HostAddr, MemSlots};
 use super::conf::SecureConf;
 use super::cpu::Cpu;
 use super::gmap::Gmap;
+use super::interrupt::Floating;
 use super::teardown::Aside;
 use super::{Allocation, Host, HostError};
 use crate::diag308::GuestStorage;
@@ -71,6 +72,8 @@ pub struct Guest {
     pub(super) sca: Mutex<Option<Allocation>>,
     pub(super) sca_origin: HostAddr,
     pub(super) cpus: RwLock<Vec<Arc<Cpu>>>,
+    /// What is pending for any CPU.
+    pub(super) floating: Mutex<Floating>,
     pub(super) conf: RwLock<Option<SecureConf>>,
     pub(super) aside: Mutex<Aside>,
     pub(super) dumping: AtomicBool,
@@ -114,6 +117,7 @@ impl Guest {
             sca: Mutex::new(Some(sca)),
             root: Mutex::new(Some(root)),
             cpus: RwLock::new(Vec::new()),
+            floating: Mutex::default(),
             conf: RwLock::new(None),
             aside: Mutex::new(Aside::default()),
             dumping: AtomicBool::new(false),

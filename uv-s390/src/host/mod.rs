@@ -12,7 +12,9 @@
 //! | `model` | which Ultravisor features a protected life has | `kvm-s390.c` |
 //! | `run`, `ordinary`, `exit` | the loop around SIE, and what the kernel serves in it | `intercept.c`, `diag.c` |
 //! | `answer`, `sida` | what a hypervisor changes between two entries | |
-//! | `registers`, `restart` | registers beside the state description, the restart interruption | `kvm-s390.c`, `interrupt.c` |
+//! | `registers` | registers beside the state description | `kvm-s390.c` |
+//! | `interrupt` | pending interruptions and their delivery | `interrupt.c` |
+//! | `restart` | the restart interruption | `interrupt.c` |
 //! | `wait` | CPUs that wait, and who wakes them | `interrupt.c`, `sigp.c` |
 //! | `cpu_state` | stopped and operating, and who says so | `kvm-s390.c` |
 //! | `reset`, `teardown`, `dump` | resets, both ways of ending, dump calls | `kvm-s390.c`, `pv.c` |
@@ -41,6 +43,7 @@ mod gmap;
 mod guest;
 mod hardware;
 mod image;
+mod interrupt;
 mod large;
 mod model;
 mod ordinary;
@@ -62,6 +65,7 @@ pub(crate) use exit::diagnose;
 pub use exit::{Intercept, S390Exit};
 pub use guest::{Guest, GuestConfig};
 pub use hardware::Hardware;
+pub use interrupt::{IoIrq, Irq, MachineCheckIrq, ProgramIrq};
 pub use pages::{Allocation, HostPages};
 pub use registers::{CR0_INITIAL, CR14_INITIAL, PFAULT_NONE, Registers};
 pub use reset::CpuReset;

@@ -34,24 +34,30 @@ impl S390Vcpu {
     /// | exit | kernel |
     /// |---|---|
     /// | DIAG 0x44, 0x9c | the time slice ends |
+    /// | SIGP emergency signal | it is pending at the target, `None` |
     /// | DIAG 0x308 subcodes 3, 4 | reset exit, CPU stopped |
     /// | stop request | CPU stopped |
+    /// | request for an interruption, wait that one ends | it is delivered, `None` |
     ///
     /// The CPU is stopped unless user space has the CPU states.
-    pub(super) fn ordinary_exit(&self, state: &StateDescription) -> Result<Exit<S390Exit>, HostError> {
+    pub(super) fn ordinary_exit(&self, state: &StateDescription) -> Result<Option<Exit<S390Exit>>, HostError> {
         let intercept = Intercept::ordinary(state, &self.registers());
-        Ok(match intercept.code {
+        Ok(Some(match intercept.code {
             InterceptionCode::VALIDITY => {
                 return Err(state.validity().map_or(HostError::CannotRun, HostError::Validity));
             }
+            InterceptionCode::WAIT if self.guest().is_runnable(self.cpu())? => return Ok(None),
             InterceptionCode::WAIT => {
                 self.guest().mark_waiting(self.cpu(), wait::is_enabled_wait(state))?;
                 Exit::Halted
             }
+            InterceptionCode::EXTERNAL_REQUEST | InterceptionCode::IO_REQUEST => return Ok(None),
+            InterceptionCode::STOP if !self.guest().stops(self.cpu())? => return Ok(None),
             InterceptionCode::STOP => {
                 self.guest().stop_unless_user(self.cpu())?;
                 Exit::Arch(S390Exit::Stop)
             }
+            InterceptionCode::INSTRUCTION if self.guest().signalled(self.cpu(), state)? => return Ok(None),
             InterceptionCode::INSTRUCTION => Exit::Arch(match intercept.diagnose() {
                 Some(0x44 | 0x9c) => S390Exit::Yield(intercept),
                 Some(0x308) => match kernel::handle(intercept.gr_r3()) {
@@ -64,6 +70,6 @@ impl S390Vcpu {
                 _ => S390Exit::Instruction(intercept),
             }),
             _ => Exit::Arch(S390Exit::Other(intercept)),
-        })
+        }))
     }
 }

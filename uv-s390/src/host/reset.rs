@@ -40,7 +40,10 @@ impl Guest {
     /// # Errors
     /// [`HostError::NotProtected`], [`HostError::Call`].
     pub fn prepare_reset(&self) -> Result<(), HostError> {
-        self.configuration_call(UvCommand::PREPARE_RESET)
+        self.configuration_call(UvCommand::PREPARE_RESET)?;
+        // UNSURE: that a reset holds service signals back again.
+        self.floating.lock().mask_service();
+        Ok(())
     }
 
     fn configuration_call(&self, command: UvCommand) -> Result<(), HostError> {
@@ -60,6 +63,7 @@ impl Guest {
             registers.reset(reset);
             reset_state(state, reset);
         })?;
+        cpu.local.lock().reset();
         self.stop_unless_user(&cpu)?;
         match secure_handle(&cpu) {
             Ok(handle) => Ok(self.host.call(&mut NoData::new(reset.command(), handle))?),

@@ -31,8 +31,8 @@ const DIAG_SUBCODE: usize = 2;
 /// A virtual CPU, for the thread that runs it.
 ///
 /// Source: s390-ultravisor §6. What KVM serves in the kernel never becomes an exit. Of a protected CPU: the prefix pages (112),
-/// the notifications of SET PREFIX and of an unshare of a pinned page. Of either: pages that are not mapped, and pages that
-/// belong to a dead configuration.
+/// the notifications of SET PREFIX, of SERVC and of an unshare of a pinned page. Of either: pages that are not mapped, pages
+/// that belong to a dead configuration, emergency signals, and exits that only make way for an interruption.
 #[derive(Debug)]
 pub struct S390Vcpu {
     guest: Arc<Guest>,
@@ -111,6 +111,7 @@ impl S390Vcpu {
                 self.guest.import(prefix.add(1))?;
                 return Ok(None);
             }
+            InterceptionCode::WAIT if self.guest.is_runnable(&self.cpu)? => return Ok(None),
             InterceptionCode::WAIT => {
                 self.guest.mark_waiting(&self.cpu, wait::is_enabled_wait(state))?;
                 Exit::Halted
@@ -118,7 +119,14 @@ impl S390Vcpu {
             InterceptionCode::PARTIAL_EXECUTION => {
                 Exit::Arch(wait::external_call(state).unwrap_or_else(|| S390Exit::Other(intercept())))
             }
+            // What became deliverable is found before the next entry.
+            InterceptionCode::EXTERNAL_REQUEST
+            | InterceptionCode::IO_REQUEST
+            | InterceptionCode::MACHINE_CHECK_REQUEST
+            | InterceptionCode::INTERRUPT_ENABLE => return Ok(None),
+            InterceptionCode::STOP if !self.guest.stops(&self.cpu)? => return Ok(None),
             InterceptionCode::STOP => Exit::Arch(S390Exit::Stop),
+            InterceptionCode::PV_NOTIFICATION if self.guest.notified(&self.cpu, state)? => return Ok(None),
             InterceptionCode::PV_NOTIFICATION => match ipa {
                 ipa::SPX => {
                     self.set_prefix()?;
@@ -177,7 +185,8 @@ impl ErrorType for S390Vcpu {
 impl Vcpu for S390Vcpu {
     type Arch = S390Exit;
 
-    /// Enters the guest with SIE until somebody has to act. The state description is left as the machine stored it; its wait
+    /// Enters the guest with SIE until somebody has to act. What is pending is delivered before each entry, and a CPU that has
+    /// something to take does not wait. The state description is left as the machine stored it; its wait
     /// flag is on after [`Exit::Halted`] when an interruption can end the wait, and off otherwise. A stopped CPU is started,
     /// unless user space has the CPU states.
     ///
@@ -185,7 +194,7 @@ impl Vcpu for S390Vcpu {
     /// [`HostError::CannotRun`] while the VM is dumped, or when the CPU is stopped and its state is user space's;
     /// [`HostError::Stopped`] when a dump begins or the process is to die meanwhile;
     /// [`HostError::Validity`]; [`HostError::Fault`] for a page without memory; [`HostError::Interruption`] for what cannot be
-    /// served; those of serving.
+    /// served; [`HostError::InterruptionRefused`] for a program interruption that a protected CPU cannot take; those of serving.
     fn run(&mut self) -> Result<Exit<S390Exit>, HostError> {
         let cpu = self.cpu.clone();
         let _vcpu = cpu.mutex.lock();
@@ -206,19 +215,24 @@ impl S390Vcpu {
                 return Err(HostError::CannotRun);
             }
             match self.enter(protected)? {
-                Err(interruption) => match self.guest.serve(interruption)? {
-                    Served::Missing(gfn) => return Ok(Exit::PageMissing { gfn, access: Access::Load }),
-                    Served::Again => {}
-                },
+                Err(interruption) => {
+                    self.guest.left(&self.cpu, None)?;
+                    match self.guest.serve(interruption)? {
+                        Served::Missing(gfn) => return Ok(Exit::PageMissing { gfn, access: Access::Load }),
+                        Served::Again => {}
+                    }
+                }
                 Ok(()) => {
                     let state = self.state()?;
-                    if state.interception() == InterceptionCode::HOST_INTERRUPTION {
-                        continue;
+                    if protected {
+                        self.guest.left(&self.cpu, Some(&state))?;
                     }
-                    if !protected {
-                        return self.ordinary_exit(&state);
-                    }
-                    if let Some(exit) = self.kernel_exit(&state)? {
+                    let exit = match state.interception() {
+                        InterceptionCode::HOST_INTERRUPTION => None,
+                        _ if protected => self.kernel_exit(&state)?,
+                        _ => self.ordinary_exit(&state)?,
+                    };
+                    if let Some(exit) = exit {
                         return Ok(exit);
                     }
                 }
@@ -233,6 +247,7 @@ impl S390Vcpu {
             return Err(HostError::Stopped);
         }
         self.guest.mark_waiting(&self.cpu, false)?;
+        self.guest.deliver(&self.cpu)?;
         let asce = self.guest.asce().0;
         if protected {
             Ok(self.guest.host.hardware.sie.enter(self.cpu.block.origin(), asce, &mut [0; 16]))

@@ -26,14 +26,34 @@ impl Guest {
     /// # Errors
     /// [`HostError::Access`].
     pub(super) fn mark_waiting(&self, cpu: &Cpu, waiting: bool) -> Result<(), HostError> {
-        let (memory, at) = (&self.host.hardware.memory, HostAddr(cpu.block.origin().0));
+        self.change_flags(cpu, |mut flags| {
+            flags.set(ExecutionControl::WAIT, waiting);
+            flags
+        })
+    }
+
+    /// The CPU flags as they are now.
+    pub(super) fn flags(&self, cpu: &Cpu) -> Result<ExecutionControl, HostError> {
         let mut word = [0; 4];
-        memory.read(at, &mut word)?;
-        let old = ExecutionControl::from_bits_retain(u32::from_be_bytes(word));
-        let mut new = old;
-        new.set(ExecutionControl::WAIT, waiting);
+        self.host.hardware.memory.read(HostAddr(cpu.block.origin().0), &mut word)?;
+        Ok(ExecutionControl::from_bits_retain(u32::from_be_bytes(word)))
+    }
+
+    /// Changes the CPU flags, and nothing else of the state description.
+    ///
+    /// # Errors
+    /// [`HostError::Access`].
+    pub(super) fn change_flags(
+        &self,
+        cpu: &Cpu,
+        change: impl FnOnce(ExecutionControl) -> ExecutionControl,
+    ) -> Result<(), HostError> {
+        let _lock = cpu.flags.lock();
+        let old = self.flags(cpu)?;
+        let new = change(old);
         if new != old {
-            memory.write(at, &new.bits().to_be_bytes())?;
+            let at = HostAddr(cpu.block.origin().0);
+            self.host.hardware.memory.write(at, &new.bits().to_be_bytes())?;
         }
         Ok(())
     }

@@ -38,10 +38,10 @@ errnos! {
     ENOMEM = 12;
     /// Bad address.
     EFAULT = 14;
+    /// Busy: such an interruption is pending already; too late to choose the CPU model.
+    EBUSY = 16;
     /// There already: memory slots would overlap.
     EEXIST = 17;
-    /// Device or resource busy: too late for this VM.
-    EBUSY = 16;
     /// Invalid argument, or a refusal of the Ultravisor.
     EINVAL = 22;
     /// No such command.

@@ -34,6 +34,10 @@ pub mod request {
     pub const GET_ONE_REG: u32 = 0x4010_aeab;
     /// KVM_SET_ONE_REG (vcpu), 16 bytes.
     pub const SET_ONE_REG: u32 = 0x4010_aeac;
+    /// KVM_S390_INTERRUPT (vm and vcpu), 16 bytes.
+    pub const INTERRUPT: u32 = 0x4010_ae94;
+    /// KVM_S390_IRQ (vcpu), 72 bytes.
+    pub const IRQ: u32 = 0x4048_aeb4;
     /// KVM_S390_MEM_OP (vm and vcpu), 64 bytes.
     pub const MEM_OP: u32 = 0x4040_aeb1;
 }
@@ -48,6 +52,8 @@ pub mod capability {
     pub const ONE_REG: u64 = 70;
     /// Registers in the shared area of a vCPU.
     pub const SYNC_REGS: u64 = 74;
+    /// Interruptions of a vCPU with all their data (KVM_S390_IRQ).
+    pub const INJECT_IRQ: u64 = 113;
     /// The three CPU resets.
     pub const VCPU_RESETS: u64 = 179;
     /// Protected VMs.

@@ -8,6 +8,7 @@
 //! | [`KvmRun`], [`SyncRegs`], [`SyncFields`], [`ExitReason`] | the shared area of a vCPU, for `KVM_RUN` |
 //! | [`OneReg`], [`RegId`] | single registers |
 //! | [`DeviceAttr`], [`attr`] | the CPU model |
+//! | [`Interrupt`], [`IrqBlock`], [`irq_type`] | interruptions to be injected |
 //! | `kernel` | the kernel's side: [`Guest`](crate::host::Guest) answers the ioctls |
 //! | [`client`] | user space's side: each command as a function |
 //!
@@ -28,6 +29,7 @@ macro_rules! layout {
 
 pub mod client;
 mod errno;
+mod interrupt;
 mod ioctl;
 mod kernel;
 mod model;
@@ -37,6 +39,7 @@ mod structs;
 mod sync;
 
 pub use errno::Errno;
+pub use interrupt::{Interrupt, IrqBlock, MchkInfo, PgmInfo, irq_type, pgm_flags};
 pub use ioctl::{PvCommand, capability, request};
 pub use model::{DeviceAttr, attr};
 pub use one_reg::{OneReg, RegId};

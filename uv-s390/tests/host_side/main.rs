@@ -1,12 +1,17 @@
 //! The hypervisor half on the simulated machine, with calls that are made to fail.
 #![cfg(feature = "sim")]
 
+mod interrupt;
+mod interrupt_random;
+mod interrupt_rules;
 mod ipl;
 mod kernel;
 mod kvm;
+mod kvm_interrupt;
 mod large;
 mod memory;
 mod ordinary;
+mod prefix_area;
 mod races;
 mod rig;
 mod run;

@@ -1,6 +1,7 @@
 //! User space's side: each command as a function over [`KvmPv`]. The PV commands and those of the VM are here, those of a
-//! vCPU in `vcpu`.
+//! vCPU in `vcpu`, interruptions in `interrupt`.
 
+mod interrupt;
 mod vcpu;
 
 use alloc::vec;
@@ -17,6 +18,9 @@ use super::{
 };
 use crate::uvc::{UvRc, UvRrc};
 
+pub use interrupt::{
+    inject, inject_cpu, inject_io, inject_machine_check, inject_program, inject_restart, inject_service,
+};
 pub use vcpu::{get_one_reg, reset_cpu, run, set_mp_state, set_one_reg, sida_read, sida_write};
 
 /// A command that failed, with the Ultravisor's codes where it was asked.

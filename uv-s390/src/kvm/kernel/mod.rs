@@ -3,6 +3,7 @@
 mod dump;
 mod image;
 mod info;
+mod interrupt;
 mod life;
 mod memory;
 mod model;
@@ -33,6 +34,7 @@ fn vm(guest: &Guest, number: u32, argument: &mut Argument<'_>) -> Result<u64, Er
         request::CHECK_EXTENSION => Ok(u64::from(check_extension(guest, argument.value))),
         request::PV_COMMAND => pv_command(guest, argument),
         request::SET_USER_MEMORY_REGION => memory::set_region(guest, argument),
+        request::INTERRUPT => interrupt::floating(guest, argument),
         request::MEM_OP => absolute(guest, argument),
         request::SET_DEVICE_ATTR => model::set(guest, argument),
         request::GET_DEVICE_ATTR => model::get(guest, argument),
@@ -44,7 +46,7 @@ fn vm(guest: &Guest, number: u32, argument: &mut Argument<'_>) -> Result<u64, Er
 fn check_extension(guest: &Guest, number: u64) -> bool {
     match number {
         capability::USER_MEMORY | capability::MP_STATE | capability::ONE_REG | capability::SYNC_REGS => true,
-        capability::VCPU_RESETS | capability::PROTECTED => true,
+        capability::VCPU_RESETS | capability::PROTECTED | capability::INJECT_IRQ => true,
         capability::PROTECTED_DUMP => guest.can_dump(),
         capability::PROTECTED_ASYNC_DISABLE => guest.has_async_destroy(),
         _ => false,

@@ -9,7 +9,7 @@ use super::super::sync::SyncFields;
 use super::{Argument, Errno, Guest, from_user, to_user};
 use crate::host::{HostError, S390Exit, S390Vcpu};
 use crate::psw::Psw;
-use crate::sie::{ExecutionControl, InterceptionCode, StateDescription};
+use crate::sie::{ExecutionControl, StateDescription};
 
 /// The register groups that this kernel keeps.
 const VALID: SyncFields = SyncFields::PREFIX
@@ -19,8 +19,6 @@ const VALID: SyncFields = SyncFields::PREFIX
     .union(SyncFields::ARCH0)
     .union(SyncFields::PFAULT)
     .union(SyncFields::VRS);
-/// PSW bits 6, 7 and 13: I/O, external, machine check.
-const PSW_INTERRUPTIONS: u64 = 1 << 57 | 1 << 56 | 1 << 50;
 
 /// Runs the vCPU whose `kvm_run` area is the block. The area is copied back in any case.
 ///
@@ -32,10 +30,13 @@ const PSW_INTERRUPTIONS: u64 = 1 << 57 | 1 << 56 | 1 << 50;
 /// | an instruction or another interception that the kernel does not handle | KVM_EXIT_S390_SIEIC |
 /// | DIAG 308 subcode 3 or 4 | KVM_EXIT_S390_RESET |
 /// | a wait with all interruptions masked | KVM_EXIT_S390_SIEIC with code 0x1c |
-/// | a wait that an interruption may end | EINTR with KVM_EXIT_INTR: there is nothing here that could come, so the thread is woken as by a signal |
+/// | a wait that something ends which is pending | it is delivered, and the guest goes on |
+/// | a wait that an interruption may end | EINTR with KVM_EXIT_INTR: nothing comes while this thread waits, so it is woken as by a signal |
 /// | DIAG 0x44, 0x9c | the guest goes on |
 /// | the process is to die, or a dump begins | EINTR with KVM_EXIT_INTR, before the next entry |
 /// | an external call | the guest goes on: its machine has made the call pending, and the thread of the target finds it at its next run |
+/// | an emergency signal, a notification of SERVC | the guest goes on: the interruption is pending |
+/// | a program interruption that a protected CPU cannot take | EINVAL |
 /// | a validity interception | EINVAL |
 /// | a page without memory, or one that the Ultravisor does not give | EFAULT |
 pub(super) fn run(guest: &Guest, cpu: u16, argument: &mut Argument<'_>) -> Result<u64, Errno> {
@@ -150,7 +151,7 @@ fn until_exit(vcpu: &mut S390Vcpu, area: &mut KvmRun) -> Result<(), Errno> {
                 area.set_reset(flags);
                 return Ok(());
             }
-            Exit::Halted | Exit::Arch(_) => return intercepted(vcpu, &state, area),
+            Exit::Halted | Exit::Arch(_) => return intercepted(&state, area),
             Exit::PageMissing { gfn, .. } => {
                 tracing::debug!(at = %GuestAddr(gfn.0 << 12), "page not served");
                 return Err(Errno::EFAULT);
@@ -169,17 +170,9 @@ fn interrupted(area: &mut KvmRun) -> Result<(), Errno> {
     Err(Errno::EINTR)
 }
 
-/// An interception for user space. After a 104 the kernel masks interruptions in its copy of the PSW: the next entry
-/// completes the instruction, and nothing may be injected then.
-fn intercepted(vcpu: &mut S390Vcpu, state: &StateDescription, area: &mut KvmRun) -> Result<(), Errno> {
-    let icptcode = state.interception();
-    area.set_sieic(Sieic { icptcode, ipa: state.ipa.get(), ipb: state.ipb.get() });
-    if icptcode == InterceptionCode::PV_INSTRUCTION {
-        let masked = vcpu.change_registers(|_, state| {
-            state.psw.mask = (state.psw.mask.get() & !PSW_INTERRUPTIONS).into();
-        });
-        masked.map_err(errno)?;
-    }
+/// An interception for user space.
+fn intercepted(state: &StateDescription, area: &mut KvmRun) -> Result<(), Errno> {
+    area.set_sieic(Sieic { icptcode: state.interception(), ipa: state.ipa.get(), ipb: state.ipb.get() });
     Ok(())
 }
 
@@ -187,6 +180,7 @@ fn intercepted(vcpu: &mut S390Vcpu, state: &StateDescription, area: &mut KvmRun)
 fn errno(error: HostError) -> Errno {
     match error {
         HostError::CannotRun | HostError::Validity(_) | HostError::Cpu(_) | HostError::NotProtected => Errno::EINVAL,
+        HostError::InterruptionRefused => Errno::EINVAL,
         _ => Errno::EFAULT,
     }
 }

@@ -4,11 +4,16 @@ use zerocopy::byteorder::big_endian::U32;
 
 use super::super::structs::MemOp;
 use super::super::{PvCommand, mem_op, request};
-use super::{Argument, Errno, Guest, PvCmd, dump, from_user, one_reg, run, to_user};
+use super::{Argument, Errno, Guest, PvCmd, dump, from_user, interrupt, one_reg, run, to_user};
 use crate::host::{CpuReset, HostError, MpState};
 
 pub(super) fn ioctl(guest: &Guest, cpu: u16, number: u32, argument: &mut Argument<'_>) -> Result<u64, Errno> {
-    guest.with_cpu(cpu, || held(guest, cpu, number, argument))
+    match number {
+        // An interruption can be injected while the CPU runs.
+        request::INTERRUPT => interrupt::local(guest, cpu, argument),
+        request::IRQ => interrupt::irq(guest, cpu, argument),
+        _ => guest.with_cpu(cpu, || held(guest, cpu, number, argument)),
+    }
 }
 
 /// With the vCPU held: no two ioctls work on one CPU, and none on one that is being converted.

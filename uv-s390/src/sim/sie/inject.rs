@@ -6,9 +6,11 @@
 //! | 2 | specification, operand: the entry completes an interception 104 that permits it | 0x2008 |
 //! | 3 | machine check, external, I/O: the entry completes no interception 104 or 112 and does not start the CPU | 0x2008 |
 //! | 4 | … and the guest is enabled for it: mask in the PSW; external and I/O: subclass mask in control register 0 or 6 | 0x2008 |
-//! | 5 | service signal: a SERVC of the guest was seen since the last one | 0x2008 |
+//! | 5 | service signal that answers: a SERVC of the guest was seen since the last one | 0x2008 |
 //!
-//! UNSURE: that a machine looks at subclass masks; and that it does not for machine checks (control register 14).
+//! UNSURE: that a machine looks at subclass masks; and that it does not for machine checks (control register 14). UNSURE: that
+//! a service signal which only tells of events (bits 30 and 31 of the parameter, no SCCB) needs no SERVC; KVM injects those
+//! at any time.
 
 use core::sync::atomic::Ordering;
 
@@ -70,7 +72,10 @@ pub(super) fn take(sd: &StateDescription, conf: &Conf, core: &mut Core) -> Resul
     if !enabled || core.no_injection || !subclass::is_open(&core.registers.cr, &interruption) {
         return Err(Validity::INJECTION);
     }
-    let is_signal = matches!(interruption, Interruption::External { code: SERVICE_SIGNAL, .. });
+    let is_signal = match interruption {
+        Interruption::External { code: SERVICE_SIGNAL, parameter, .. } => !only_events(parameter),
+        _ => false,
+    };
     if is_signal && conf.service_masked.swap(true, Ordering::AcqRel) {
         return Err(Validity::INJECTION);
     }
@@ -90,6 +95,11 @@ fn program(core: &mut Core, control: InjectionControl, code: PgmCode) -> Result<
         guest.complete(InsnResult::Exception(code));
     }
     Ok(())
+}
+
+/// Whether a service signal tells of events and answers nothing.
+const fn only_events(parameter: u32) -> bool {
+    parameter & 0xffff_fff8 == 0 && parameter & 3 != 0
 }
 
 /// The machine-check interruption code lies over parameter, CPU address and code of an external interruption.

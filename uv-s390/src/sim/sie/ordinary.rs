@@ -19,6 +19,7 @@
 //! | DIAGNOSE 0x308 with its IPIB | the script stores the IPIB before, and loads it afterwards |
 //! | prefixing, dynamic address translation | none: a script's addresses are guest absolute |
 //! | IICTL | ignored: it belongs to format 4 |
+//! | LCTL, ICTL: interception of an instruction that loads control registers or a PSW | ignored: the instruction is done, and a hypervisor that waits for a subclass mask finds it at the next exit |
 
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, Ordering};
