@@ -22,7 +22,8 @@
 //!
 //! # What is simplified
 //! Guest real addresses are guest absolute (scripts do not use prefixing).
-//! Interruptions do not change the flow of a protected guest's script. What an ordinary guest's script can and cannot do on
+//! Interruptions do not change the flow of a protected guest's script, and an SCCB of it has no address: the parameter of a
+//! service signal is the one the host gave. What an ordinary guest's script can and cannot do on
 //! its CPU is listed in `sie::ordinary`: UV calls, SERVC, STSI, STHYI and channel I/O end there with an operation exception,
 //! and an interruption is a PSW that the hypervisor puts into the state description, at which a new program begins.
 

@@ -24,35 +24,39 @@ use crate::rig::{Rig, rc, refuse};
 /// First page behind 2 GiB: what a configuration that is set aside keeps of it stays until the cleanup.
 const HIGH: Gfn = Gfn(2 << 18);
 
+/// What a test knows of a guest that does the same thing for ever, and tells it.
+#[derive(Clone, Default)]
+struct Loop {
+    runs: Arc<AtomicBool>,
+    stop: Arc<AtomicBool>,
+}
+
 /// Lets CPU 0 do the same thing until it is told to stop.
-fn forever(rig: &Rig, guest: &Guest, step: GuestInsn) -> Arc<AtomicBool> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let told = stop.clone();
+fn forever(rig: &Rig, guest: &Guest, step: GuestInsn) -> Loop {
+    let state = Loop::default();
+    let known = state.clone();
     let code = move |_: Psw| -> Box<dyn Program<GuestInsn, InsnResult>> {
-        let (told, step) = (told.clone(), step.clone());
-        Box::new(move |_: Outcome<InsnResult>| match told.load(Ordering::Relaxed) {
-            true => Step::Halt,
-            false => Step::Call(step.clone()),
+        let (known, step) = (known.clone(), step.clone());
+        Box::new(move |_: Outcome<InsnResult>| {
+            known.runs.store(true, Ordering::Release);
+            if known.stop.load(Ordering::Relaxed) { Step::Halt } else { Step::Call(step.clone()) }
         })
     };
     rig.machine.set_guest(guest.state_address(0).expect("a CPU"), code);
-    stop
+    state
 }
 
-/// The guest runs in a thread while `act` is done; the result of KVM_RUN and its exit.
-fn meanwhile(guest: &Arc<Guest>, act: impl FnOnce()) -> (Result<(), Errno>, ExitReason) {
-    let (vm, runs) = (guest.clone(), Arc::new(AtomicBool::new(false)));
-    let begun = runs.clone();
+/// The guest runs in a thread, and `act` is done when it does; the result of KVM_RUN and its exit.
+fn meanwhile(guest: &Arc<Guest>, state: &Loop, act: impl FnOnce()) -> (Result<(), Errno>, ExitReason) {
+    let vm = guest.clone();
     let runner = thread::spawn(move || {
         let mut area = KvmRun::new();
-        begun.store(true, Ordering::Release);
         let result = client::run(&*vm, 0, &mut area);
         (result, area.exit_reason())
     });
-    while !runs.load(Ordering::Acquire) {
+    while !state.runs.load(Ordering::Acquire) {
         thread::yield_now();
     }
-    thread::sleep(std::time::Duration::from_millis(30));
     act();
     runner.join().expect("no panic")
 }
@@ -67,19 +71,19 @@ fn with_high_memory(rig: &Rig) -> Arc<Guest> {
 fn the_end_of_protection_waits_for_a_cpu_that_runs() {
     let rig = Rig::new(Generation::Z17);
     let guest = rig.guest(1);
-    let stop = forever(&rig, &guest, GuestInsn::Diag { code: 0x44, gr: [0; 5] });
+    let state = forever(&rig, &guest, GuestInsn::Diag { code: 0x44, gr: [0; 5] });
     guest.enter_secure_mode(&rig.ipib).unwrap();
     let ended = Arc::new(AtomicBool::new(false));
     let (vm, flag) = (guest.clone(), ended.clone());
     let mut ender = None;
-    let (result, exit) = meanwhile(&guest, || {
+    let (result, exit) = meanwhile(&guest, &state, || {
         ender = Some(thread::spawn(move || {
             client::disable(&*vm).unwrap();
             flag.store(true, Ordering::Release);
         }));
         thread::sleep(std::time::Duration::from_millis(30));
         assert!(!ended.load(Ordering::Acquire) && guest.is_cpu_protected(0), "the CPU runs still");
-        stop.store(true, Ordering::Relaxed);
+        state.stop.store(true, Ordering::Relaxed);
     });
     assert_eq!((result, exit), (Ok(()), ExitReason::S390_SIEIC), "its own wait");
     ender.unwrap().join().unwrap();
@@ -90,16 +94,16 @@ fn the_end_of_protection_waits_for_a_cpu_that_runs() {
 fn a_dump_keeps_cpus_out_and_ends_their_runs() {
     let rig = Rig::new(Generation::Z17);
     let guest = rig.guest(1);
-    let stop = forever(&rig, &guest, GuestInsn::Diag { code: 0x44, gr: [0; 5] });
+    let state = forever(&rig, &guest, GuestInsn::Diag { code: 0x44, gr: [0; 5] });
     guest.enter_secure_mode(&rig.ipib).unwrap();
-    let ran = meanwhile(&guest, || client::dump_init(&*guest).unwrap());
+    let ran = meanwhile(&guest, &state, || client::dump_init(&*guest).unwrap());
     assert_eq!(ran, (Err(Errno::EINTR), ExitReason::INTR));
     let mut area = KvmRun::new();
     assert_eq!(client::run(&*guest, 0, &mut area), Err(Errno::EINVAL), "a new run is refused");
     guest.dump_complete().unwrap();
     rig.uvc.plan(C::DUMP_INIT, [refuse(0x1f5)]);
     assert!(client::dump_init(&*guest).is_err() && !guest.is_dumping(), "unblocked again");
-    stop.store(true, Ordering::Relaxed);
+    state.stop.store(true, Ordering::Relaxed);
     assert_eq!(client::run(&*guest, 0, &mut area), Ok(()));
 }
 
@@ -112,9 +116,9 @@ fn a_signal_ends_every_run() {
     ] {
         let rig = Rig::new(Generation::Z17);
         let guest = rig.guest(1);
-        forever(&rig, &guest, step.clone());
+        let state = forever(&rig, &guest, step.clone());
         guest.enter_secure_mode(&rig.ipib).unwrap();
-        let ran = meanwhile(&guest, || guest.set_fatal_signal(true));
+        let ran = meanwhile(&guest, &state, || guest.set_fatal_signal(true));
         assert_eq!(ran, (Err(Errno::EINTR), ExitReason::INTR), "{step:?}");
     }
 }
