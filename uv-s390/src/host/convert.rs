@@ -109,6 +109,16 @@ impl Guest {
         self.destroy_if(gfn, PageFlags::empty())
     }
 
+    /// Frees a frame that was found to belong elsewhere. Another thread may have been faster, and the page be the guest's own
+    /// by now: then nothing of it may be lost, so it is exported.
+    pub(super) fn free_foreign(&self, gfn: Gfn) -> Result<(), HostError> {
+        let _page = self.gmap.hold(gfn);
+        if self.gmap.flags(gfn).contains(PageFlags::IMPORTED) {
+            return self.export_held(gfn);
+        }
+        self.destroy_held(gfn).or_else(|_| self.export_held(gfn))
+    }
+
     /// As [`Guest::destroy_or_export`], but leaves a page alone that has not all these flags when nobody moves it.
     pub(super) fn destroy_if(&self, gfn: Gfn, flags: PageFlags) -> Result<(), HostError> {
         let _page = self.gmap.hold(gfn);

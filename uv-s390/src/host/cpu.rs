@@ -78,7 +78,9 @@ impl Guest {
         if self.is_protected()
             && let Err(error) = self.create_secure_cpu(&cpu)
         {
-            if let Ok(cpu) = Arc::try_unwrap(cpu) {
+            // A secure CPU that may exist keeps its state description.
+            let free = !error.is_unfinished() && !cpu.is_protected();
+            if let (true, Ok(cpu)) = (free, Arc::try_unwrap(cpu)) {
                 self.host.pages.free(cpu.block);
             }
             return Err(error);
@@ -139,8 +141,8 @@ impl Guest {
             // A call that was never done may have taken the storage.
             if !error.is_unfinished() {
                 self.host.pages.free(storage);
+                self.host.pages.free(sida);
             }
-            self.host.pages.free(sida);
             hardware.update_state(state_origin, |state| state.sidad = fields::GBEA_RESET.into())?;
             return Err(error);
         }
@@ -176,6 +178,7 @@ impl Guest {
             state.cpu_handle = 0.into();
             state.conf_handle = 0.into();
             state.sdf = fields::SDF_NORMAL;
+            state.iictl = 0;
             state.sidad = fields::GBEA_RESET.into();
         })?;
         Ok(result?)

@@ -26,17 +26,18 @@ impl Guest {
     /// it) and enter again; an address that is not reliable (TEID bit 61 off on a machine that has the bit) cannot be
     /// served. An ordinary guest meets 0x11, for which any memory does, and 0x3d from what another configuration left behind.
     /// An address without memory is an addressing exception of the guest under KVM; here it ends the run.
-    pub(super) fn serve(&self, interruption: ProgramInterruption) -> Result<Served, HostError> {
+    pub(super) fn serve(&self, protected: bool, interruption: ProgramInterruption) -> Result<Served, HostError> {
         let unserved = HostError::Interruption(interruption);
         let teid = interruption.teid.ok_or(unserved)?;
         let gfn = PageSize::K4.gfn(GuestAddr(teid.page()));
         match interruption.code {
             PgmCode::PAGE_TRANSLATION => {
-                let mapped = if self.is_protected() { self.gmap.fault_in(gfn) } else { self.gmap.map(gfn) };
+                let mapped = if protected { self.gmap.fault_in(gfn) } else { self.gmap.map(gfn) };
                 if mapped { Ok(Served::Again) } else { Err(HostError::Fault(gfn)) }
             }
             PgmCode::NON_SECURE_STORAGE_ACCESS => Ok(Served::Missing(gfn)),
             // A page of the large frame was exported: page by page it goes on.
+            PgmCode::SECURE_PAGE_SIZE if self.gmap.is_huge() => Err(HostError::Fault(gfn)),
             PgmCode::SECURE_PAGE_SIZE => {
                 self.gmap.split(gfn);
                 Ok(Served::Again)
@@ -45,7 +46,7 @@ impl Guest {
                 if self.host.features().contains(crate::abi::Features::MISC) && !teid.is_reliable() {
                     return Err(unserved);
                 }
-                self.destroy_or_export(gfn)?;
+                self.free_foreign(gfn)?;
                 Ok(Served::Again)
             }
             _ => Err(unserved),

@@ -46,9 +46,11 @@ impl S390Vcpu {
             InterceptionCode::VALIDITY => {
                 return Err(state.validity().map_or(HostError::CannotRun, HostError::Validity));
             }
-            InterceptionCode::WAIT if self.guest().is_runnable(self.cpu())? => return Ok(None),
             InterceptionCode::WAIT => {
                 self.guest().mark_waiting(self.cpu(), wait::is_enabled_wait(state))?;
+                if self.guest().is_runnable(self.cpu())? {
+                    return Ok(None);
+                }
                 Exit::Halted
             }
             InterceptionCode::EXTERNAL_REQUEST | InterceptionCode::IO_REQUEST => return Ok(None),

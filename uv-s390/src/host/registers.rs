@@ -81,7 +81,9 @@ impl Registers {
 /// what lies under fields of format 4 alone while the CPU is protected.
 pub(super) fn reset_state(state: &mut StateDescription, kind: CpuReset) {
     state.iictl = 0;
-    state.cpu_flags = (state.cpu_flags.get() & !ExecutionControl::WAIT.bits()).into();
+    // With the pending interruptions a stop that was asked for is gone, too.
+    let over = ExecutionControl::WAIT | ExecutionControl::STOP_INTERCEPT;
+    state.cpu_flags = (state.cpu_flags.get() & !over.bits()).into();
     if kind == CpuReset::Normal {
         return;
     }

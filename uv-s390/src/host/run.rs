@@ -111,9 +111,12 @@ impl S390Vcpu {
                 self.guest.import(prefix.add(1))?;
                 return Ok(None);
             }
-            InterceptionCode::WAIT if self.guest.is_runnable(&self.cpu)? => return Ok(None),
             InterceptionCode::WAIT => {
+                // Marked before it is looked at what is pending: who injects later sees a CPU that waits.
                 self.guest.mark_waiting(&self.cpu, wait::is_enabled_wait(state))?;
+                if self.guest.is_runnable(&self.cpu)? {
+                    return Ok(None);
+                }
                 Exit::Halted
             }
             InterceptionCode::PARTIAL_EXECUTION => {
@@ -217,7 +220,7 @@ impl S390Vcpu {
             match self.enter(protected)? {
                 Err(interruption) => {
                     self.guest.left(&self.cpu, None)?;
-                    match self.guest.serve(interruption)? {
+                    match self.guest.serve(protected, interruption)? {
                         Served::Missing(gfn) => return Ok(Exit::PageMissing { gfn, access: Access::Load }),
                         Served::Again => {}
                     }

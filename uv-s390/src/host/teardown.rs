@@ -100,16 +100,22 @@ impl Guest {
         };
         self.dumping.store(false, Ordering::Release);
         for gfn in self.gmap.pages() {
-            if self.gmap.flags(gfn).intersects(PageFlags::CONTENT) {
+            let flags = self.gmap.flags(gfn);
+            if flags.intersects(PageFlags::CONTENT) {
                 self.gmap.change(gfn, PageFlags::LEFTOVER, PageFlags::CONTENT);
             }
-            if gfn < LOW_END {
+            // A shared page is in reach, so nothing would tell when the ordinary VM begins to use it.
+            if gfn < LOW_END || flags.contains(PageFlags::IMPORTED) && self.is_in_reach(gfn) {
                 // What cannot be destroyed now is tried again by the deferred part.
                 let _ = self.destroy_or_export(gfn);
             }
         }
         aside.set = Some(Leftover { conf });
         Ok(())
+    }
+
+    fn is_in_reach(&self, gfn: Gfn) -> bool {
+        self.frame(gfn).is_ok_and(|frame| self.host.hardware.memory.check(frame, 0x1000).is_ok())
     }
 
     /// DESTROY_SEC_CONF_FAST. On failure nothing is given up: the configuration can still be destroyed the normal way.

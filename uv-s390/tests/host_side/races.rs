@@ -9,7 +9,7 @@ use uv_core::{
 };
 use uv_s390::abi::{Share, UvCommand as C};
 use uv_s390::diag308::ResetRequest;
-use uv_s390::host::{Guest, MpState};
+use uv_s390::host::{Guest, Irq, MpState};
 use uv_s390::ipl::{self, IplOptions, NoDevices};
 use uv_s390::kvm::{Argument, Errno, ExitReason, KvmPv, KvmRun, MemOp, Target, client, mem_op, request};
 use uv_s390::psw::Psw;
@@ -252,4 +252,39 @@ fn user_space_reaches_what_an_old_life_has_left() {
     assert_eq!(&back, b"mine");
     guest.cleanup(&mut |_| true).unwrap();
     assert_eq!((access(mem_op::ABSOLUTE_READ, &mut back), &back), (Ok(0), b"mine"), "it is the VM's own now");
+}
+
+#[test]
+fn a_shared_page_of_an_old_life_is_the_vms_own_at_once() {
+    let rig = Rig::new(Generation::Z15);
+    let guest = with_high_memory(&rig);
+    let share = Share::new(C::SET_SHARED_ACCESS, HIGH.0 << 12);
+    let steps = vec![
+        Step::store(GuestAddr(HIGH.0 << 12), b"open"),
+        Step::Call(GuestInsn::Uvc { block: share.as_bytes().to_vec() }),
+    ];
+    programs(&rig, &guest, 0, vec![steps]);
+    guest.enter_secure_mode(&rig.ipib).unwrap();
+    client::run(&*guest, 0, &mut KvmRun::new()).unwrap();
+    assert_eq!(guest.page_state(HIGH), Ok(PageState::Shared));
+    guest.set_aside().unwrap();
+    guest.storage().write(GuestAddr(HIGH.0 << 12), b"mine").unwrap();
+    guest.cleanup(&mut |_| true).unwrap();
+    let mut back = [0; 4];
+    guest.storage().read(GuestAddr(HIGH.0 << 12), &mut back).unwrap();
+    assert_eq!(&back, b"mine");
+}
+
+#[test]
+fn a_reset_takes_back_a_stop_that_was_asked_for() {
+    let rig = Rig::new(Generation::Z17);
+    let guest = rig.guest(1);
+    let state = forever(&rig, &guest, GuestInsn::Diag { code: 0x44, gr: [0; 5] });
+    client::set_mp_state(&*guest, 0, MpState::Operating).unwrap();
+    guest.inject(Some(0), Irq::Stop).unwrap();
+    client::reset_cpu(&*guest, 0, request::NORMAL_RESET).unwrap();
+    state.stop.store(true, Ordering::Relaxed);
+    let mut area = KvmRun::new();
+    client::run(&*guest, 0, &mut area).unwrap();
+    assert_eq!(area.sieic().map(|exit| exit.icptcode.0), Some(0x1c), "the end of its program, and no stop");
 }

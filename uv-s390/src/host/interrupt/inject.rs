@@ -53,7 +53,8 @@ impl Guest {
 
     /// The flag with which the CPU is asked to leave the guest.
     fn inject_local(&self, cpu: &Cpu, irq: Irq) -> Result<ExecutionControl, HostError> {
-        let stopped = *cpu.stopped.lock();
+        // Held to the end: a stop that is processed meanwhile would leave its request behind.
+        let stopped = cpu.stopped.lock();
         let known = |source| self.cpu(source).map(|_| source).map_err(|_| HostError::InterruptionRefused);
         let none = ExecutionControl::empty();
         let external = ExecutionControl::EXTERNAL_INTERCEPT;
@@ -83,7 +84,7 @@ impl Guest {
                 local.add_program(self.with_length(cpu, program)?);
                 none
             }
-            Irq::Stop if stopped => none,
+            Irq::Stop if *stopped => none,
             Irq::Stop => {
                 local.add_stop()?;
                 ExecutionControl::STOP_INTERCEPT
@@ -131,7 +132,7 @@ impl Guest {
         let cpus = self.cpus.read();
         let mut chosen = None;
         for cpu in cpus.iter() {
-            if self.flags(cpu)?.contains(ExecutionControl::WAIT) {
+            if !*cpu.stopped.lock() && self.flags(cpu)?.contains(ExecutionControl::WAIT) {
                 chosen = Some(cpu);
                 break;
             }

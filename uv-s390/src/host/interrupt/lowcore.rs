@@ -14,7 +14,6 @@ use zerocopy::{FromZeros, IntoBytes};
 
 use super::priority::{Kind, View};
 use super::protected::Taken;
-use crate::diag308::GuestStorage;
 use crate::host::cpu::Cpu;
 use crate::host::{Guest, HostError};
 use crate::psw::Psw;
@@ -37,14 +36,15 @@ const PFAULT_DONE: u16 = 0x0680;
 
 /// The prefix area of an ordinary CPU.
 pub(super) struct Lowcore<'a> {
-    pub(super) storage: GuestStorage<'a>,
+    /// Its storage is reached as the kernel reaches it: what is secure there still is converted.
+    pub(super) guest: &'a Guest,
     prefix: u64,
 }
 
 impl Lowcore<'_> {
     /// Stores a value at an offset.
     pub(super) fn put(&self, offset: u64, value: &[u8]) -> Result<(), HostError> {
-        Ok(self.storage.write(GuestAddr(self.prefix + offset), value)?)
+        self.guest.host_write(GuestAddr(self.prefix + offset), value)
     }
 
     fn external(
@@ -75,7 +75,7 @@ impl Guest {
         kind: Kind,
         state: &StateDescription,
     ) -> Result<(), HostError> {
-        let lowcore = Lowcore { storage: self.storage(), prefix: state.prefix_address() };
+        let lowcore = Lowcore { guest: self, prefix: state.prefix_address() };
         let mut psw = state.psw;
         let old = match (kind, view.take(kind)) {
             (_, Some(Taken::MachineCheck(check))) => {
@@ -113,7 +113,7 @@ impl Guest {
         };
         lowcore.put(old, psw.as_bytes())?;
         let mut new = Psw::new_zeroed();
-        lowcore.storage.read(GuestAddr(lowcore.prefix + old + NEW), new.as_mut_bytes())?;
+        lowcore.guest.host_read(GuestAddr(lowcore.prefix + old + NEW), new.as_mut_bytes())?;
         self.store(cpu, core::mem::offset_of!(StateDescription, psw), new.as_bytes())
     }
 }

@@ -7,7 +7,7 @@ use crate::sie::StateDescription;
 
 /// EINVAL for a protected CPU, whose registers are out of reach, and for an unknown id; EFAULT.
 pub(super) fn get(guest: &Guest, cpu: u16, argument: &mut Argument<'_>) -> Result<u64, Errno> {
-    let id = id(guest, argument)?;
+    let id = id(guest, cpu, argument)?;
     let (mut registers, mut state) =
         (guest.registers(cpu).map_err(|_| Errno::EINVAL)?, guest.state(cpu).map_err(|_| Errno::EINVAL)?);
     let found = place(id, &mut registers, &mut state).map(|place| place.get());
@@ -19,7 +19,7 @@ pub(super) fn get(guest: &Guest, cpu: u16, argument: &mut Argument<'_>) -> Resul
 
 /// As [`get`].
 pub(super) fn set(guest: &Guest, cpu: u16, argument: &mut Argument<'_>) -> Result<u64, Errno> {
-    let id = id(guest, argument)?;
+    let id = id(guest, cpu, argument)?;
     let mut known = false;
     let mut value = [0; 8];
     let copied = argument.data.get(..id.size().min(8)).map(|bytes| value[8 - bytes.len()..].copy_from_slice(bytes));
@@ -40,8 +40,8 @@ pub(super) fn set(guest: &Guest, cpu: u16, argument: &mut Argument<'_>) -> Resul
     }
 }
 
-fn id(guest: &Guest, argument: &Argument<'_>) -> Result<RegId, Errno> {
-    if guest.is_protected() {
+fn id(guest: &Guest, cpu: u16, argument: &Argument<'_>) -> Result<RegId, Errno> {
+    if guest.is_cpu_protected(cpu) {
         return Err(Errno::EINVAL);
     }
     Ok(RegId(from_user::<OneReg>(argument.block)?.id.get()))
