@@ -1,4 +1,4 @@
-//! Program status words as SE images carry them.
+//! Program status words as SE images carry them, and their masks.
 //!
 //! Source: s390-formats §2.5.
 
@@ -9,6 +9,17 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// PSW mask of everything in an image: extended and basic addressing, that is 64-bit mode.
 pub const MASK_64BIT: u64 = 0x0000_0001_8000_0000;
+
+/// PSW bit 6: I/O mask.
+pub const PSW_IO: u64 = 1 << (63 - 6);
+/// PSW bit 7: external mask.
+pub const PSW_EXTERNAL: u64 = 1 << (63 - 7);
+/// PSW bit 13: machine-check mask.
+pub const PSW_MACHINE_CHECK: u64 = 1 << (63 - 13);
+/// The three masks for interruptions.
+pub const PSW_INTERRUPTIONS: u64 = PSW_IO | PSW_EXTERNAL | PSW_MACHINE_CHECK;
+/// PSW bit 14: wait.
+pub const PSW_WAIT: u64 = 1 << (63 - 14);
 
 /// Bit 12 of a short PSW, always one.
 const SHORT_FORM: u64 = 0x0008_0000_0000_0000;

@@ -8,6 +8,7 @@ use uv_core::HostAddr;
 
 use super::cpu::Cpu;
 use super::{Guest, HostError, S390Exit};
+use crate::psw::PSW_INTERRUPTIONS;
 use crate::sie::{ExecutionControl, StateDescription};
 
 /// IPA of SIGP, first byte.
@@ -16,9 +17,6 @@ const SIGP: u16 = 0xae;
 const EXTERNAL_CALL: u64 = 0x02;
 const ORDER: usize = 5;
 const TARGET: usize = 2;
-
-/// PSW bits 6, 7 and 13: I/O, external and machine-check mask.
-const MASKS: u64 = 1 << (63 - 6) | 1 << (63 - 7) | 1 << (63 - 13);
 
 impl Guest {
     /// Sets or clears the wait flag of a CPU. It is no part of what the machine stores, and nothing else in its word changes.
@@ -61,7 +59,7 @@ impl Guest {
 
 /// Whether something can end the wait of a CPU that has left with interception 0x1c.
 pub(super) fn is_enabled_wait(state: &StateDescription) -> bool {
-    state.psw.mask.get() & MASKS != 0
+    state.psw.mask.get() & PSW_INTERRUPTIONS != 0
 }
 
 /// The exit for an external call, whose target is to be woken if it waits; `None` for another intercepted instruction.

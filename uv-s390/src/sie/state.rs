@@ -154,6 +154,14 @@ const _: () = {
 
 /// Values of single fields.
 pub mod fields {
+    /// LCTL: a load of control register 0 leaves the guest.
+    pub const LCTL_CR0: u16 = 0x8000;
+    /// LCTL: a load of control register 6.
+    pub const LCTL_CR6: u16 = 0x0200;
+    /// LCTL: a load of control register 14.
+    pub const LCTL_CR14: u16 = 0x0002;
+    /// ICTL: LOAD PSW leaves the guest when it changes the machine-check mask.
+    pub const ICTL_LPSW: u32 = 0x0040_0000;
     /// SDF of an ordinary guest.
     pub const SDF_NORMAL: u8 = 0;
     /// SDF of a protected guest.

@@ -2,11 +2,12 @@
 
 use spin::MutexGuard;
 
-use super::enabled::{Enabled, PSW_MASKS};
+use super::enabled::Enabled;
 use super::priority::View;
 use super::{Floating, Local};
 use crate::host::cpu::Cpu;
 use crate::host::{Guest, HostError};
+use crate::psw::PSW_INTERRUPTIONS;
 use crate::sie::{ExecutionControl, InjectionControl, InterceptionCode, StateDescription};
 
 /// IPA of SERVC.
@@ -93,7 +94,7 @@ impl Guest {
 
     /// Masks interruptions in the kernel's copy of a protected CPU's PSW.
     fn mask_interruptions(&self, cpu: &Cpu) -> Result<(), HostError> {
-        let mask = self.host.hardware.read_state(cpu.block.origin())?.psw.mask.get() & !PSW_MASKS;
+        let mask = self.host.hardware.read_state(cpu.block.origin())?.psw.mask.get() & !PSW_INTERRUPTIONS;
         self.store(cpu, core::mem::offset_of!(StateDescription, psw), &mask.to_be_bytes())
     }
 

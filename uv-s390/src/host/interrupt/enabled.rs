@@ -1,16 +1,8 @@
 //! What a CPU is enabled for, as far as its state description tells. Of a protected CPU that is a filtered copy of the last
 //! exit, whose PSW masks the kernel takes away where nothing may be injected.
 
+use crate::psw::{PSW_EXTERNAL, PSW_IO, PSW_MACHINE_CHECK};
 use crate::sie::StateDescription;
-
-/// PSW bit 6: I/O mask.
-const IO: u64 = 1 << (63 - 6);
-/// PSW bit 7: external mask.
-const EXTERNAL: u64 = 1 << (63 - 7);
-/// PSW bit 13: machine-check mask.
-const MACHINE_CHECK: u64 = 1 << (63 - 13);
-/// All three.
-pub(super) const PSW_MASKS: u64 = IO | EXTERNAL | MACHINE_CHECK;
 
 /// Bits of control register 0: subclass masks of external interruptions.
 pub(super) mod cr0 {
@@ -37,17 +29,17 @@ impl Enabled {
 
     /// Whether the PSW is open for external interruptions.
     pub(super) const fn external(self) -> bool {
-        self.psw & EXTERNAL != 0
+        self.psw & PSW_EXTERNAL != 0
     }
 
     /// Whether the PSW is open for I/O interruptions.
     pub(super) const fn io(self) -> bool {
-        self.psw & IO != 0
+        self.psw & PSW_IO != 0
     }
 
     /// Whether the PSW is open for machine checks.
     pub(super) const fn machine_check(self) -> bool {
-        self.psw & MACHINE_CHECK != 0
+        self.psw & PSW_MACHINE_CHECK != 0
     }
 
     /// Whether PSW and control register 0 are open for an external interruption.

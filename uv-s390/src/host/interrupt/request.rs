@@ -17,14 +17,8 @@ use uv_core::HostAddr;
 use super::priority::{Class, View};
 use crate::host::cpu::Cpu;
 use crate::host::{Guest, HostError};
+use crate::sie::fields::{ICTL_LPSW, LCTL_CR0, LCTL_CR6, LCTL_CR14};
 use crate::sie::{ExecutionControl, StateDescription};
-
-/// LCTL bits: loads of control registers 0, 6 and 14.
-const LCTL_CR0: u16 = 0x8000;
-const LCTL_CR6: u16 = 0x0200;
-const LCTL_CR14: u16 = 0x0002;
-/// ICTL bit: LOAD PSW changes the machine-check mask.
-const ICTL_LPSW: u32 = 0x0040_0000;
 
 /// Flags that are requests for what is pending.
 const REQUESTS: ExecutionControl = ExecutionControl::EXTERNAL_INTERCEPT.union(ExecutionControl::IO_INTERCEPT);

@@ -21,11 +21,11 @@ use alloc::sync::Arc;
 use uv_core::GuestAddr;
 use zerocopy::FromBytes;
 
-use super::inject::PSW_EXTERNAL;
 use super::intercept::Exit;
 use super::load;
 use super::locate::GuestView;
 use super::subclass;
+use crate::psw::PSW_EXTERNAL;
 use crate::psw::Psw;
 use crate::sim::conf::Conf;
 use crate::sim::cpu::Core;

@@ -16,18 +16,12 @@ use core::sync::atomic::Ordering;
 
 use super::external::Lasting;
 use super::subclass;
+use crate::psw::{PSW_EXTERNAL, PSW_IO, PSW_MACHINE_CHECK};
 use crate::sie::{InjectionControl, StateDescription, Validity};
 use crate::sim::conf::{Conf, LoadFrom};
 use crate::sim::cpu::{Core, Pending};
 use crate::sim::guest::{InsnResult, Interruption, SERVICE_SIGNAL};
 use crate::uvc::PgmCode;
-
-/// PSW bit 6: I/O mask.
-pub(super) const PSW_IO: u64 = 1 << (63 - 6);
-/// PSW bit 7: external mask.
-pub(super) const PSW_EXTERNAL: u64 = 1 << (63 - 7);
-/// PSW bit 13: machine-check mask.
-pub(super) const PSW_MACHINE_CHECK: u64 = 1 << (63 - 13);
 
 /// Takes over what the state description asks for.
 pub(super) fn take(sd: &StateDescription, conf: &Conf, core: &mut Core) -> Result<(), Validity> {

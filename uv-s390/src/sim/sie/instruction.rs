@@ -31,8 +31,8 @@ use uv_core::{GuestAddr, HostAddr, NormalMemory};
 
 use super::intercept::{Exit, Shape};
 use super::locate::{GuestView, ViewError};
-use crate::psw::Psw;
-use crate::sie::{InjectionControl, InterceptionCode, StateDescription, Validity};
+use crate::psw::{PSW_INTERRUPTIONS, PSW_MACHINE_CHECK, Psw};
+use crate::sie::{InjectionControl, InterceptionCode, StateDescription, Validity, fields};
 use crate::sim::conf::{Conf, Reset};
 use crate::sim::cpu::{Core, Cpu, Pending};
 use crate::sim::guest::{GuestInsn, InsnResult};
@@ -56,10 +56,8 @@ pub(super) enum Issue {
 const DIAG: (u16, u32) = (0x8302, 0x5000_0000);
 /// Register that holds a DIAGNOSE's function code, or another instruction's second operand.
 const CODE: usize = 5;
-/// LCTL bits of control registers 0, 6 and 14.
-const LCTL: [(u8, u16); 3] = [(0, 0x8000), (6, 0x0200), (14, 0x0002)];
-/// Interception control for a changed machine-check mask.
-const ICTL_LPSW: u32 = 0x0040_0000;
+/// LCTL bits by control register.
+const LCTL: [(u8, u16); 3] = [(0, fields::LCTL_CR0), (6, fields::LCTL_CR6), (14, fields::LCTL_CR14)];
 /// What stands for the SCCB's address.
 const SCCB_DUMMY: u64 = 0x4000;
 
@@ -262,12 +260,10 @@ impl Machine {
 
 /// Loads the interruption masks. The host is told when it asked to be.
 fn set_mask(sd: &StateDescription, core: &mut Core, mask: u64) -> Issue {
-    use super::inject::{PSW_EXTERNAL, PSW_IO, PSW_MACHINE_CHECK};
-    const MASKS: u64 = PSW_IO | PSW_EXTERNAL | PSW_MACHINE_CHECK;
     let old = core.registers.psw;
-    let new = old.mask.get() & !MASKS | mask & MASKS;
+    let new = old.mask.get() & !PSW_INTERRUPTIONS | mask & PSW_INTERRUPTIONS;
     core.registers.psw = Psw::new(new, old.address.get());
-    let told = (old.mask.get() ^ new) & PSW_MACHINE_CHECK != 0 && sd.ictl.get() & ICTL_LPSW != 0;
+    let told = (old.mask.get() ^ new) & PSW_MACHINE_CHECK != 0 && sd.ictl.get() & fields::ICTL_LPSW != 0;
     told_or_done(core, told, InterceptionCode::MACHINE_CHECK_REQUEST, mask)
 }
 

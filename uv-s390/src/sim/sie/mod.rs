@@ -58,9 +58,6 @@ use crate::uvc::{PgmCode, ProgramInterruption, Teid};
 
 /// A state description begins at a multiple of this.
 const ALIGNMENT: u64 = 512;
-/// PSW bit 14: wait.
-const PSW_WAIT: u64 = 1 << (63 - 14);
-
 /// How an entry ends: an interception to store, or a program interruption for the host.
 pub(crate) type Left = Result<Exit, ProgramInterruption>;
 

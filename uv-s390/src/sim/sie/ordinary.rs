@@ -29,11 +29,11 @@ use uv_core::{AccessError, HostAddr, NormalMemory};
 use uv_sim::guest::{GuestCpu, GuestEvent};
 use zerocopy::IntoBytes;
 
+use super::Left;
 use super::ordinary_instruction::Issue;
 use super::ordinary_memory::OrdinaryView;
 use super::run::SLICE;
-use super::{Left, PSW_WAIT};
-use crate::psw::Psw;
+use crate::psw::{PSW_INTERRUPTIONS, PSW_WAIT, Psw};
 use crate::sie::{InterceptionCode, StateDescription, Validity};
 use crate::sim::guest::{GuestInsn, InsnResult};
 use crate::sim::machine::Machine;
@@ -179,8 +179,7 @@ impl Machine {
 
 /// A program that has ended waits with all interruptions masked.
 fn wait_for_ever(sd: &mut StateDescription) -> Exit {
-    use super::inject::{PSW_EXTERNAL, PSW_IO, PSW_MACHINE_CHECK};
-    let mask = sd.psw.mask.get() & !(PSW_EXTERNAL | PSW_IO | PSW_MACHINE_CHECK);
+    let mask = sd.psw.mask.get() & !PSW_INTERRUPTIONS;
     sd.psw.mask = (mask | PSW_WAIT).into();
     Exit::plain(InterceptionCode::WAIT)
 }

@@ -11,9 +11,9 @@
 //!
 //! The encodings are those of the normalized form that protected guests show; any other would be as good.
 
-use super::inject::{PSW_EXTERNAL, PSW_IO, PSW_MACHINE_CHECK};
+use super::Exit;
 use super::ordinary::Place;
-use super::{Exit, PSW_WAIT};
+use crate::psw::{PSW_INTERRUPTIONS, PSW_WAIT};
 use crate::sie::{InterceptionCode, StateDescription};
 use crate::sim::guest::{GuestInsn, InsnResult};
 use crate::uvc::PgmCode;
@@ -28,8 +28,6 @@ pub(super) enum Issue {
 
 /// The condition code in a PSW mask.
 const CC_SHIFT: u32 = 63 - 19;
-/// Interruption masks that a guest may load.
-const MASKS: u64 = PSW_IO | PSW_EXTERNAL | PSW_MACHINE_CHECK;
 
 impl Place {
     /// Lets the guest issue an instruction.
@@ -62,7 +60,7 @@ impl Place {
                 }
             }
             GuestInsn::SetMask { mask } => {
-                sd.psw.mask = (sd.psw.mask.get() & !MASKS | mask & MASKS).into();
+                sd.psw.mask = (sd.psw.mask.get() & !PSW_INTERRUPTIONS | mask & PSW_INTERRUPTIONS).into();
                 InsnResult::Done
             }
             GuestInsn::SetCr { number, value } => {

@@ -8,8 +8,8 @@ use uv_sim::guest::GuestEvent;
 use super::instruction::Issue;
 use super::intercept::{Exit, PSW_VISIBLE, filtered};
 use super::locate::GuestView;
-use super::{Left, PSW_WAIT, inject, sigp};
-use crate::psw::Psw;
+use super::{Left, sigp};
+use crate::psw::{PSW_EXTERNAL, PSW_IO, PSW_WAIT, Psw};
 use crate::sie::{ExecutionControl, InterceptionCode, StateDescription};
 use crate::sim::conf::Conf;
 use crate::sim::cpu::{Core, Cpu};
@@ -63,9 +63,9 @@ impl Machine {
         let flags = ExecutionControl::from_bits_retain(u32::from_be_bytes(flags));
         if flags.contains(ExecutionControl::STOP_INTERCEPT) {
             Some(InterceptionCode::STOP)
-        } else if flags.contains(ExecutionControl::EXTERNAL_INTERCEPT) && mask & inject::PSW_EXTERNAL != 0 {
+        } else if flags.contains(ExecutionControl::EXTERNAL_INTERCEPT) && mask & PSW_EXTERNAL != 0 {
             Some(InterceptionCode::EXTERNAL_REQUEST)
-        } else if flags.contains(ExecutionControl::IO_INTERCEPT) && mask & inject::PSW_IO != 0 {
+        } else if flags.contains(ExecutionControl::IO_INTERCEPT) && mask & PSW_IO != 0 {
             Some(InterceptionCode::IO_REQUEST)
         } else {
             None

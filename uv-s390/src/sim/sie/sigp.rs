@@ -24,9 +24,9 @@ use alloc::sync::Arc;
 
 use uv_core::{HostAddr, NormalMemory};
 
-use super::inject::PSW_EXTERNAL;
 use super::instruction::Issue;
 use super::subclass;
+use crate::psw::PSW_EXTERNAL;
 use crate::sie::{ExecutionControl, InterceptionCode, StateDescription};
 use crate::sim::conf::Conf;
 use crate::sim::cpu::{Core, Cpu};
