@@ -7,7 +7,7 @@
 //!            [--profile documented|firmware] [--json]
 //! ```
 //!
-//! Exit status: 0 the VM is secure, 1 the ultravisor refused it, 2 unusable input. The work is done by `uv_power::kvm` (the
+//! Exit status: 0 the VM is secure, 1 the ultravisor refused it, 2 unusable input. The work is done by `uv_power::hypervisor::kernel` (the
 //! hypervisor) and `uv_power::sim` (the ultravisor); this program's own part is in `examples/support/power_boot`.
 
 use std::process::ExitCode;

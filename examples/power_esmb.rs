@@ -11,7 +11,7 @@
 //! power_esmb add     -i initrd.img -b blob.dtb -o secure-initrd.img
 //! ```
 //!
-//! The work is done by `uv_power::esm`; the commands are in `examples/support/esmb`.
+//! The work is done by `uv_power::owner`; the commands are in `examples/support/esmb`.
 
 use std::process::ExitCode;
 

@@ -30,8 +30,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use ultravisor::{Failure, files};
-use uv_s390::header::SeHeader;
-use uv_s390::image::read_header;
+use uv_s390::abi::se_header::SeHeader;
+use uv_s390::owner::image::read_header;
 
 /// Build, show, test and open IBM Secure Execution images
 #[derive(Parser, Debug)]

@@ -20,12 +20,12 @@ use rand_core::Rng as _;
 use ultravisor::s390_vm::{BootImage, Platform, Vm};
 use ultravisor::{Failure, random};
 use uv_core::{Gfn, PageOut as _, PageState};
-use uv_s390::crypto::HostPrivateKey;
-use uv_s390::diag308::ResetRequest;
-use uv_s390::host::S390Exit;
-use uv_s390::image::ImageBuilder;
-use uv_s390::ipl::{AfterReset, NoDevices, Unprotected, reset, unprotect};
-use uv_s390::kvm::client;
+use uv_s390::hypervisor::kernel::S390Exit;
+use uv_s390::hypervisor::uapi::client;
+use uv_s390::hypervisor::vmm::diag308::ResetRequest;
+use uv_s390::hypervisor::vmm::ipl::{AfterReset, NoDevices, Unprotected, reset, unprotect};
+use uv_s390::owner::crypto::HostPrivateKey;
+use uv_s390::owner::image::ImageBuilder;
 
 use crate::host::{boot, next_yield, run};
 use crate::table::Table;

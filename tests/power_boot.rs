@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 use ultravisor::power_boot;
-use uv_power::esm::keys::PrivateKey;
+use uv_power::owner::keys::PrivateKey;
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/svm-tool");
 

@@ -11,12 +11,12 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use tempfile::TempDir;
 use ultravisor::{Failure, esmb};
-use uv_power::Profile;
-use uv_power::esm::blob::Blob;
-use uv_power::esm::digests::{RTAS_STUB, Sha512Digest};
-use uv_power::esm::keys::PrivateKey;
-use uv_power::esm::verify::{self, Measured};
-use uv_power::esm::{cpio, kernel};
+use uv_power::abi::Profile;
+use uv_power::owner::blob::Blob;
+use uv_power::owner::digests::{RTAS_STUB, Sha512Digest};
+use uv_power::owner::keys::PrivateKey;
+use uv_power::owner::verify::{self, Measured};
+use uv_power::owner::{cpio, kernel};
 
 const FIXTURES: &str = "tests/fixtures/svm-tool";
 const BOOTARGS: &str = "root=/dev/sda1 rw svm=on console=hvc0";

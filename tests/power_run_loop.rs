@@ -10,13 +10,13 @@ use uv_core::{
     EnterSecureMode, ErrorKind, Exit, Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, PageSize, SecureVm, SlotId, Vcpu,
     VmState,
 };
-use uv_power::kvm::{
+use uv_power::abi::msr::SC_LEVEL_1;
+use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::regs::Lpid;
+use uv_power::abi::{GuestEntry, HvCode, Msr, Regs, Ultracall};
+use uv_power::hypervisor::kernel::{
     Defects, DevicePool, GfnState, Host, KvmError, KvmVcpu, PowerExit, SecureGuest, Vm, VmConfig, hcall,
 };
-use uv_power::msr::SC_LEVEL_1;
-use uv_power::numbers::{HvCall, UvCall};
-use uv_power::regs::Lpid;
-use uv_power::{GuestEntry, HvCode, Msr, Regs, Ultracall};
 use uv_sim::HostMemory;
 
 const COOKIE: u64 = 0x1_2340;

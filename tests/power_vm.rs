@@ -10,11 +10,11 @@ use uv_core::{
     EnterSecureMode, Exit, Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, NormalMemory, PageIn, PageOut, PageSize,
     SlotId, Vcpu,
 };
-use uv_power::kvm::{Defects, DevicePool, GfnState, Host, KvmVcpu, PowerExit, Vm, VmConfig};
-use uv_power::numbers::{HvCall, UvCall};
-use uv_power::regs::Lpid;
+use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::regs::Lpid;
+use uv_power::abi::{HvCode, Msr, Profile, Regs};
+use uv_power::hypervisor::kernel::{Defects, DevicePool, GfnState, Host, KvmVcpu, PowerExit, Vm, VmConfig};
 use uv_power::sim::{GuestInsn, GuestStep, Machine, MachineConfig};
-use uv_power::{HvCode, Msr, Profile, Regs};
 use uv_sim::HostMemory;
 use uv_sim::guest::{Outcome, Script, Step, Transcript};
 

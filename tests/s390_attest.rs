@@ -11,11 +11,11 @@ use s390_owner::{
 use tempfile::tempdir;
 use ultravisor::s390_attest::{Create, Perform, Verify, measure};
 use ultravisor::s390_guest::Booted;
-use uv_s390::abi::{Attest, COMMANDS, Length, QueryInfo, Role, Share, UvCommand};
-use uv_s390::attest::{Arcb, ArcbError, AttestationFlags, AttestationRequest, ExchangeFile};
-use uv_s390::crypto::{HostPrivateKey, RequestKey, SlotError};
-use uv_s390::request::{ConfigUid, OpenError, RequestSecrets};
-use uv_s390::uvc::{Cc, PgmCode, UvRc};
+use uv_s390::abi::uvc::{Cc, PgmCode, UvRc};
+use uv_s390::abi::uvcb::{Attest, COMMANDS, Length, QueryInfo, Role, Share, UvCommand};
+use uv_s390::owner::attest::{Arcb, ArcbError, AttestationFlags, AttestationRequest, ExchangeFile};
+use uv_s390::owner::crypto::{HostPrivateKey, RequestKey, SlotError};
+use uv_s390::owner::request::{ConfigUid, OpenError, RequestSecrets};
 use zerocopy::IntoBytes;
 
 const CASES: [&str; 2] = ["r1-default", "r3-phkh-both"];

@@ -11,11 +11,11 @@ use serde_json::Value;
 use ultravisor::programs;
 use ultravisor::s390_vm::{Boot, BootImage, DeviceGuest, Platform, Refusal, Vm};
 use uv_core::{HostAddr, NormalMemory as _, SecureVm as _, VmState};
-use uv_s390::crypto::HostPrivateKey;
-use uv_s390::diag308::Response;
-use uv_s390::image::{ImageBuilder, ImageLayout};
-use uv_s390::uvc::{UvRc, UvRrc};
-use uv_s390::uvdevice::{AttestArgument, Ioctl, UvDevice, UvioNr};
+use uv_s390::abi::uvc::{UvRc, UvRrc};
+use uv_s390::guest::uvdevice::{AttestArgument, Ioctl, UvDevice, UvioNr};
+use uv_s390::hypervisor::vmm::diag308::Response;
+use uv_s390::owner::crypto::HostPrivateKey;
+use uv_s390::owner::image::{ImageBuilder, ImageLayout};
 use zerocopy::IntoBytes as _;
 
 const CASES: [&str; 3] = ["a-kernel-only", "b-odd-sizes", "d-all-keys-flags"];
@@ -335,7 +335,7 @@ fn images_of_the_older_generator_boot() {
 #[test]
 fn a_running_guest_has_its_uv_device() {
     let (platform, mut vm) = machine("a-kernel-only");
-    let calls = platform.machine().generation().query(uv_s390::abi::Role::Guest).calls;
+    let calls = platform.machine().generation().query(uv_s390::abi::uvcb::Role::Guest).calls;
     let device = UvDevice::new(uv_core::GuestAddr(0x3_0000), calls);
     let ioctls = vec![
         Ioctl::new(UvioNr::INFO, vec![0; 16]),

@@ -8,9 +8,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 use tempfile::TempDir;
-use uv_s390::crypto::HostPrivateKey;
-use uv_s390::hostkey::Crl;
-use uv_s390::hostkey::test_pki::TestPki;
+use uv_s390::owner::crypto::HostPrivateKey;
+use uv_s390::owner::hostkey::Crl;
+use uv_s390::owner::hostkey::test_pki::TestPki;
 
 /// The built program, beside this test.
 fn program() -> &'static Path {

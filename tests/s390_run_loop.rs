@@ -6,18 +6,19 @@ use std::sync::{Arc, Mutex};
 
 use ultravisor::s390_vm::{BootImage, Platform};
 use uv_core::{GuestAddr, HostAddr, MemSlot, MemSlots, NormalMemory, PageSize, SlotId};
-use uv_s390::crypto::HostPrivateKey;
-use uv_s390::diag308::{
+use uv_s390::abi::Errno;
+use uv_s390::abi::psw::Psw;
+use uv_s390::abi::sie::InterceptionCode;
+use uv_s390::abi::uvc::PgmCode;
+use uv_s390::hypervisor::kernel::{CpuReset, Guest, GuestConfig, IoIrq, MpState};
+use uv_s390::hypervisor::uapi::{ExitReason, KvmPv, KvmRun, PgmInfo, client};
+use uv_s390::hypervisor::vmm::diag308::{
     self, Diag308, GuestStorage, IplStores, Machine, Operand, Outcome as Answer, ResetRequest, Response,
 };
-use uv_s390::host::{CpuReset, Guest, GuestConfig, IoIrq, MpState};
-use uv_s390::image::ImageBuilder;
-use uv_s390::ipl::{self, AfterReset, IplOptions, NoDevices, Unprotected};
-use uv_s390::kvm::{Errno, ExitReason, KvmPv, KvmRun, PgmInfo, client};
-use uv_s390::psw::Psw;
-use uv_s390::sie::InterceptionCode;
+use uv_s390::hypervisor::vmm::ipl::{self, AfterReset, IplOptions, NoDevices, Unprotected};
+use uv_s390::owner::crypto::HostPrivateKey;
+use uv_s390::owner::image::ImageBuilder;
 use uv_s390::sim::{GuestInsn, InsnResult, Interruption};
-use uv_s390::uvc::PgmCode;
 use uv_sim::guest::{Outcome, Program, Script, Step, Transcript};
 use uv_sim::rng::SimRng;
 use zerocopy::FromZeros;
@@ -249,7 +250,7 @@ fn from_ordinary_to_protected_and_again() {
 
     // A reset from outside, then the same image again; what was secret is gone.
     vmm.re_ipl();
-    client::set_mp_state(&*vmm.kvm, 0, uv_s390::host::MpState::Operating).unwrap();
+    client::set_mp_state(&*vmm.kvm, 0, uv_s390::hypervisor::kernel::MpState::Operating).unwrap();
     vmm.load(image.file());
     assert_eq!(vmm.run(), End::ReIpl, "this time the protected guest asks for it");
     for start in [2, 3] {

@@ -12,12 +12,12 @@ use s390_owner::{
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 use ultravisor::s390_secret::{Create, List, Store, Verify};
-use uv_s390::attest::secret_store_hash;
-use uv_s390::crypto::RequestKey;
-use uv_s390::header::{PlaintextControlFlags, SecretControlFlags};
-use uv_s390::request::ConfigUid;
-use uv_s390::secret::{Asrcb, AsrcbError, SecretId, SecretType, UserDataKind, decode_plaintext};
-use uv_s390::uvc::UvRc;
+use uv_s390::abi::se_header::{PlaintextControlFlags, SecretControlFlags};
+use uv_s390::abi::uvc::UvRc;
+use uv_s390::owner::attest::secret_store_hash;
+use uv_s390::owner::crypto::RequestKey;
+use uv_s390::owner::request::ConfigUid;
+use uv_s390::owner::secret::{Asrcb, AsrcbError, SecretId, SecretType, UserDataKind, decode_plaintext};
 
 const CASES: [&str; 5] = ["s01-meta", "s03-assoc-none", "s05-assoc-ext-cck", "s07-plain-odd", "s17-ec256"];
 const CUID: &str = "00112233445566778899aabbccddeeff";
@@ -141,10 +141,10 @@ fn every_type_is_created_added_listed_and_retrieved() {
 /// The secret store hash as an attestation reports it.
 fn measured_hash(store: &mut Store) -> [u8; 64] {
     use ultravisor::s390_keys::read_document;
-    use uv_s390::attest::{AttestationFlags, AttestationRequest};
+    use uv_s390::owner::attest::{AttestationFlags, AttestationRequest};
     let mut rng = ultravisor::random::rng(None).expect("the test's own input works");
     let host = *read_document(&real_certificate()).expect("the test's own input works").public_key();
-    let secrets = uv_s390::request::RequestSecrets::random(&mut rng);
+    let secrets = uv_s390::owner::request::RequestSecrets::random(&mut rng);
     let arcb = AttestationRequest::random(AttestationFlags::SECRET_STORE_HASH, &mut rng)
         .seal(&secrets, &[host])
         .expect("the test's own input works");
@@ -292,14 +292,14 @@ fn the_first_request_fixes_the_owner() {
     let owned = Owned::new(PlaintextControlFlags::PCKMO, SecretControlFlags::empty());
     let mut rng = ultravisor::random::rng(None).unwrap();
     let mut make = |extension| {
-        use uv_s390::secret::{AddSecretFlags, AddSecretRequest, GuestSecret, UserData};
+        use uv_s390::owner::secret::{AddSecretFlags, AddSecretRequest, GuestSecret, UserData};
         let secret = GuestSecret::association(SecretId::of_name("a"), &[1; 32]);
         let (image, cuid, flags) = (owned.identity, ConfigUid::ANY, AddSecretFlags::empty());
-        let secrets = uv_s390::request::RequestSecrets::random(&mut rng);
+        let secrets = uv_s390::owner::request::RequestSecrets::random(&mut rng);
         let request = AddSecretRequest { image, cuid, flags, secret, extension };
         request.seal(&UserData::None, &secrets, &[owned.host.public()]).unwrap()
     };
-    use uv_s390::secret::ExtensionSecret::{self, Derived, Given};
+    use uv_s390::owner::secret::ExtensionSecret::{self, Derived, Given};
     let mut store = Store::new(owned.boot());
     let mut rc = |request: &[u8]| store.add(request).unwrap().rc;
     assert_eq!(rc(&make(Given([7; 32].into()))), UvRc::EXECUTED);

@@ -5,8 +5,8 @@ use std::path::Path;
 use rand_core::Rng as _;
 use ultravisor::s390_vm::BootImage;
 use ultravisor::{Failure, files, random, s390_keys};
-use uv_s390::crypto::HostPrivateKey;
-use uv_s390::image::ImageBuilder;
+use uv_s390::owner::crypto::HostPrivateKey;
+use uv_s390::owner::image::ImageBuilder;
 
 /// Largest image: 1 GiB.
 const MAX_IMAGE: u64 = 1 << 30;

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 use ultravisor::s390_vm::{Boot, GuestFacts, Refusal};
-use uv_s390::diag308::Response;
-use uv_s390::header::SeHeader;
+use uv_s390::abi::se_header::SeHeader;
+use uv_s390::hypervisor::vmm::diag308::Response;
 
 use crate::input::Input;
 

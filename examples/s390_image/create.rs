@@ -9,8 +9,8 @@ use ultravisor::files::{FileMode, read_file_limited, write_atomic};
 use ultravisor::output::print;
 use ultravisor::random;
 use ultravisor::s390_keys::{HostKeyArgs, read_key};
-use uv_s390::crypto::Cck;
-use uv_s390::image::{BootLoader, Image, ImageBuilder, ImageLayout};
+use uv_s390::owner::crypto::Cck;
+use uv_s390::owner::image::{BootLoader, Image, ImageBuilder, ImageLayout};
 
 use crate::flags::{FlagArgs, hex_word};
 use crate::{MAX_FILE, may_write};

@@ -9,8 +9,8 @@ use ultravisor::Failure;
 use ultravisor::files::{FileMode, write_atomic};
 use ultravisor::output::print;
 use ultravisor::s390_keys::{read_host_private_key, read_key};
-use uv_s390::header::{ConfidentialArea, SeHeader};
-use uv_s390::image::{Image, PlainComponent};
+use uv_s390::abi::se_header::{ConfidentialArea, SeHeader};
+use uv_s390::owner::image::{Image, PlainComponent};
 
 use crate::{may_write, read_image};
 

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use ultravisor::Failure;
-use uv_s390::header::{PlaintextControlFlags, SecretControlFlags};
+use uv_s390::abi::se_header::{PlaintextControlFlags, SecretControlFlags};
 
 /// Control flags of the image.
 #[derive(Args, Debug)]

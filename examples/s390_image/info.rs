@@ -7,8 +7,8 @@ use clap::{Args, ValueEnum};
 use ultravisor::Failure;
 use ultravisor::output::print;
 use ultravisor::s390_keys::read_key;
-use uv_s390::header::HeaderError;
-use uv_s390::image::HeaderInfo;
+use uv_s390::abi::se_header::HeaderError;
+use uv_s390::owner::image::HeaderInfo;
 use zeroize::Zeroizing;
 
 use crate::{header_of, report};

@@ -5,8 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64ct::{Base64, Encoding};
 use serde_json::{Map, Value, json};
-use uv_s390::header::{PlaintextControlFlags, SecretControlFlags};
-use uv_s390::image::HeaderInfo;
+use uv_s390::abi::se_header::{PlaintextControlFlags, SecretControlFlags};
+use uv_s390::owner::image::HeaderInfo;
 
 /// The JSON document of the image tool: `meta` and `data`.
 pub(crate) fn json(info: &HeaderInfo) -> Value {
@@ -43,7 +43,7 @@ fn data(info: &HeaderInfo) -> Value {
     put("pld_hex", info.pld_hex.as_str().into());
     put("ald_hex", info.ald_hex.as_str().into());
     put("tld_hex", info.tld_hex.as_str().into());
-    let slot = |slot: &uv_s390::image::KeySlotInfo| json!({"phkh_hex": slot.phkh_hex, "wrpk_hex": slot.wrpk_hex, "kst_hex": slot.kst_hex});
+    let slot = |slot: &uv_s390::owner::image::KeySlotInfo| json!({"phkh_hex": slot.phkh_hex, "wrpk_hex": slot.wrpk_hex, "kst_hex": slot.kst_hex});
     put("keyslots", info.keyslots.iter().map(slot).collect());
     match &info.secret {
         None => put("cipher_data_b64", Base64::encode_string(&info.cipher_data).into()),

@@ -8,7 +8,7 @@ use ultravisor::Failure;
 use ultravisor::files::read_file_limited;
 use ultravisor::output::print;
 use ultravisor::s390_keys::read_document;
-use uv_s390::image::KeyHashes;
+use uv_s390::owner::image::KeyHashes;
 
 use crate::header_of;
 

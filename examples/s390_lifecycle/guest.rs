@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ultravisor::s390_vm::BootImage;
 use uv_core::GuestAddr;
-use uv_s390::abi::{Share, UvCommand};
-use uv_s390::psw::Psw;
+use uv_s390::abi::psw::Psw;
+use uv_s390::abi::uvcb::{Share, UvCommand};
 use uv_s390::sim::{GuestCode, GuestInsn, InsnResult};
 use uv_sim::guest::{Outcome, Program, Script, Step, Transcript};
 use zerocopy::IntoBytes as _;

@@ -3,7 +3,7 @@
 use ultravisor::Failure;
 use ultravisor::s390_vm::{Boot, Vm};
 use uv_core::{Exit, PageIn as _, Vcpu as _};
-use uv_s390::host::S390Exit;
+use uv_s390::hypervisor::kernel::S390Exit;
 
 /// Boots or says why not.
 ///

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
-use uv_s390::crypto::{HostPrivateKey, HostPublicKey, SecretBytes};
-use uv_s390::hostkey::{HostKeyDocument, MAX_INPUT, Verifier, VerifierBuilder};
+use uv_s390::owner::crypto::{HostPrivateKey, HostPublicKey, SecretBytes};
+use uv_s390::owner::hostkey::{HostKeyDocument, MAX_INPUT, Verifier, VerifierBuilder};
 use zeroize::Zeroizing;
 
 use crate::exit::Failure;

@@ -10,11 +10,11 @@ use uv_core::{
     EnterSecureMode, ErrorType, Exit, Gfn, HostAddr, MemSlot, MemSlots, NormalMemory, PageSize, SecureVm, SlotId, Vcpu,
     VmState,
 };
-use uv_power::kvm::{self, Defects, DevicePool, KvmError, KvmVcpu, PowerExit, Vm, VmConfig};
-use uv_power::numbers::{HvCall, UvCall};
-use uv_power::regs::Lpid;
+use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::regs::Lpid;
+use uv_power::abi::{HvCode, Profile, Regs};
+use uv_power::hypervisor::kernel::{self, Defects, DevicePool, KvmError, KvmVcpu, PowerExit, Vm, VmConfig};
 use uv_power::sim::{GuestInsn, GuestStep, Machine, MachineConfig};
-use uv_power::{HvCode, Profile, Regs};
 use uv_sim::HostMemory;
 use uv_sim::guest::{Outcome, Step};
 
@@ -160,7 +160,7 @@ impl<const FIRMWARE: bool> Backend for Power<FIRMWARE> {
         };
         let machine = Machine::new(config, memory.clone());
         let seams = Arc::new(machine.clone());
-        let host = kvm::Host {
+        let host = kernel::Host {
             uv: seams.clone(),
             entry: seams,
             memory: memory.clone(),

@@ -8,11 +8,11 @@ use uv_core::{
     AccessError, EnterSecureMode, ErrorType, Exit, Gfn, HostAddr, MemSlot, MemSlots, NormalMemory, PageSize, SecureVm,
     SlotId, Vcpu, VmState,
 };
-use uv_s390::abi::{Share, UvCommand};
-use uv_s390::crypto::HostPrivateKey;
-use uv_s390::host::{self, Guest, GuestConfig, Hardware, HostError, HostPages, S390Exit, S390Vcpu};
-use uv_s390::image::{Image, ImageBuilder};
-use uv_s390::psw::Psw;
+use uv_s390::abi::psw::Psw;
+use uv_s390::abi::uvcb::{Share, UvCommand};
+use uv_s390::hypervisor::kernel::{self, Guest, GuestConfig, Hardware, HostError, HostPages, S390Exit, S390Vcpu};
+use uv_s390::owner::crypto::HostPrivateKey;
+use uv_s390::owner::image::{Image, ImageBuilder};
 use uv_s390::sim::{GuestInsn, InsnResult, Machine, MachineConfig};
 use uv_sim::guest::{Outcome, Program, Step};
 use uv_sim::rng::SimRng;
@@ -143,7 +143,8 @@ impl Backend for Z {
         let config = MachineConfig { host_key, memory, ..MachineConfig::new(seed) };
         let machine = Arc::new(Machine::new(config));
         let hardware = Hardware::new(&machine, machine.host_memory());
-        let kernel = host::Host::start(hardware, HostPages::new([(HostAddr(KERNEL), KERNEL_BYTES)])).expect("a kernel");
+        let kernel =
+            kernel::Host::start(hardware, HostPages::new([(HostAddr(KERNEL), KERNEL_BYTES)])).expect("a kernel");
         let desks = [SharedDesk::default(), SharedDesk::default()];
         let vms = [0, 1].map(|index| {
             let mut slots = MemSlots::new(PageSize::K4);

@@ -1,10 +1,10 @@
 //! Rows A: who may call.
 
-use uv_power::numbers::UvCall;
-use uv_power::regs::{Lpid, Regs};
+use uv_power::abi::numbers::UvCall;
+use uv_power::abi::regs::{Lpid, Regs};
+use uv_power::abi::ultracall::Ultracall;
+use uv_power::abi::{HvCode, Msr, Privilege, UvCode};
 use uv_power::sim::GuestInsn;
-use uv_power::ultracall::Ultracall;
-use uv_power::{HvCode, Msr, Privilege, UvCode};
 use uv_sim::guest::Step;
 
 use crate::rig::*;
@@ -103,7 +103,7 @@ fn a13() {
         rig.regs.gpr[3] = UvCall::UV_RETURN.0;
         rig.regs.msr = Regs::hypervisor().msr | Msr::TS_T.bits();
         rig.machine.ultracall(&mut rig.regs);
-        if p == uv_power::Profile::Firmware {
+        if p == uv_power::abi::Profile::Firmware {
             assert_eq!((rig.regs.nip, rig.regs.srr0), (0x700, 0x4000));
             assert_eq!(rig.regs.msr & 0x0020_0000, 0x0020_0000);
             assert_eq!(rig.steps(), 0, "the guest did not go on");

@@ -1,8 +1,8 @@
 //! Rows B: the partition table.
 
-use uv_power::UvCode;
-use uv_power::numbers::UvCall;
-use uv_power::regs::Lpid;
+use uv_power::abi::UvCode;
+use uv_power::abi::numbers::UvCall;
+use uv_power::abi::regs::Lpid;
 use uv_power::sim::SvmState;
 
 use crate::rig::*;

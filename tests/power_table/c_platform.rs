@@ -1,10 +1,10 @@
 //! Rows C: restricted registers, SCOM, platform memory, self boot engine.
 
 use uv_core::{HostAddr, NormalMemory};
-use uv_power::numbers::UvCall;
+use uv_power::abi::numbers::UvCall;
+use uv_power::abi::ultracall::call;
+use uv_power::abi::{Profile, UvCode};
 use uv_power::sim::{PlatformRange, ScomList};
-use uv_power::ultracall::call;
-use uv_power::{Profile, UvCode};
 
 use crate::rig::*;
 

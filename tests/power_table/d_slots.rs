@@ -1,7 +1,7 @@
 //! Rows D: memory slots.
 
-use uv_power::UvCode;
-use uv_power::numbers::UvCall;
+use uv_power::abi::UvCode;
+use uv_power::abi::numbers::UvCall;
 
 use crate::rig::*;
 

@@ -3,9 +3,9 @@
 use std::{cell::RefCell, rc::Rc};
 
 use uv_core::{GuestAddr, HostAddr};
-use uv_power::numbers::{HvCall, UvCall};
+use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::{HvCode, Profile, UvCode, ultracall};
 use uv_power::sim::{GfnState, Machine};
-use uv_power::{HvCode, Profile, UvCode, ultracall};
 
 use crate::rig::*;
 
@@ -245,7 +245,7 @@ fn e20() {
         assert_eq!(rig.gfn(RTAS / PAGE), Some(GfnState::PseudoShared));
         rig.fill(RA2, 0xee);
         rig.go();
-        assert_eq!(rig.loaded(1), uv_power::esm::digests::RTAS_STUB);
+        assert_eq!(rig.loaded(1), uv_power::owner::digests::RTAS_STUB);
     });
 }
 

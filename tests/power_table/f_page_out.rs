@@ -3,9 +3,9 @@
 use std::{cell::RefCell, rc::Rc};
 
 use uv_core::Gfn;
-use uv_power::numbers::{HvCall, UvCall};
+use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::{HvCode, Profile, UvCode, ultracall};
 use uv_power::sim::{GfnState, Machine};
-use uv_power::{HvCode, Profile, UvCode, ultracall};
 
 use crate::rig::*;
 
@@ -49,7 +49,13 @@ fn f02() {
         let first = |lpid_before: bool| {
             let rig = if lpid_before {
                 let rig = Rig::new(p);
-                raw(&rig.machine, uv_power::Privilege::Supervisor, uv_power::regs::Lpid(9), UvCall::UV_ESM, &[1, 1]);
+                raw(
+                    &rig.machine,
+                    uv_power::abi::Privilege::Supervisor,
+                    uv_power::abi::regs::Lpid(9),
+                    UvCall::UV_ESM,
+                    &[1, 1],
+                );
                 let mut rig = rig;
                 rig.load(&Image::default());
                 rig.make_secure(vec![store(GPA, &[0x5a; PAGE as usize]), pause()]);

@@ -3,9 +3,9 @@
 use std::{cell::RefCell, rc::Rc};
 
 use uv_core::Gfn;
-use uv_power::numbers::{HvCall, UvCall};
+use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::{Profile, UvCode, ultracall};
 use uv_power::sim::{GfnState, GuestStep};
-use uv_power::{Profile, UvCode, ultracall};
 
 use crate::rig::*;
 
@@ -142,6 +142,6 @@ fn g13() {
         let mut rig = Rig::secure(p, vec![pause(), load(RTAS, 20)]);
         assert_eq!(rig.page_inval(RTAS), UvCode::U_SUCCESS);
         rig.go();
-        assert_eq!(rig.loaded(1), uv_power::esm::digests::RTAS_STUB);
+        assert_eq!(rig.loaded(1), uv_power::owner::digests::RTAS_STUB);
     });
 }

@@ -1,8 +1,8 @@
 //! Rows H: `UV_SVM_TERMINATE`.
 
-use uv_power::numbers::UvCall;
+use uv_power::abi::numbers::UvCall;
+use uv_power::abi::{Profile, UvCode};
 use uv_power::sim::SvmState;
-use uv_power::{Profile, UvCode};
 
 use crate::rig::*;
 

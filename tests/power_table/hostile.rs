@@ -2,11 +2,11 @@
 //! never reads a byte that is not its own, and nothing is left at the end.
 
 use rand_core::Rng;
-use uv_power::numbers::UvCall;
-use uv_power::regs::{Lpid, Regs};
+use uv_power::abi::numbers::UvCall;
+use uv_power::abi::regs::{Lpid, Regs};
+use uv_power::abi::ultracall::Ultracall;
+use uv_power::abi::{Privilege, Profile};
 use uv_power::sim::GuestStep;
-use uv_power::ultracall::Ultracall;
-use uv_power::{Privilege, Profile};
 use uv_sim::guest::Outcome;
 use uv_sim::rng::SimRng;
 
@@ -111,7 +111,7 @@ pub(crate) fn calls() {
                 }
                 match rig.regs.nip {
                     0xc00 => rig.go(),
-                    _ => rig.resume(uv_power::HvCode::H_SUCCESS, &[]),
+                    _ => rig.resume(uv_power::abi::HvCode::H_SUCCESS, &[]),
                 }
                 let (used, all) = rig.machine.secure_pages();
                 assert!(used <= all);

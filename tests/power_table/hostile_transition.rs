@@ -6,11 +6,11 @@
 
 use rand_core::Rng;
 use uv_core::{HostAddr, NormalMemory};
-use uv_power::numbers::{HvCall, UvCall};
-use uv_power::regs::{Lpid, Regs};
+use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::regs::{Lpid, Regs};
+use uv_power::abi::ultracall::Ultracall;
+use uv_power::abi::{HvCode, Msr, Privilege, Profile, UvCode};
 use uv_power::sim::{GuestInsn, GuestStep, SvmState, window};
-use uv_power::ultracall::Ultracall;
-use uv_power::{HvCode, Msr, Privilege, Profile, UvCode};
 use uv_sim::guest::Step;
 use uv_sim::rng::SimRng;
 

@@ -1,12 +1,12 @@
 //! Rows I: the transition to secure mode.
 
 use uv_core::{Gfn, MemSlots, PageSize};
-use uv_power::entry::GuestEntry;
-use uv_power::esm::tree::{Node, Property};
-use uv_power::numbers::{HvCall, UvCall};
-use uv_power::regs::Lpid;
+use uv_power::abi::entry::GuestEntry;
+use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::regs::Lpid;
+use uv_power::abi::{HvCode, Msr, Privilege, Profile, UvCode};
+use uv_power::owner::tree::{Node, Property};
 use uv_power::sim::{GuestInsn, SvmState};
-use uv_power::{HvCode, Msr, Privilege, Profile, UvCode};
 use uv_sim::guest::Step;
 
 use crate::rig::*;

@@ -3,9 +3,9 @@
 use std::{cell::RefCell, rc::Rc};
 
 use uv_core::{Gfn, GuestAddr};
-use uv_power::numbers::{HvCall, UvCall};
+use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::{HvCode, Profile, UvCode, ultracall};
 use uv_power::sim::{GfnState, GuestStep};
-use uv_power::{HvCode, Profile, UvCode, ultracall};
 use uv_sim::guest::Step;
 
 use crate::rig::*;

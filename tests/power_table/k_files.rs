@@ -1,14 +1,14 @@
 //! Rows K: files of the blob.
 
-use uv_power::UvCode;
-use uv_power::esm::blob::Blob;
-use uv_power::esm::digests::Digests;
-use uv_power::esm::keys::PrivateKey;
-use uv_power::esm::tree::{Node, Property};
-use uv_power::numbers::UvCall;
-use uv_power::regs::{Lpid, Regs};
+use uv_power::abi::UvCode;
+use uv_power::abi::numbers::UvCall;
+use uv_power::abi::regs::{Lpid, Regs};
+use uv_power::abi::{Privilege, Profile};
+use uv_power::owner::blob::Blob;
+use uv_power::owner::digests::Digests;
+use uv_power::owner::keys::PrivateKey;
+use uv_power::owner::tree::{Node, Property};
 use uv_power::sim::{GuestInsn, GuestStep};
-use uv_power::{Privilege, Profile};
 use uv_sim::guest::Step;
 
 use crate::rig::*;

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use uv_core::{Gfn, HostAddr, MemSlot, MemSlots, NormalMemory, PageSize, SlotId};
-use uv_power::kvm::{Defects, DevicePool, Host, SecureGuest, Vm, VmConfig, hcall};
-use uv_power::numbers::{HvCall, UvCall};
-use uv_power::regs::Lpid;
-use uv_power::{GuestEntry, HvCode, Regs, Ultracall};
+use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::regs::Lpid;
+use uv_power::abi::{GuestEntry, HvCode, Regs, Ultracall};
+use uv_power::hypervisor::kernel::{Defects, DevicePool, Host, SecureGuest, Vm, VmConfig, hcall};
 use uv_sim::HostMemory;
 
 use crate::rig::{PAGE, VM};

@@ -1,11 +1,11 @@
 //! Rows L: reflection, `UV_RETURN`, RTAS.
 
 use uv_core::{HostAddr, NormalMemory};
-use uv_power::numbers::{HvCall, UvCall};
-use uv_power::regs::{Regs, Spr};
+use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::regs::{Regs, Spr};
+use uv_power::abi::ultracall::Ultracall;
+use uv_power::abi::{HvCode, Msr, Profile, UvCode};
 use uv_power::sim::{GuestInsn, GuestStep};
-use uv_power::ultracall::Ultracall;
-use uv_power::{HvCode, Msr, Profile, UvCode};
 use uv_sim::guest::{Script, Step};
 
 use crate::rig::*;
@@ -47,7 +47,7 @@ fn full() -> Regs {
         vscr: 0x5ec2_e75e,
         ..Regs::default()
     };
-    for masked in uv_power::regs::MASKED_SPRS {
+    for masked in uv_power::abi::regs::MASKED_SPRS {
         regs.spr.set(masked.spr, SECRET);
     }
     regs
@@ -245,7 +245,7 @@ fn l08() {
         for (what, regs) in every_reflection(p) {
             assert_eq!((regs.cr, regs.lr, regs.ctr, regs.xer, regs.cfar), (0, 0, 0, 0, 0), "{what}");
             assert_eq!(regs.sprg, [0; 4], "{what}");
-            for masked in uv_power::regs::MASKED_SPRS {
+            for masked in uv_power::abi::regs::MASKED_SPRS {
                 let passed = regs.nip == 0x200 && matches!(masked.spr, Spr::DAR | Spr::DSISR);
                 let expected = if passed { SECRET } else { masked.neutral };
                 assert_eq!(regs.spr.get(masked.spr), Some(expected), "{what}");

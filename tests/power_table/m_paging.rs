@@ -1,9 +1,9 @@
 //! Rows M, second part: `H_SVM_PAGE_IN`, `H_SVM_PAGE_OUT`, accesses of the host.
 
 use uv_core::{Error, ErrorKind, Gfn, HostAddr, NormalMemory};
-use uv_power::HvCode;
-use uv_power::kvm::{Defects, GfnState, KvmError};
-use uv_power::numbers::{HvCall, UvCall};
+use uv_power::abi::HvCode;
+use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::hypervisor::kernel::{Defects, GfnState, KvmError};
 
 use crate::kvm_rig::*;
 use crate::rig::{PAGE, rows};

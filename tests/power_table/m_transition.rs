@@ -1,9 +1,9 @@
 //! Rows M, first part: `H_SVM_INIT_START`, `H_SVM_INIT_DONE`, `H_SVM_INIT_ABORT`.
 
 use uv_core::Gfn;
-use uv_power::HvCode;
-use uv_power::kvm::{Defects, GfnState, SecureGuest, hcall};
-use uv_power::numbers::{HvCall, UvCall};
+use uv_power::abi::HvCode;
+use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::hypervisor::kernel::{Defects, GfnState, SecureGuest, hcall};
 
 use crate::kvm_rig::*;
 use crate::rig::rows;

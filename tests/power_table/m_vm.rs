@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex};
 
 use uv_core::{Gfn, GuestAddr, HostAddr, MemSlot, NormalMemory, SlotId, Vcpu};
-use uv_power::HvCode;
-use uv_power::kvm::qemu::{HostTpm, PefGuest, TpmError, tpm_comm};
-use uv_power::kvm::{AreaKind, GfnState, KvmError, KvmVcpu, SecureGuest};
-use uv_power::numbers::{HvCall, UvCall};
+use uv_power::abi::HvCode;
+use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::hypervisor::kernel::{AreaKind, GfnState, KvmError, KvmVcpu, SecureGuest};
+use uv_power::hypervisor::vmm::{HostTpm, PefGuest, TpmError, tpm_comm};
 
 use crate::kvm_rig::*;
 use crate::rig::{PAGE, VM, rows};

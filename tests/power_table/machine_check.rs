@@ -1,11 +1,11 @@
 //! Machine checks of a guest that registered an address for them (power-pef §8.6 step 6, §9.4).
 
 use uv_core::{HostAddr, NormalMemory};
-use uv_power::esm::digests::RTAS_STUB;
-use uv_power::numbers::HvCall;
-use uv_power::regs::{Regs, Spr};
+use uv_power::abi::numbers::HvCall;
+use uv_power::abi::regs::{Regs, Spr};
+use uv_power::abi::{HvCode, Profile, UvCode};
+use uv_power::owner::digests::RTAS_STUB;
 use uv_power::sim::GuestInsn;
-use uv_power::{HvCode, Profile, UvCode};
 use uv_sim::guest::Step;
 
 use crate::l_reflection::{answer_word, look, rtas, word};

@@ -80,7 +80,7 @@ fn main() {
     trials.push(Trial::test("every_row_has_a_test", move || {
         if missing.is_empty() { Ok(()) } else { Err(format!("no test for {}", missing.join(", ")).into()) }
     }));
-    let untested = uv_power::differences::DIFFERENCES.iter().flat_map(|difference| difference.shown_by);
+    let untested = uv_power::abi::differences::DIFFERENCES.iter().flat_map(|difference| difference.shown_by);
     let untested: Vec<&str> = untested.copied().filter(|row| !rows().any(|(name, _)| name == *row)).collect();
     trials.push(Trial::test("every_difference_is_shown", move || {
         if untested.is_empty() { Ok(()) } else { Err(format!("no test for {}", untested.join(", ")).into()) }

@@ -1,12 +1,12 @@
 //! Rows N01–N09 and N22: what the owner of an ESM blob may do with it. Both profiles share this side.
 
-use uv_power::esm::blob::{Blob, BlobError};
-use uv_power::esm::digests::Digests;
-use uv_power::esm::files::FilesError;
-use uv_power::esm::keys::{KeyError, PrivateKey, PublicKey};
-use uv_power::esm::lockbox::{LockboxError, LockboxName};
-use uv_power::esm::sealed::CommentError;
-use uv_power::esm::tree::Node;
+use uv_power::owner::blob::{Blob, BlobError};
+use uv_power::owner::digests::Digests;
+use uv_power::owner::files::FilesError;
+use uv_power::owner::keys::{KeyError, PrivateKey, PublicKey};
+use uv_power::owner::lockbox::{LockboxError, LockboxName};
+use uv_power::owner::sealed::CommentError;
+use uv_power::owner::tree::Node;
 use uv_sim::rng::SimRng;
 
 use crate::rig::*;

@@ -1,14 +1,14 @@
 //! Rows N10–N21: which blobs an ultravisor takes, each through a whole `UV_ESM`.
 
-use uv_power::esm::blob::{Blob, BlobError};
-use uv_power::esm::cpio;
-use uv_power::esm::digests::Sha512Digest;
-use uv_power::esm::gcm;
-use uv_power::esm::keys::PrivateKey;
-use uv_power::esm::tree::{Node, Property};
-use uv_power::numbers::{HvCall, UvCall};
+use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::{Profile, UvCode};
+use uv_power::owner::blob::{Blob, BlobError};
+use uv_power::owner::cpio;
+use uv_power::owner::digests::Sha512Digest;
+use uv_power::owner::gcm;
+use uv_power::owner::keys::PrivateKey;
+use uv_power::owner::tree::{Node, Property};
 use uv_power::sim::{GuestStep, MachineConfig, SvmState};
-use uv_power::{Profile, UvCode};
 
 use crate::rig::*;
 

@@ -1,8 +1,8 @@
 //! Secure memory runs out: the documented ultravisor asks the hypervisor to page out (power-pef §16).
 
-use uv_power::numbers::HvCall;
+use uv_power::abi::numbers::HvCall;
+use uv_power::abi::{HvCode, Profile};
 use uv_power::sim::MachineConfig;
-use uv_power::{HvCode, Profile};
 
 use crate::rig::*;
 

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use uv_core::{Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, NormalMemory, PageSize, SlotId};
-use uv_power::entry::GuestEntry;
-use uv_power::esm::digests::RTAS_STUB;
-use uv_power::esm::keys::PrivateKey;
-use uv_power::esm::tree::{Node, Property};
-use uv_power::numbers::{HvCall, UvCall};
-use uv_power::regs::{Lpid, Regs};
+use uv_power::abi::entry::GuestEntry;
+use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::regs::{Lpid, Regs};
+use uv_power::abi::ultracall::{self, Ultracall};
+use uv_power::abi::{HvCode, Msr, Privilege, Profile, UvCode};
+use uv_power::owner::digests::RTAS_STUB;
+use uv_power::owner::keys::PrivateKey;
+use uv_power::owner::tree::{Node, Property};
 use uv_power::sim::{GfnState, GuestInsn, GuestStep, Machine, MachineConfig, SvmState};
-use uv_power::ultracall::{self, Ultracall};
-use uv_power::{HvCode, Msr, Privilege, Profile, UvCode};
 use uv_sim::HostMemory;
 use uv_sim::guest::{Outcome, Script, Step, Transcript};
 

@@ -1,10 +1,10 @@
 //! RTAS services through a guest: which buffer moves where, and what a handler refuses (power-pef §9.2, §9.3).
 
 use uv_core::{HostAddr, NormalMemory};
-use uv_power::numbers::UvCall;
-use uv_power::regs::Regs;
-use uv_power::ultracall::Ultracall;
-use uv_power::{HvCode, Profile, UvCode};
+use uv_power::abi::numbers::UvCall;
+use uv_power::abi::regs::Regs;
+use uv_power::abi::ultracall::Ultracall;
+use uv_power::abi::{HvCode, Profile, UvCode};
 use uv_sim::guest::Script;
 
 use crate::l_reflection::{BUFFER, answer_word, at, look, rtas, word, words};

@@ -1,10 +1,10 @@
 //! What no row of the table says and a guest depends on all the same.
 
 use uv_core::{GuestAddr, HostAddr, NormalMemory};
-use uv_power::numbers::HvCall;
-use uv_power::regs::{Regs, Spr};
-use uv_power::ultracall;
-use uv_power::{Profile, UvCode};
+use uv_power::abi::numbers::HvCall;
+use uv_power::abi::regs::{Regs, Spr};
+use uv_power::abi::ultracall;
+use uv_power::abi::{Profile, UvCode};
 
 use super::Row;
 use super::rig::{Image, KERNEL, PAGE, Rig, VM, VMLINUX, load};

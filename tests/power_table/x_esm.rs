@@ -2,14 +2,14 @@
 //! initialisation vectors of the firmware, the access list in its byte format.
 
 use uv_core::PageSize;
-use uv_power::esm::blob::Blob;
-use uv_power::esm::digests::Digests;
-use uv_power::esm::gcm;
-use uv_power::esm::keys::PrivateKey;
-use uv_power::esm::tree::Property;
-use uv_power::numbers::{HvCall, UvCall};
+use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::{HvCode, Profile, UvCode};
+use uv_power::owner::blob::Blob;
+use uv_power::owner::digests::Digests;
+use uv_power::owner::gcm;
+use uv_power::owner::keys::PrivateKey;
+use uv_power::owner::tree::Property;
 use uv_power::sim::{MachineConfig, ScomList, SvmState};
-use uv_power::{HvCode, Profile, UvCode};
 use uv_sim::crypto::Suite;
 use uv_sim::crypto::seal::SealMaterial;
 use uv_sim::rng::SimRng;
@@ -93,7 +93,7 @@ fn an_image_larger_than_secure_memory_needs_the_hypervisor() {
             let gone = uv_core::HostAddr(0x600_0000);
             let gpa = uv_core::GuestAddr(seen.args[0]);
             if loses {
-                uv_power::ultracall::page_out(machine, VM, gone, gpa, 0).unwrap();
+                uv_power::abi::ultracall::page_out(machine, VM, gone, gpa, 0).unwrap();
                 return Some(HvCode::H_SUCCESS);
             }
             Some(HvCode::H_PARAMETER)

@@ -7,10 +7,10 @@ use clap::{Args, Parser};
 use ultravisor::random;
 use ultravisor::s390_guest::Booted;
 use ultravisor::s390_keys::read_host_private_key;
-use uv_s390::crypto::{Cck, HostPrivateKey};
-use uv_s390::header::{PlaintextControlFlags, SecretControlFlags};
-use uv_s390::image::ImageBuilder;
-use uv_s390::request::{ConfigUid, ImageIdentity};
+use uv_s390::abi::se_header::{PlaintextControlFlags, SecretControlFlags};
+use uv_s390::owner::crypto::{Cck, HostPrivateKey};
+use uv_s390::owner::image::ImageBuilder;
+use uv_s390::owner::request::{ConfigUid, ImageIdentity};
 use uv_s390::sim::{Generation, MachineConfig};
 
 /// A file of the libraries' fixtures.
@@ -69,7 +69,7 @@ impl Owned {
         let cck = Cck::random(&mut rng);
         let builder = ImageBuilder::new(&[0x11; 0x2000]).host_key(host.public()).cck(cck.clone()).pcf(pcf).scf(scf);
         let file = builder.skip_component_check().build(&mut rng).expect("the test's own input works").bytes.to_vec();
-        let (_, header) = uv_s390::image::read_header(&file).expect("the test's own input works");
+        let (_, header) = uv_s390::owner::image::read_header(&file).expect("the test's own input works");
         let identity = ImageIdentity::from_header(header.as_bytes()).expect("the test's own input works");
         Self { file, identity, cck, host }
     }

@@ -2,10 +2,10 @@
 //! where the suite has none that opens: sizes are refused before the seal is tried.
 
 use uv_core::GuestAddr;
-use uv_s390::abi::{Attest, QueryInfo, UvCommand};
-use uv_s390::attest::{AttestationFlags, AttestationRequest};
-use uv_s390::crypto::HostPrivateKey;
-use uv_s390::request::RequestSecrets;
+use uv_s390::abi::uvcb::{Attest, QueryInfo, UvCommand};
+use uv_s390::owner::attest::{AttestationFlags, AttestationRequest};
+use uv_s390::owner::crypto::HostPrivateKey;
+use uv_s390::owner::request::RequestSecrets;
 use uv_s390::sim::InsnResult;
 use uv_sim::guest::Step;
 use uv_sim::rng::SimRng;

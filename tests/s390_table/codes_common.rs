@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use uv_core::{GuestAddr, HostAddr, NormalMemory};
-use uv_s390::abi::{CpuState, DumpComplete, NoData, SetParams, Share, UvCommand};
-use uv_s390::sie::{AddressSpaces, GuestMap, HostMapping, MappingSize};
+use uv_s390::abi::sie::{AddressSpaces, GuestMap, HostMapping, MappingSize};
+use uv_s390::abi::uvc::{Cc, UvRc, UvRrc};
+use uv_s390::abi::uvcb::{CpuState, DumpComplete, NoData, SetParams, Share, UvCommand};
 use uv_s390::sim::GuestInsn;
-use uv_s390::uvc::{Cc, UvRc, UvRrc};
 use uv_sim::guest::Step;
 use zerocopy::IntoBytes;
 
@@ -29,7 +29,7 @@ const HOME: u64 = 0x9000;
 const SHARED: u64 = 300;
 
 /// A machine with a dump begun, and the codes of its end with the area at a host virtual address of [`Beyond`].
-fn dump_area(asce: u64, at: u64) -> uv_s390::uvc::UvRc {
+fn dump_area(asce: u64, at: u64) -> uv_s390::abi::uvc::UvRc {
     let rig = Rig::ready();
     let (guest, _, _) = rig.booted(0, []);
     assert_eq!(rig.no_data(UvCommand::DUMP_INIT, guest.conf), OK);

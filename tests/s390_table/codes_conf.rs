@@ -1,7 +1,7 @@
 //! §1.7: codes of configuration and CPU calls that no row of §11 asserts.
 
-use uv_s390::abi::{CpuState, DestroyFast, UvCommand};
-use uv_s390::uvc::{Cc, UvRc, UvRrc};
+use uv_s390::abi::uvc::{Cc, UvRc, UvRrc};
+use uv_s390::abi::uvcb::{CpuState, DestroyFast, UvCommand};
 
 use crate::registry::Tests;
 use crate::rig::{END, OK, Rig, items, refused};

@@ -1,13 +1,13 @@
 //! §1.7: SE header, unpack, verify.
 
 use uv_core::HostAddr;
-use uv_s390::abi::{Unpack, UvCommand};
-use uv_s390::crypto::HostPrivateKey;
-use uv_s390::header::PlaintextControlFlags as Pcf;
-use uv_s390::image::Measurement;
-use uv_s390::sie::{HostMapping, MappingSize};
+use uv_s390::abi::se_header::PlaintextControlFlags as Pcf;
+use uv_s390::abi::sie::{HostMapping, MappingSize};
+use uv_s390::abi::uvc::{Cc, UvRc, UvRrc};
+use uv_s390::abi::uvcb::{Unpack, UvCommand};
+use uv_s390::owner::crypto::HostPrivateKey;
+use uv_s390::owner::image::Measurement;
 use uv_s390::sim::Generation;
-use uv_s390::uvc::{Cc, UvRc, UvRrc};
 
 use crate::registry::Tests;
 use crate::rig::{COMPONENT, Codes, Guest, OK, Rig, UV_BASE, items, refused, sealed};

@@ -1,9 +1,9 @@
 //! §1.7 and §4.2: page calls whose codes no row of §11 asserts. Codes that no public source names are this library's.
 
 use uv_core::{GuestAddr, HostAddr, NormalMemory};
-use uv_s390::abi::UvCommand;
+use uv_s390::abi::uvc::{Cc, UvRc, UvRrc};
+use uv_s390::abi::uvcb::UvCommand;
 use uv_s390::sim::Generation;
-use uv_s390::uvc::{Cc, UvRc, UvRrc};
 use uv_sim::guest::Step;
 
 use crate::registry::Tests;

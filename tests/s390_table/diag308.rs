@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use uv_core::{Gfn, HostAddr, MemSlot, MemSlots, NormalMemory, PageSize, SlotId};
-use uv_s390::diag308::{Diag308, IplStores, Machine, Operand, Outcome, handle};
-use uv_s390::host::{Guest, GuestConfig, Hardware, Host, HostPages};
-use uv_s390::ipl::{AfterReset, IplOptions, NoDevices, reset};
-use uv_s390::psw::Psw;
+use uv_s390::abi::psw::Psw;
+use uv_s390::abi::uvc::PgmCode;
+use uv_s390::hypervisor::kernel::{Guest, GuestConfig, Hardware, Host, HostPages};
+use uv_s390::hypervisor::vmm::diag308::{Diag308, IplStores, Machine, Operand, Outcome, handle};
+use uv_s390::hypervisor::vmm::ipl::{AfterReset, IplOptions, NoDevices, reset};
 use uv_s390::sim::{self, MachineConfig};
-use uv_s390::uvc::PgmCode;
 
 use crate::registry::Tests;
 use crate::rig::{GIB, GUEST_LEN, RESET_PSW, items};

@@ -1,7 +1,7 @@
 //! §11.3: what the host sees of a DIAGNOSE, and which exceptions it may answer with. The guest tells the host the exception
 //! it got with DIAG 0x9c.
 
-use uv_s390::sie::{InterceptionCode, StateDescription};
+use uv_s390::abi::sie::{InterceptionCode, StateDescription};
 use uv_s390::sim::{GuestInsn, InsnResult};
 use uv_sim::guest::{Outcome, Program};
 

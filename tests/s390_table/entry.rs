@@ -1,6 +1,6 @@
 //! §6.5: the state description against the creation of the configuration.
 
-use uv_s390::sie::{StateDescription, Validity};
+use uv_s390::abi::sie::{StateDescription, Validity};
 
 use crate::registry::Tests;
 use crate::rig::{MIB, Rig, diag, items};

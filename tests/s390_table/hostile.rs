@@ -15,10 +15,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rand_core::Rng as _;
 use uv_core::{GuestAddr, HostAddr, NormalMemory};
-use uv_s390::abi::{COMMANDS, CreateConf, CreateCpu, DestroyFast, Length, NoData, UvCommand};
-use uv_s390::sie::{AddressSpaces, HostMapping, MappingSize, Sie};
+use uv_s390::abi::sie::{AddressSpaces, HostMapping, MappingSize, Sie};
+use uv_s390::abi::uvc::{Cc, UvRc};
+use uv_s390::abi::uvcb::{COMMANDS, CreateConf, CreateCpu, DestroyFast, Length, NoData, UvCommand};
 use uv_s390::sim::{Generation, GuestInsn, InsnResult};
-use uv_s390::uvc::{Cc, UvRc};
 use uv_sim::guest::{Outcome, Program, Step};
 use uv_sim::rng::SimRng;
 use zerocopy::{FromBytes, IntoBytes};

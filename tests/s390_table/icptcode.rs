@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Barrier};
 
-use uv_s390::sie::{AddressSpaces, InterceptionCode, Sie};
+use uv_s390::abi::sie::{AddressSpaces, InterceptionCode, Sie};
 use uv_s390::sim::{GuestInsn, InsnResult, TOD_PER_MICROSECOND};
 use uv_sim::guest::{Outcome, Program, Step};
 

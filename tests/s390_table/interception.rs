@@ -1,8 +1,8 @@
 //! §6.2: interceptions that no row of §11 asserts: the loop of an external-new PSW, and the call to a CPU that waits.
 
 use uv_core::GuestAddr;
-use uv_s390::abi::CpuState;
-use uv_s390::sie::{InterceptionCode, StateDescription};
+use uv_s390::abi::sie::{InterceptionCode, StateDescription};
+use uv_s390::abi::uvcb::CpuState;
 use uv_s390::sim::{GuestInsn, InsnResult, Interruption};
 use uv_sim::guest::Step;
 

@@ -2,9 +2,9 @@
 //! GR2 of DIAG 0x500.
 
 use uv_core::GuestAddr;
-use uv_s390::abi::{CpuState, UvCommand};
-use uv_s390::psw::Psw;
-use uv_s390::sie::InterceptionCode;
+use uv_s390::abi::psw::Psw;
+use uv_s390::abi::sie::InterceptionCode;
+use uv_s390::abi::uvcb::{CpuState, UvCommand};
 use uv_s390::sim::{GuestInsn, InsnResult};
 use uv_sim::guest::{Outcome, Program, Step};
 

@@ -1,9 +1,9 @@
 //! §11.7: 1 MiB frames, as the posted tests have them. Guest storage begins at an MSO that is not 0.
 
 use uv_core::{GuestAddr, HostAddr};
-use uv_s390::abi::{ConvertTo, UvCommand};
-use uv_s390::sie::{HostMapping, InterceptionCode, MappingSize};
-use uv_s390::uvc::PgmCode;
+use uv_s390::abi::sie::{HostMapping, InterceptionCode, MappingSize};
+use uv_s390::abi::uvc::PgmCode;
+use uv_s390::abi::uvcb::{ConvertTo, UvCommand};
 use uv_sim::guest::Step;
 
 use crate::registry::Tests;

@@ -1,9 +1,9 @@
 //! §5.3 row 1 and §1.1 for a protected guest: a privileged instruction in problem state is the guest's own exception, which
 //! no host hears of.
 
-use uv_s390::sie::InterceptionCode;
+use uv_s390::abi::sie::InterceptionCode;
+use uv_s390::abi::uvc::PgmCode;
 use uv_s390::sim::{GuestInsn, InsnResult};
-use uv_s390::uvc::PgmCode;
 use uv_sim::guest::Step;
 
 use crate::registry::Tests;

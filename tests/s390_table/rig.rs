@@ -5,19 +5,20 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use uv_core::{AccessError, GuestAddr, HostAddr, NormalMemory};
-use uv_s390::abi::{
+use uv_s390::abi::psw::Psw;
+use uv_s390::abi::se_header::{ConfidentialArea, PlaintextControlFlags, SeHeader};
+use uv_s390::abi::sie::{
+    AddressSpaces, GuestMap, HostMapping, InterceptionCode, MappingSize, SidaDesignation, Sie, StateDescription, fields,
+};
+use uv_s390::abi::uvc::{Block, Cc, PgmCode, ProgramInterruption, UvCall, UvRc, UvRrc};
+use uv_s390::abi::uvcb::{
     ConvertFrom, ConvertTo, CpuState, CreateConf, CreateCpu, InitUv, NoData, QueryInfo, Role, SetCpuState, SetParams,
     Share, Unpack, UvCommand,
 };
-use uv_s390::crypto::{CustomerKeyPair, HostPrivateKey, KeySlot, RequestKey};
-use uv_s390::header::{ConfidentialArea, HeaderContent, PlaintextControlFlags, SeHeader};
-use uv_s390::image::{Measurement, PageCipher, PageHasher};
-use uv_s390::psw::Psw;
-use uv_s390::sie::{
-    AddressSpaces, GuestMap, HostMapping, InterceptionCode, MappingSize, SidaDesignation, Sie, StateDescription, fields,
-};
+use uv_s390::owner::crypto::{CustomerKeyPair, HostPrivateKey, KeySlot, RequestKey};
+use uv_s390::owner::image::{Measurement, PageCipher, PageHasher};
+use uv_s390::owner::se_header::HeaderContent;
 use uv_s390::sim::{Generation, GuestInsn, HostView, InsnResult, Machine, MachineConfig};
-use uv_s390::uvc::{Block, Cc, PgmCode, ProgramInterruption, UvCall, UvRc, UvRrc};
 use uv_sim::guest::{Outcome, Program, Script, Step, Transcript};
 use uv_sim::rng::SimRng;
 use zerocopy::IntoBytes;

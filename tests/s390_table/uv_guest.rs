@@ -1,8 +1,8 @@
 //! §11.2: what a protected guest's kernel may call.
 
-use uv_s390::abi::{QueryInfo, Share, UvCommand};
+use uv_s390::abi::uvc::PgmCode;
+use uv_s390::abi::uvcb::{QueryInfo, Share, UvCommand};
 use uv_s390::sim::{Generation, GuestInsn, InsnResult};
-use uv_s390::uvc::PgmCode;
 use uv_sim::guest::Step;
 use zerocopy::FromBytes;
 

@@ -1,8 +1,8 @@
 //! §11.1, rows 1 to 21 and 53 to 55: the instruction, the query, initialization, the reset of the machine.
 
-use uv_s390::abi::{QueryInfo, Role, Share, UvCommand};
+use uv_s390::abi::uvc::{Cc, PgmCode, UvRc};
+use uv_s390::abi::uvcb::{QueryInfo, Role, Share, UvCommand};
 use uv_s390::sim::{Generation, Uvc};
-use uv_s390::uvc::{Cc, PgmCode, UvRc};
 use zerocopy::IntoBytes;
 
 use crate::registry::Tests;
@@ -74,7 +74,7 @@ fn query(tests: &mut Tests) {
 
 fn init(tests: &mut Tests) {
     tests.row("uv_host::r12_init_hdr_length", || {
-        let mut block = uv_s390::abi::InitUv::new(UV_BASE, new().info.uv_base_stor_len.get());
+        let mut block = uv_s390::abi::uvcb::InitUv::new(UV_BASE, new().info.uv_base_stor_len.get());
         assert_eq!(new().call_len(&mut block, 0x40), refused(0x0005));
     });
     tests.row("uv_host::r13_init_storage_length", || assert_eq!(new().init(UV_BASE, 8), refused(0x0103)));

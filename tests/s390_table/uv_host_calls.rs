@@ -1,8 +1,8 @@
 //! §11.1, rows 22 to 52: configurations, CPUs, SE header.
 
-use uv_s390::abi::{CreateConf, CreateCpu, NoData, SetParams, UvCommand};
+use uv_s390::abi::uvc::UvRc;
+use uv_s390::abi::uvcb::{CreateConf, CreateCpu, NoData, SetParams, UvCommand};
 use uv_s390::sim::Generation;
-use uv_s390::uvc::UvRc;
 
 use crate::registry::Tests;
 use crate::rig::{Codes, END, MIB, OK, Rig, home, refused};

@@ -1,37 +1,28 @@
 //! IBM Z Secure Execution: Ultravisor calls, DIAG 308, SE images, dumps, attestation, secrets.
+//!
+//! A room is a party:
+//!
+//! | room | who uses it | what is in it | feature |
+//! |---|---|---|---|
+//! | [`abi`] | everybody | numbers, layouts, codes, the seams [`UvCall`](abi::uvc::UvCall) and [`Sie`](abi::sie::Sie) | - |
+//! | [`hypervisor::kernel`] | the host's kernel | donation, configurations, CPUs, the run loop, faults, interruptions | - |
+//! | [`hypervisor::uapi`] | kernel and VMM | KVM's ioctls as values | - |
+//! | [`hypervisor::vmm`] | the VMM | start and reset sequences, DIAG 308, writing a dump | - |
+//! | [`guest`] | the guest's kernel and its programs | `/dev/uv`, `/sys/firmware/uv` | - |
+//! | [`owner`] | whoever builds images and holds keys | images, host-key documents, attestation, secrets, reading dumps | `owner` |
+//! | [`sim`] | the Ultravisor and its machine | the simulated machine | `sim` |
+//! | [`wrap`] | tests of any of them | wrappers around a seam: trace, record, disturb | `sim` |
 #![no_std]
 #![deny(clippy::std_instead_of_core, clippy::std_instead_of_alloc, clippy::alloc_instead_of_core)]
 
 extern crate alloc;
 
 pub mod abi;
-#[cfg(feature = "image")]
-pub mod attest;
-#[cfg(feature = "image")]
-pub mod crypto;
-pub mod diag308;
-#[cfg(feature = "image")]
-pub mod dump;
-pub mod header;
-pub mod host;
-#[cfg(feature = "image")]
-pub mod hostkey;
-#[cfg(feature = "image")]
-pub mod image;
-pub mod ipib;
-pub mod ipl;
-pub mod kvm;
-pub mod psw;
-#[cfg(feature = "image")]
-pub mod request;
-#[cfg(feature = "image")]
-pub mod secret;
-pub mod sie;
+pub mod guest;
+pub mod hypervisor;
+#[cfg(feature = "owner")]
+pub mod owner;
 #[cfg(feature = "sim")]
 pub mod sim;
-pub mod sysfs;
-pub mod uvc;
-#[cfg(feature = "image")]
-pub mod uvdevice;
 #[cfg(feature = "sim")]
 pub mod wrap;

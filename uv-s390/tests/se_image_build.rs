@@ -1,17 +1,17 @@
 //! Images that this library builds: layouts, flags, limits, reproducibility, and files that are none.
 
-#![cfg(feature = "image")]
+#![cfg(feature = "owner")]
 
 use proptest::prelude::*;
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
-use uv_s390::crypto::HostPrivateKey;
-use uv_s390::header::{HeaderError, PlaintextControlFlags, SecretControlFlags};
-use uv_s390::image::{
+use uv_s390::abi::ipib::IpibView;
+use uv_s390::abi::psw::Psw;
+use uv_s390::abi::se_header::{HeaderError, PlaintextControlFlags, SecretControlFlags};
+use uv_s390::owner::crypto::HostPrivateKey;
+use uv_s390::owner::image::{
     BuildError, ComponentFault, ComponentKind, Image, ImageBuilder, ImageError, ImageLayout, IpibFault, KernelError,
     read_header,
 };
-use uv_s390::ipib::IpibView;
-use uv_s390::psw::Psw;
 
 fn rng(seed: u8) -> ChaCha20Rng {
     ChaCha20Rng::from_seed([seed; 32])
@@ -39,7 +39,7 @@ fn equal_seeds_give_equal_bytes() {
     let build = |seed| small().build(&mut rng(seed)).unwrap().bytes;
     assert!(build(1) == build(1));
     assert!(build(1) != build(2));
-    let kept = small().header_key(uv_s390::crypto::RequestKey::new([1; 32])).build(&mut rng(1)).unwrap();
+    let kept = small().header_key(uv_s390::owner::crypto::RequestKey::new([1; 32])).build(&mut rng(1)).unwrap();
     assert!(kept.bytes[0x15000..] == build(1)[0x15000..], "a given header key leaves everything else");
 }
 

@@ -1,6 +1,6 @@
 //! Images written by the real image builder, compared in full with what is known about them.
 
-#![cfg(feature = "image")]
+#![cfg(feature = "owner")]
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,11 +8,12 @@ use std::path::PathBuf;
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use uv_s390::crypto::{Cck, HostPrivateKey, PageKey, RequestKey};
-use uv_s390::header::{HeaderContent, HeaderError, PlaintextControlFlags, SeHeader, SecretControlFlags};
-use uv_s390::image::{
+use uv_s390::abi::se_header::{HeaderError, PlaintextControlFlags, SeHeader, SecretControlFlags};
+use uv_s390::owner::crypto::{Cck, HostPrivateKey, PageKey, RequestKey};
+use uv_s390::owner::image::{
     BootLoader, HeaderInfo, Image, ImageBuilder, ImageError, Measurement, MeasurementError, Stage3aArgs, Stage3bArgs,
 };
+use uv_s390::owner::se_header::HeaderContent;
 use zerocopy::FromBytes;
 
 const CASES: [&str; 3] = ["a-kernel-only", "b-odd-sizes", "d-all-keys-flags"];
@@ -53,7 +54,7 @@ fn describe(file: &[u8], host: &HostPrivateKey) -> Value {
     let plain = image.extract(secret).expect("fixture components");
     let (args, _) = Stage3bArgs::find(plain.last().expect("stage3b").pages()).expect("fixture stage3b");
     let source =
-        |source: &uv_s390::image::Stage3bSource| json!({"src": source.address.get(), "size": source.size.get()});
+        |source: &uv_s390::owner::image::Stage3bSource| json!({"src": source.address.get(), "size": source.size.get()});
     let reserved_is_zero = ipib.fixed().reserved_05 == [0; 2]
         && ipib.fixed().reserved_0e == [0; 2]
         && ipib.fixed().reserved_18 == [0; 87]
@@ -155,7 +156,7 @@ fn images_are_read_as_expected() {
 fn header_info_is_that_of_the_image_tool() {
     for case in CASES {
         let file = read(&format!("{case}/image.bin"));
-        let (_, header) = uv_s390::image::read_header(&file).unwrap();
+        let (_, header) = uv_s390::owner::image::read_header(&file).unwrap();
         let opened = header.open(&host("host1")).unwrap();
         let info = HeaderInfo::new(&header, Some(&opened.confidential));
         let secret = info.secret.as_ref().unwrap();

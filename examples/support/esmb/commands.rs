@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use uv_power::esm::blob::{Blob, BlobError};
-use uv_power::esm::digests::Digests;
-use uv_power::esm::files::{FILE_LIMIT, TREE_LIMIT, check_name};
-use uv_power::esm::lockbox::LockboxName;
-use uv_power::esm::sealed::check_comment;
-use uv_power::esm::{cpio, kernel};
+use uv_power::owner::blob::{Blob, BlobError};
+use uv_power::owner::digests::Digests;
+use uv_power::owner::files::{FILE_LIMIT, TREE_LIMIT, check_name};
+use uv_power::owner::lockbox::LockboxName;
+use uv_power::owner::sealed::check_comment;
+use uv_power::owner::{cpio, kernel};
 use zeroize::Zeroizing;
 
 use super::display;

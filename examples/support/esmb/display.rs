@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
-use uv_power::esm::blob::{Blob, BlobError};
-use uv_power::esm::sealed::Sealed;
+use uv_power::owner::blob::{Blob, BlobError};
+use uv_power::owner::sealed::Sealed;
 
 /// A blob as JSON. `bytes` is the file the blob was read from. Parts that the blob has not are absent.
 ///

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use uv_power::esm::keys::{KeyError, PrivateKey, PublicKey};
+use uv_power::owner::keys::{KeyError, PrivateKey, PublicKey};
 use zeroize::Zeroizing;
 
 use crate::exit::Failure;

@@ -7,11 +7,11 @@ use uv_core::{
     EnterSecureMode as _, Exit, Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, NormalMemory as _, PageIn as _, PageSize,
     SlotId, Vcpu as _,
 };
-use uv_power::esm::blob::Blob;
-use uv_power::kvm::{Defects, DevicePool, Host, KvmError, KvmVcpu, Vm, VmConfig};
-use uv_power::regs::Lpid;
+use uv_power::abi::regs::Lpid;
+use uv_power::abi::{HvCode, UvCode};
+use uv_power::hypervisor::kernel::{Defects, DevicePool, Host, KvmError, KvmVcpu, Vm, VmConfig};
+use uv_power::owner::blob::Blob;
 use uv_power::sim::{Machine, MachineConfig};
-use uv_power::{HvCode, UvCode};
 use uv_sim::HostMemory;
 use zeroize::Zeroizing;
 

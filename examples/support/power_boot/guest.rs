@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use uv_core::GuestAddr;
-use uv_power::numbers::UvCall;
+use uv_power::abi::numbers::UvCall;
+use uv_power::abi::{Msr, Regs};
 use uv_power::sim::{GuestInsn, GuestProgram, GuestStep};
-use uv_power::{Msr, Regs};
 use uv_sim::guest::{Outcome, Step};
 use zeroize::Zeroizing;
 

@@ -4,11 +4,11 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, ValueEnum};
-use uv_power::Profile;
-use uv_power::esm::blob::Blob;
-use uv_power::esm::digests::{Digests, RTAS_STUB};
-use uv_power::esm::kernel;
-use uv_power::esm::keys::PrivateKey;
+use uv_power::abi::Profile;
+use uv_power::owner::blob::Blob;
+use uv_power::owner::digests::{Digests, RTAS_STUB};
+use uv_power::owner::kernel;
+use uv_power::owner::keys::PrivateKey;
 
 use crate::exit::Failure;
 use crate::files::read_file_limited;
@@ -168,7 +168,7 @@ impl Input {
         let kernel: Vec<u8> = (0..100_000_u32).flat_map(|word| (0x6000_0000 | word).to_be_bytes()).collect();
         let initrd = b"the sample's initramfs\n".repeat(4096);
         let bootargs = "root=/dev/sda1 svm=on console=hvc0".to_owned();
-        let made = || -> Result<Vec<u8>, uv_power::esm::blob::BlobError> {
+        let made = || -> Result<Vec<u8>, uv_power::owner::blob::BlobError> {
             let mut rng = rng;
             let mut blob = Blob::create(owner.public(), "sample owner", &mut rng)?;
             blob.authorize(machine_key.public(), "this machine", &owner, &mut rng)?;

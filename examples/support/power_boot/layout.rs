@@ -65,7 +65,7 @@ impl Layout {
         };
         let kernel = place(input.kernel.clone());
         let (initrd, blob) = if input.blob_in_initrd {
-            let carrier = uv_power::esm::cpio::carrier(&input.blob, "esmb").map_err(Failure::unusable)?;
+            let carrier = uv_power::owner::cpio::carrier(&input.blob, "esmb").map_err(Failure::unusable)?;
             (place([carrier, input.initrd.clone()].concat()), None)
         } else {
             (place(input.initrd.clone()), Some(place(input.blob.clone())))

@@ -3,10 +3,10 @@
 use std::sync::Mutex;
 
 use uv_core::MemSlots;
-use uv_power::numbers::{HvCall, PAGE_ORDER, UvCall};
-use uv_power::regs::Lpid;
+use uv_power::abi::numbers::{HvCall, PAGE_ORDER, UvCall};
+use uv_power::abi::regs::Lpid;
+use uv_power::abi::{GuestEntry, Regs, Ultracall, UvCode};
 use uv_power::sim::Machine;
-use uv_power::{GuestEntry, Regs, Ultracall, UvCode};
 
 /// Takes the lines that are told.
 pub type Teller = Box<dyn Fn(&str) + Send + Sync>;

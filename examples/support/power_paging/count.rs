@@ -3,11 +3,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use uv_core::MemSlots;
-use uv_power::numbers::{HvCall, UvCall};
-use uv_power::regs::Lpid;
+use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::regs::Lpid;
+use uv_power::abi::{GuestEntry, Regs, Ultracall, UvCode};
 use uv_power::sim::Machine;
 use uv_power::sim::vectors::SYSTEM_CALL;
-use uv_power::{GuestEntry, Regs, Ultracall, UvCode};
 
 /// The seams of a machine, with counters.
 pub(super) struct Counted {

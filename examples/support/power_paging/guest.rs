@@ -6,9 +6,9 @@ use std::sync::Arc;
 use rand_core::Rng as _;
 use spin::Mutex;
 use uv_core::{GuestAddr, PageSize};
-use uv_power::numbers::{HvCall, UvCall};
+use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::{Msr, Regs};
 use uv_power::sim::{GuestInsn, GuestProgram, GuestStep};
-use uv_power::{Msr, Regs};
 use uv_sim::guest::{Outcome, Step};
 use uv_sim::rng::SimRng;
 

@@ -11,9 +11,9 @@ use uv_core::{
     EnterSecureMode as _, Error as _, ErrorKind, Exit, Gfn, HostAddr, MemSlot, MemSlots, PageIn as _, PageOut as _,
     PageRange, PageSize, SlotId, Vcpu as _,
 };
-use uv_power::HvCode;
-use uv_power::kvm::{Defects, DevicePool, Host, KvmError, KvmVcpu, Vm, VmConfig};
-use uv_power::regs::Lpid;
+use uv_power::abi::HvCode;
+use uv_power::abi::regs::Lpid;
+use uv_power::hypervisor::kernel::{Defects, DevicePool, Host, KvmError, KvmVcpu, Vm, VmConfig};
 use uv_power::sim::{Machine, MachineConfig};
 use uv_sim::HostMemory;
 use uv_sim::rng::SimRng;

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use uv_s390::attest::{AdditionalData, AttestationFlags, AttestationRequest, ExchangeFile};
-use uv_s390::request::RequestSecrets;
+use uv_s390::owner::attest::{AdditionalData, AttestationFlags, AttestationRequest, ExchangeFile};
+use uv_s390::owner::request::RequestSecrets;
 
 use crate::files::{FileMode, write_atomic};
 use crate::s390_keys::HostKeyArgs;

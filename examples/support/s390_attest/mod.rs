@@ -8,8 +8,8 @@ mod verify;
 
 use std::path::Path;
 
-use uv_s390::image::read_header;
-use uv_s390::request::ImageIdentity;
+use uv_s390::owner::image::read_header;
+use uv_s390::owner::request::ImageIdentity;
 
 use crate::Failure;
 

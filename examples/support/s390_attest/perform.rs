@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use uv_s390::abi::Attest;
-use uv_s390::attest::{AdditionalData, ArcbHead, ExchangeFile, ExchangeResponse, MAX_USER_DATA_SIZE, MEASUREMENT_SIZE};
-use uv_s390::request::ConfigUid;
+use uv_s390::abi::uvcb::Attest;
+use uv_s390::owner::attest::{
+    AdditionalData, ArcbHead, ExchangeFile, ExchangeResponse, MAX_USER_DATA_SIZE, MEASUREMENT_SIZE,
+};
+use uv_s390::owner::request::ConfigUid;
 use zerocopy::FromBytes as _;
 
 use crate::Failure;

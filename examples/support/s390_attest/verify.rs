@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::{Map, Value, json};
-use uv_s390::attest::{ExchangeFile, Verdict, Verification, verify};
+use uv_s390::owner::attest::{ExchangeFile, Verdict, Verification, verify};
 
 use crate::Failure;
 use crate::files::{FileMode, read_file_limited, write_atomic};

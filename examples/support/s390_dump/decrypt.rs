@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use uv_s390::crypto::Cck;
-use uv_s390::dump::BlockError;
-use uv_s390::dump::elf::{DecryptedDump, DumpFileError, DumpReader, DumpSink};
+use uv_s390::owner::crypto::Cck;
+use uv_s390::owner::dump::BlockError;
+use uv_s390::owner::dump::elf::{DecryptedDump, DumpFileError, DumpReader, DumpSink};
 
 use super::{FileSink, FileSource, progress};
 use crate::Failure;

@@ -1,7 +1,7 @@
 //! What the dumped guest does before the dump, and how its owner sees its memory.
 
 use uv_core::{Gfn, PageOut as _, PageRange};
-use uv_s390::abi::{Share, UvCommand};
+use uv_s390::abi::uvcb::{Share, UvCommand};
 use uv_s390::sim::GuestInsn;
 
 use crate::Failure;

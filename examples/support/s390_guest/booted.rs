@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use uv_s390::abi::QueryInfo;
-use uv_s390::crypto::HostPrivateKey;
-use uv_s390::request::ConfigUid;
+use uv_s390::abi::uvcb::QueryInfo;
+use uv_s390::owner::crypto::HostPrivateKey;
+use uv_s390::owner::request::ConfigUid;
 use uv_s390::sim::MachineConfig;
 
 use super::{Console, Session};

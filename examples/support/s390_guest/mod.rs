@@ -10,10 +10,10 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use uv_core::{Exit, GuestAddr};
-use uv_s390::host::{S390Exit, S390Vcpu};
-use uv_s390::psw::Psw;
+use uv_s390::abi::psw::Psw;
+use uv_s390::abi::uvc::{Block, Cc, PgmCode, UvRc, UvRrc};
+use uv_s390::hypervisor::kernel::{S390Exit, S390Vcpu};
 use uv_s390::sim::{GuestCode, GuestInsn, InsnResult};
-use uv_s390::uvc::{Block, Cc, PgmCode, UvRc, UvRrc};
 use uv_sim::guest::{Outcome, Program, Step};
 use zeroize::Zeroizing;
 

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{ArgGroup, Args, ValueEnum};
-use uv_s390::crypto::Cck;
-use uv_s390::request::{ConfigUid, RequestSecrets};
-use uv_s390::secret::{
+use uv_s390::owner::crypto::Cck;
+use uv_s390::owner::request::{ConfigUid, RequestSecrets};
+use uv_s390::owner::secret::{
     AddSecretFlags, AddSecretRequest, Asrcb, ExtensionSecret, UserData, UserDataSigner, policy_user_data, side_file,
     side_file_name,
 };
@@ -178,7 +178,7 @@ fn read_signer(path: &Path) -> Result<UserDataSigner, Failure> {
     if let Some(text) = std::str::from_utf8(&bytes).ok().filter(|text| text.contains("-----BEGIN ")) {
         return UserDataSigner::from_pem(text).map_err(unusable);
     }
-    let mut last = uv_s390::secret::SignatureError::Key;
+    let mut last = uv_s390::owner::secret::SignatureError::Key;
     for label in ["PRIVATE KEY", "EC PRIVATE KEY", "RSA PRIVATE KEY"] {
         let Ok(text) = der::pem::encode_string(label, der::pem::LineEnding::LF, &bytes).map(Zeroizing::new) else {
             continue;

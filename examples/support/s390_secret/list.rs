@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use uv_s390::secret::{LIST_PAGE_SIZE, SecretEntry, SecretList};
+use uv_s390::owner::secret::{LIST_PAGE_SIZE, SecretEntry, SecretList};
 
 use super::add::read_requests;
 use super::store::{Store, list_json, list_text};
@@ -12,7 +12,7 @@ use crate::Failure;
 use crate::files::{FileMode, read_file_limited, write_atomic};
 use crate::output::print;
 use crate::s390_guest::{GuestRequest, read_cuid};
-use uv_s390::request::ConfigUid;
+use uv_s390::owner::request::ConfigUid;
 
 /// Form of the list.
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use uv_s390::secret::{Asrcb, SignatureError, UserDataKind, UserDataVerifier};
+use uv_s390::owner::secret::{Asrcb, SignatureError, UserDataKind, UserDataVerifier};
 
 use crate::Failure;
 use crate::files::{FileMode, read_file_limited, write_atomic};

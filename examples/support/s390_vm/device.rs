@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use uv_s390::kvm::Errno;
-use uv_s390::psw::Psw;
+use uv_s390::abi::Errno;
+use uv_s390::abi::psw::Psw;
+use uv_s390::abi::uvc::Cc;
+use uv_s390::guest::uvdevice::{Ioctl, Operation, Seen, Step as Driver, UvDevice};
 use uv_s390::sim::{GuestCode, GuestInsn, InsnResult};
-use uv_s390::uvc::Cc;
-use uv_s390::uvdevice::{Ioctl, Operation, Seen, Step as Driver, UvDevice};
 use uv_sim::guest::{Outcome, Program, Step};
 
 /// What the ioctls gave, in their order. For the guest's owner.

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest as _, Sha256};
 use uv_core::GuestAddr;
-use uv_s390::ipib::Component;
-use uv_s390::psw::Psw;
+use uv_s390::abi::ipib::Component;
+use uv_s390::abi::psw::Psw;
 use uv_s390::sim::{GuestCode, GuestInsn, InsnResult};
 use uv_sim::guest::{Outcome, Program, Step};
 

@@ -1,8 +1,8 @@
 //! The file as guest memory, and what the boot loader inside the guest does before it asks to be protected.
 
-use uv_s390::header::{FixedPart, MAGIC};
-use uv_s390::image::{ImageMetadata, read_header};
-use uv_s390::ipib::{BlockType, Component, IpibView, MAX_LENGTH};
+use uv_s390::abi::ipib::{BlockType, Component, IpibView, MAX_LENGTH};
+use uv_s390::abi::se_header::{FixedPart, MAGIC};
+use uv_s390::owner::image::{ImageMetadata, read_header};
 use zerocopy::FromBytes as _;
 
 use crate::Failure;

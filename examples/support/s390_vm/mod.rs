@@ -10,7 +10,7 @@
 //!
 //! ```
 //! use ultravisor::s390_vm::{BootImage, Platform};
-//! use uv_s390::{crypto::HostPrivateKey, image::ImageBuilder};
+//! use uv_s390::owner::{crypto::HostPrivateKey, image::ImageBuilder};
 //!
 //! let mut rng = ultravisor::random::rng(None)?;
 //! let key = HostPrivateKey::generate(&mut rng);

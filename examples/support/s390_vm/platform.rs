@@ -5,9 +5,9 @@ use std::sync::Arc;
 use uv_core::{
     Exit, Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, PageCounts, PageSize, PageState, SecureVm as _, SlotId,
 };
-use uv_s390::crypto::HostPrivateKey;
-use uv_s390::diag308::IplStores;
-use uv_s390::host::{Guest, GuestConfig, Hardware, Host, HostPages, S390Exit};
+use uv_s390::hypervisor::kernel::{Guest, GuestConfig, Hardware, Host, HostPages, S390Exit};
+use uv_s390::hypervisor::vmm::diag308::IplStores;
+use uv_s390::owner::crypto::HostPrivateKey;
 use uv_s390::sim::{GuestCode, Machine, MachineConfig};
 
 use super::BootImage;

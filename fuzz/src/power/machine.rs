@@ -7,11 +7,11 @@ use ultravisor::power_boot::{Input, Layout};
 use uv_core::{
     EnterSecureMode, Exit, Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, NormalMemory, PageSize, SlotId, Vcpu,
 };
-use uv_power::kvm::{self, Defects, DevicePool, KvmVcpu, PowerExit, Vm, VmConfig};
-use uv_power::numbers::{HvCall, UvCall};
-use uv_power::regs::Lpid;
+use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::regs::Lpid;
+use uv_power::abi::{HvCode, Msr, Profile, Regs, Ultracall};
+use uv_power::hypervisor::kernel::{self, Defects, DevicePool, KvmVcpu, PowerExit, Vm, VmConfig};
 use uv_power::sim::{GuestInsn, GuestStep, Machine, MachineConfig};
-use uv_power::{HvCode, Msr, Profile, Regs, Ultracall};
 use uv_sim::HostMemory;
 use uv_sim::guest::{Outcome, Step};
 
@@ -65,7 +65,7 @@ impl Rig {
         };
         let machine = Machine::new(config, memory.clone());
         let seams = Arc::new(machine.clone());
-        let host = kvm::Host {
+        let host = kernel::Host {
             uv: seams.clone(),
             entry: seams,
             memory: memory.clone(),

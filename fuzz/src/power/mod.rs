@@ -9,16 +9,16 @@ use std::sync::LazyLock;
 
 use ultravisor::esmb::display;
 use ultravisor::esmb::input::EsmInput;
-use uv_power::Profile;
-use uv_power::esm::blob::Blob;
-use uv_power::esm::cpio;
-use uv_power::esm::digests::{Digests, RTAS_STUB, Sha512Digest};
-use uv_power::esm::files::Files;
-use uv_power::esm::kernel::{self, FLAT_MAX};
-use uv_power::esm::keys::{PrivateKey, PublicKey};
-use uv_power::esm::sealed::MasterKey;
-use uv_power::esm::tree::Node;
-use uv_power::esm::verify::{self, Measured};
+use uv_power::abi::Profile;
+use uv_power::owner::blob::Blob;
+use uv_power::owner::cpio;
+use uv_power::owner::digests::{Digests, RTAS_STUB, Sha512Digest};
+use uv_power::owner::files::Files;
+use uv_power::owner::kernel::{self, FLAT_MAX};
+use uv_power::owner::keys::{PrivateKey, PublicKey};
+use uv_power::owner::sealed::MasterKey;
+use uv_power::owner::tree::Node;
+use uv_power::owner::verify::{self, Measured};
 
 static MACHINE: LazyLock<PrivateKey> =
     LazyLock::new(|| PrivateKey::from_pem(seeds::MACHINE, None).expect("the fixture is an RSA key"));

@@ -1,6 +1,6 @@
 //! Valid files that mutations start from: those of the real tool.
 
-use uv_power::esm::cpio;
+use uv_power::owner::cpio;
 
 macro_rules! svm {
     ($path:literal) => {

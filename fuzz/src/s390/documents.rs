@@ -4,10 +4,10 @@ use std::sync::LazyLock;
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng as _;
-use uv_s390::crypto::{HostPrivateKey, HostPublicKey};
-use uv_s390::hostkey::test_pki::TestPki;
-use uv_s390::hostkey::{Certificate, Crl, HostKeyDocument, Verifier, VerifierBuilder};
-use uv_s390::secret::{UserDataSigner, UserDataVerifier};
+use uv_s390::owner::crypto::{HostPrivateKey, HostPublicKey};
+use uv_s390::owner::hostkey::test_pki::TestPki;
+use uv_s390::owner::hostkey::{Certificate, Crl, HostKeyDocument, Verifier, VerifierBuilder};
+use uv_s390::owner::secret::{UserDataSigner, UserDataVerifier};
 
 const BEGIN: u64 = 1_767_225_600;
 const NOW: u64 = 1_800_000_000;

@@ -6,13 +6,13 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use uv_core::{
     EnterSecureMode, Exit, Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, NormalMemory, PageSize, SlotId, Vcpu,
 };
-use uv_s390::abi::{COMMANDS, Length, UvCommand};
-use uv_s390::crypto::HostPrivateKey;
-use uv_s390::host::{Guest, GuestConfig, Hardware, Host, HostPages, S390Exit};
-use uv_s390::image::{Image, ImageBuilder};
-use uv_s390::psw::Psw;
+use uv_s390::abi::psw::Psw;
+use uv_s390::abi::uvc::UvCall;
+use uv_s390::abi::uvcb::{COMMANDS, Length, UvCommand};
+use uv_s390::hypervisor::kernel::{Guest, GuestConfig, Hardware, Host, HostPages, S390Exit};
+use uv_s390::owner::crypto::HostPrivateKey;
+use uv_s390::owner::image::{Image, ImageBuilder};
 use uv_s390::sim::{Generation, GuestInsn, HostView, InsnResult, Machine, MachineConfig};
-use uv_s390::uvc::UvCall;
 use uv_sim::guest::{Outcome, Program, Step};
 use uv_sim::rng::SimRng;
 

@@ -2,10 +2,10 @@
 
 use std::sync::LazyLock;
 
-use uv_s390::attest::{AdditionalData, Arcb, AttestationFlags, ExchangeFile, verify};
-use uv_s390::crypto::{HostPrivateKey, RequestKey};
-use uv_s390::request::{ConfigUid, ImageIdentity};
-use uv_s390::secret::{
+use uv_s390::owner::attest::{AdditionalData, Arcb, AttestationFlags, ExchangeFile, verify};
+use uv_s390::owner::crypto::{HostPrivateKey, RequestKey};
+use uv_s390::owner::request::{ConfigUid, ImageIdentity};
+use uv_s390::owner::secret::{
     Asrcb, LIST_PAGE_SIZE, RetrievedSecret, SecretList, SecretType, UserDataVerifier, decode_plaintext,
     encode_plaintext, retrieve_buffer,
 };

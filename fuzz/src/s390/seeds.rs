@@ -30,9 +30,9 @@ fn owned(seeds: &[&[u8]]) -> Vec<Vec<u8>> {
 }
 
 /// A copy of what `found` picks in each image: header offset and length, or those of the IPIB.
-fn of_images(found: impl Fn(&uv_s390::image::Image<'_>) -> (u64, usize)) -> Vec<Vec<u8>> {
+fn of_images(found: impl Fn(&uv_s390::owner::image::Image<'_>) -> (u64, usize)) -> Vec<Vec<u8>> {
     let part = |file: &&[u8]| {
-        let image = uv_s390::image::Image::parse(file).expect("the fixture is an image");
+        let image = uv_s390::owner::image::Image::parse(file).expect("the fixture is an image");
         let (offset, length) = found(&image);
         let start = usize::try_from(offset).expect("offsets in a fixture are small");
         file[start..start + length].to_vec()
@@ -104,7 +104,7 @@ pub(crate) fn add_secret_requests() -> Vec<Vec<u8>> {
 }
 
 pub(crate) fn secret_lists() -> Vec<Vec<u8>> {
-    use uv_s390::secret::{LIST_PAGE_SIZE, SecretEntry, SecretId, SecretList, SecretType, encode_plaintext};
+    use uv_s390::owner::secret::{LIST_PAGE_SIZE, SecretEntry, SecretId, SecretList, SecretType, encode_plaintext};
     let entry = |index| SecretEntry::new(index, SecretType::ASSOCIATION, 32, SecretId([1; 32]));
     let store: Vec<_> = (0..100).map(entry).collect();
     let mut page = vec![0; LIST_PAGE_SIZE];

@@ -1,7 +1,7 @@
 //! What a simulated machine is made of.
 
-use crate::Profile;
-use crate::esm::keys::PrivateKey;
+use crate::abi::Profile;
+use crate::owner::keys::PrivateKey;
 
 /// Configuration of a [`Machine`](super::Machine).
 #[derive(Debug, Clone)]

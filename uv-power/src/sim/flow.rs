@@ -14,8 +14,8 @@ use uv_core::{Gfn, GuestAddr};
 
 use super::platform::Platform;
 use super::svm::Svm;
-use crate::codes::{HvCode, UvCode};
-use crate::numbers::{HvCall, PAGE_ORDER, PageInFlags};
+use crate::abi::codes::{HvCode, UvCode};
+use crate::abi::numbers::{HvCall, PAGE_ORDER, PageInFlags};
 
 /// A flow that waits or is about to start.
 pub(crate) type Flow = Pin<Box<dyn Future<Output = FlowEnd> + Send>>;

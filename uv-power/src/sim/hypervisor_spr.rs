@@ -6,8 +6,8 @@
 use core::sync::atomic::Ordering;
 
 use super::machine::Machine;
-use crate::numbers::SECURE_ADDRESS;
-use crate::regs::{Regs, SMFCTRL_D, SMFCTRL_E, Spr, SprAccess, direct_access};
+use crate::abi::numbers::SECURE_ADDRESS;
+use crate::abi::regs::{Regs, SMFCTRL_D, SMFCTRL_E, Spr, SprAccess, direct_access};
 
 /// PTCR: the table has 2^16 bytes, coded as 16 - 12; it lies at the start of secure memory (power-pef §10.1).
 const PTCR: u64 = SECURE_ADDRESS | 4;

@@ -11,12 +11,12 @@ use super::platform::{Platform, PlatformRange, Scom};
 use super::svm::{GfnState, Svm, SvmState};
 use super::vcpu::{self, GuestProgram, Stop, Vcpu};
 use super::{EsmFailure, reflect};
-use crate::Profile;
-use crate::entry::GuestEntry;
-use crate::msr::{Msr, Privilege};
-use crate::numbers::UvCall;
-use crate::regs::{Lpid, Regs};
-use crate::ultracall::Ultracall;
+use crate::abi::Profile;
+use crate::abi::entry::GuestEntry;
+use crate::abi::msr::{Msr, Privilege};
+use crate::abi::numbers::UvCall;
+use crate::abi::regs::{Lpid, Regs};
+use crate::abi::ultracall::Ultracall;
 
 /// A simulated POWER machine with an ultravisor. Cloning gives another handle of the same machine.
 ///

@@ -1,6 +1,6 @@
 //! The ultravisor's side: a simulated POWER machine with PEF.
 //!
-//! [`Machine`] implements both seams, [`Ultracall`](crate::Ultracall) and [`GuestEntry`](crate::GuestEntry); a hypervisor
+//! [`Machine`] implements both seams, [`Ultracall`](crate::abi::Ultracall) and [`GuestEntry`](crate::abi::GuestEntry); a hypervisor
 //! needs nothing else of it. Guests are programs ([`GuestProgram`]) that the owner of a guest gives to
 //! [`Machine::add_vcpu`]; before `UV_ESM` they run on normal memory, afterwards on secure memory.
 //!

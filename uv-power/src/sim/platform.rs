@@ -15,9 +15,9 @@ use uv_sim::{Engine, EngineConfig};
 
 use super::config::MachineConfig;
 use super::esm::EsmFailure;
-use crate::Profile;
-use crate::esm::keys::PrivateKey;
-use crate::regs::Lpid;
+use crate::abi::Profile;
+use crate::abi::regs::Lpid;
+use crate::owner::keys::PrivateKey;
 pub use memory_list::{PlatformMemory, PlatformRange};
 pub use scom::{Scom, ScomList};
 pub use scom_list::ScomListError;

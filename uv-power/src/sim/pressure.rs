@@ -7,8 +7,8 @@ use uv_core::Gfn;
 
 use super::flow::Uv;
 use super::svm::GfnState;
-use crate::codes::HvCode;
-use crate::numbers::{HvCall, PAGE_ORDER};
+use crate::abi::codes::HvCode;
+use crate::abi::numbers::{HvCall, PAGE_ORDER};
 
 /// Pages asked for before the ultravisor goes on without.
 const TRIES: u32 = 32;

@@ -5,8 +5,8 @@ use uv_sim::{Content, SpaceError};
 
 use super::flow::Uv;
 use super::svm::GfnState;
-use crate::codes::HvCode;
-use crate::numbers::{PAGE_BYTES, PageInFlags};
+use crate::abi::codes::HvCode;
+use crate::abi::numbers::{PAGE_BYTES, PageInFlags};
 
 /// Who shares, and so who sees the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,69 +1,21 @@
-//! Control blocks of the UV call (UVCBs): commands, layouts, query result.
+//! What all parties share: numbers, layouts, codes, and the seams. Definitions only, nothing here acts.
 //!
-//! All integers are big endian; gaps are reserved and sent as 0. Every constructor gives a block with length and command set
-//! and all else 0.
-//!
-//! | family | commands | blocks |
-//! |---|---|---|
-//! | query | QUI | [`QueryInfo`] |
-//! | init | INIT_UV | [`InitUv`] |
-//! | configuration | CREATE/DESTROY_SEC_CONF, FAST, PREPARE_RESET, UNSHARE_ALL | [`CreateConf`], [`NoData`], [`DestroyFast`] |
-//! | CPU | CREATE/DESTROY_SEC_CPU, resets, CPU_SET_STATE | [`CreateCpu`], [`NoData`], [`SetCpuState`] |
-//! | storage | import, export, destroy, pin, unpin, VERIFY_LARGE_FRAME | [`ConvertTo`], [`ConvertFrom`] |
-//! | image | SET_SEC_CONF_PARAMS, UNPACK_IMG, VERIFY_IMG | [`SetParams`], [`Unpack`], [`NoData`] |
-//! | share | SET/REMOVE_SHARED_ACCESS | [`Share`] |
-//! | dump | DUMP_* | [`NoData`], [`DumpCpu`], [`DumpStorageState`], [`DumpComplete`] |
-//! | attest | RETR_ATTEST | [`Attest`] |
-//! | secret | ADD, LIST, LOCK, RETR | [`AddSecret`], [`ListSecrets`], [`NoData`], [`RetrieveSecret`] |
-//! | keys | QUERY_KEYS | [`QueryKeys`] |
-//!
-//! Source: s390-ultravisor §1.3–1.6.
+//! | part | what |
+//! |---|---|
+//! | [`uvcb`] | control blocks of the UV call, the table of commands |
+//! | [`uvc`] | the UV call itself: the seam, condition codes, rc and rrc, program interruptions |
+//! | [`sie`] | the SIE instruction: the second seam, state description, SIDA, interception codes |
+//! | [`psw`] | program status words, load controls |
+//! | [`ipib`] | the IPL information block |
+//! | [`se_header`] | the Secure Execution header, its plain part and its checks |
+//! | [`Errno`] | error numbers of the kernels on both sides |
 
-/// States sizes and offsets of a layout and makes it a [`Block`](crate::uvc::Block).
-macro_rules! block {
-    ($type:ident, $size:literal, $($field:ident at $offset:literal),+ $(,)?) => {
-        const _: () = {
-            assert!(core::mem::size_of::<$type>() == $size);
-            assert!(core::mem::offset_of!($type, header) == 0);
-            $(assert!(core::mem::offset_of!($type, $field) == $offset);)+
-        };
+mod errno;
+pub mod ipib;
+pub mod psw;
+pub mod se_header;
+pub mod sie;
+pub mod uvc;
+pub mod uvcb;
 
-        impl $crate::uvc::Block for $type {
-            fn header(&self) -> &$crate::abi::UvcbHeader {
-                &self.header
-            }
-        }
-    };
-}
-
-mod attest;
-mod calls;
-mod command;
-mod config;
-mod cpu;
-mod dump;
-mod features;
-mod header;
-mod image;
-mod init;
-mod keys;
-mod query;
-mod secret;
-mod share;
-mod storage;
-
-pub use attest::Attest;
-pub use calls::InstalledCalls;
-pub use command::{COMMANDS, CommandInfo, Length, Role, UvCommand};
-pub use config::{ConfFlags, CreateConf, DestroyFast, NoData};
-pub use cpu::{CpuState, CreateCpu, SetCpuState};
-pub use dump::{DumpComplete, DumpCpu, DumpStorageState};
-pub use features::{Features, bit};
-pub use header::UvcbHeader;
-pub use image::{SetParams, Unpack};
-pub use init::InitUv;
-pub use keys::{KEY_HASHES, QueryKeys};
-pub use query::QueryInfo;
-pub use secret::{AddSecret, ListSecrets, RetrieveSecret};
-pub use share::Share;
-pub use storage::{ConvertFrom, ConvertTo};
+pub use errno::Errno;

@@ -3,7 +3,7 @@
 use uv_sim::SpaceError;
 
 use super::frames::ClaimError;
-use crate::uvc::{Cc, PgmCode, ProgramInterruption, UvRc, UvRrc};
+use crate::abi::uvc::{Cc, PgmCode, ProgramInterruption, UvRc, UvRrc};
 
 /// Why a call was not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,10 +16,11 @@ use super::frames::ConfId;
 use super::memory::Donation;
 use super::resume::Partial;
 use super::secrets::SecretStore;
-use crate::header::{OpenedHeader, SeHeader};
-use crate::image::{PageCipher, PageHasher};
-use crate::sie::Asce;
-use crate::uvc::UvRc;
+use crate::abi::se_header::SeHeader;
+use crate::abi::sie::Asce;
+use crate::abi::uvc::UvRc;
+use crate::owner::image::{PageCipher, PageHasher};
+use crate::owner::se_header::OpenedHeader;
 
 /// How far a configuration has come.
 ///

@@ -12,8 +12,8 @@ use super::conf::{Conf, LoadFrom};
 use super::guest::{GuestInsn, InsnResult, Interruption};
 use super::memory::Donation;
 use super::sie::Lasting;
-use crate::abi::CpuState;
-use crate::psw::Psw;
+use crate::abi::psw::Psw;
+use crate::abi::uvcb::CpuState;
 
 /// Kinds of CPU reset, each a superset of the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

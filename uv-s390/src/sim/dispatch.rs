@@ -18,8 +18,8 @@ use super::answer::{Answer, Refusal};
 use super::calls;
 use super::machine::Machine;
 use super::profile::Generation;
-use crate::abi::{CommandInfo, Role, UvCommand, UvcbHeader};
-use crate::uvc::{Cc, PgmCode, ProgramInterruption, UvCall, UvRc, UvRrc};
+use crate::abi::uvc::{Cc, PgmCode, ProgramInterruption, UvCall, UvRc, UvRrc};
+use crate::abi::uvcb::{CommandInfo, Role, UvCommand, UvcbHeader};
 
 /// Checks 1 to 4.
 pub(crate) fn admit(block: &[u8], generation: Generation, role: Role) -> Result<&'static CommandInfo, Refusal> {
@@ -115,7 +115,7 @@ impl Machine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::abi::{COMMANDS, Length};
+    use crate::abi::uvcb::{COMMANDS, Length};
     use crate::sim::rig::{Rig, refused};
     use crate::sim::{Generation, Uvc};
 

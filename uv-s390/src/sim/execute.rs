@@ -3,8 +3,8 @@
 use zerocopy::FromBytes;
 
 use super::machine::Machine;
-use crate::abi::UvcbHeader;
-use crate::uvc::{Cc, PgmCode, ProgramInterruption, UvCall};
+use crate::abi::uvc::{Cc, PgmCode, ProgramInterruption, UvCall};
+use crate::abi::uvcb::UvcbHeader;
 
 /// Fields of the instruction beside its operand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -11,8 +11,8 @@ use alloc::vec::Vec;
 use uv_sim::guest::Program;
 use zeroize::Zeroizing;
 
-use crate::psw::Psw;
-use crate::uvc::PgmCode;
+use crate::abi::psw::Psw;
+use crate::abi::uvc::PgmCode;
 
 /// An instruction with its register operands.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -18,8 +18,8 @@ use super::dispatch::{admit, finish, with};
 use super::guest::InsnResult;
 use super::machine::Machine;
 use super::sie::GuestView;
-use crate::abi::{Role, UvCommand, UvcbHeader};
-use crate::uvc::{Cc, ProgramInterruption, UvRc};
+use crate::abi::uvc::{Cc, ProgramInterruption, UvRc};
+use crate::abi::uvcb::{Role, UvCommand, UvcbHeader};
 
 /// What became of a guest's call.
 pub(super) enum Called {

@@ -9,7 +9,7 @@
 //!
 //! All other addresses in the control blocks of a host are absolute (s390-ultravisor §1.4).
 //!
-//! The host's tables are a [`GuestMap`](crate::sie::GuestMap) behind an ASCE, as a guest's are. Without an ASCE the home space is
+//! The host's tables are a [`GuestMap`](crate::abi::sie::GuestMap) behind an ASCE, as a guest's are. Without an ASCE the home space is
 //! the kernel's one-to-one mapping: host virtual is host absolute.
 //!
 //! | # | check | rc |
@@ -25,8 +25,8 @@ use uv_core::{AccessError, GuestAddr, HostAddr, NormalMemory};
 use super::answer::Refusal;
 use super::machine::Machine;
 use super::memory::FRAME;
-use crate::sie::Asce;
-use crate::uvc::{PgmCode, ProgramInterruption, Teid, UvRc};
+use crate::abi::sie::Asce;
+use crate::abi::uvc::{PgmCode, ProgramInterruption, Teid, UvRc};
 
 /// Why the bytes at a host virtual address cannot be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ pub(super) struct Piece {
 
 impl Machine {
     /// Loads control register 13 of the host's CPUs: the home address space, through which host virtual addresses in control
-    /// blocks are translated from now on. Its tables are attached with [`AddressSpaces`](crate::sie::AddressSpaces). `None` is
+    /// blocks are translated from now on. Its tables are attached with [`AddressSpaces`](crate::abi::sie::AddressSpaces). `None` is
     /// the space after power-on, in which host virtual is host absolute.
     pub fn set_home_space(&self, asce: Option<u64>) {
         *self.home.write() = asce;

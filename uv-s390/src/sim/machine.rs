@@ -21,11 +21,11 @@ use super::guest::GuestCode;
 use super::memory::{Donation, HostView, Storage};
 use super::profile::Generation;
 use super::sie::OrdinaryCpu;
-use crate::abi::Features;
-use crate::crypto::{HostPrivateKey, RequestKey};
-use crate::request::ConfigUid;
-use crate::sie::{AddressSpaces, GuestMap, HostMapping};
-use crate::uvc::UvRc;
+use crate::abi::sie::{AddressSpaces, GuestMap, HostMapping};
+use crate::abi::uvc::UvRc;
+use crate::abi::uvcb::Features;
+use crate::owner::crypto::{HostPrivateKey, RequestKey};
+use crate::owner::request::ConfigUid;
 
 /// What a machine is made of.
 #[derive(Clone, Debug)]
@@ -62,7 +62,7 @@ impl MachineConfig {
 ///
 /// | who | uses |
 /// |---|---|
-/// | the hypervisor | [`UvCall`](crate::uvc::UvCall), [`Sie`](crate::sie::Sie), [`AddressSpaces`], [`Machine::host_memory`], [`Machine::set_home_space`] |
+/// | the hypervisor | [`UvCall`](crate::abi::uvc::UvCall), [`Sie`](crate::abi::sie::Sie), [`AddressSpaces`], [`Machine::host_memory`], [`Machine::set_home_space`] |
 /// | the operator | [`MachineConfig`], [`Machine::load_normal`], [`Machine::set_running_cpus`], [`Machine::set_ap_queues`], [`Machine::set_secret_changes`] |
 /// | the guest's owner | [`Machine::set_guest`] |
 /// | a test | [`Machine::page_counts`], [`Machine::advance_clock`] |

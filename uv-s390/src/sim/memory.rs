@@ -8,7 +8,7 @@ use uv_sim::HostMemory;
 
 use super::answer::Refusal;
 use super::frames::{ClaimError, ConfId, Frame, FrameClaim, FrameTable};
-use crate::uvc::UvRc;
+use crate::abi::uvc::UvRc;
 
 /// Bytes of a frame.
 pub(crate) const FRAME: u64 = 0x1000;

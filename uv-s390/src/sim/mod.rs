@@ -1,8 +1,8 @@
 //! The Ultravisor half: a simulated IBM Z machine.
 //!
 //! [`Machine`] answers UV calls and runs guests, ordinary and protected, as a real machine does, over the page engine of
-//! `uv-sim`. A hypervisor talks to it through the seams [`UvCall`](crate::uvc::UvCall), [`Sie`](crate::sie::Sie),
-//! [`AddressSpaces`](crate::sie::AddressSpaces) and through [`Machine::host_memory`], and through nothing else.
+//! `uv-sim`. A hypervisor talks to it through the seams [`UvCall`](crate::abi::uvc::UvCall), [`Sie`](crate::abi::sie::Sie),
+//! [`AddressSpaces`](crate::abi::sie::AddressSpaces) and through [`Machine::host_memory`], and through nothing else.
 //!
 //! # Pages
 //! State of a guest page, as s390-ultravisor §4 names them:

@@ -13,9 +13,9 @@ use super::answer::{Answer, Refusal};
 use super::conf::{Conf, Phase};
 use super::frames::{Frame, FrameClaim};
 use super::machine::Machine;
-use crate::abi::Features;
-use crate::sie::MappingSize;
-use crate::uvc::UvRc;
+use crate::abi::sie::MappingSize;
+use crate::abi::uvc::UvRc;
+use crate::abi::uvcb::Features;
 
 /// Label of a page that is pinned.
 pub(crate) const PINNED: Label = Label(1);

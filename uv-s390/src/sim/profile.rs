@@ -5,8 +5,8 @@
 
 use zerocopy::FromZeros;
 
-use crate::abi::{COMMANDS, CommandInfo, Features, InstalledCalls, QueryInfo, Role, UvCommand, bit};
-use crate::header::{PlaintextControlFlags as Pcf, SecretControlFlags as Scf};
+use crate::abi::se_header::{PlaintextControlFlags as Pcf, SecretControlFlags as Scf};
+use crate::abi::uvcb::{COMMANDS, CommandInfo, Features, InstalledCalls, QueryInfo, Role, UvCommand, bit};
 
 /// Generation of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -18,7 +18,7 @@ use alloc::vec::Vec;
 
 use super::answer::{Answer, Refusal};
 use super::conf::Conf;
-use crate::uvc::{Block, UvRc};
+use crate::abi::uvc::{Block, UvRc};
 
 /// Frames that one issue of DESTROY_SEC_CONF gives back.
 pub(crate) const DESTROY_SLICE: usize = 512;

@@ -11,18 +11,19 @@ use uv_sim::rng::SimRng;
 use zerocopy::IntoBytes;
 
 use super::{Generation, GuestInsn, HostView, InsnResult, Machine, MachineConfig};
-use crate::abi::{
+use crate::abi::psw::Psw;
+use crate::abi::se_header::{ConfidentialArea, PlaintextControlFlags, SeHeader};
+use crate::abi::sie::{
+    AddressSpaces, GuestMap, HostMapping, InterceptionCode, MappingSize, SidaDesignation, Sie, StateDescription, fields,
+};
+use crate::abi::uvc::{Block, Cc, ProgramInterruption, UvCall, UvRc, UvRrc};
+use crate::abi::uvcb::{
     ConvertFrom, ConvertTo, CpuState, CreateConf, CreateCpu, InitUv, NoData, QueryInfo, Role, SetCpuState, SetParams,
     Unpack, UvCommand,
 };
-use crate::crypto::{CustomerKeyPair, HostPrivateKey, KeySlot, RequestKey};
-use crate::header::{ConfidentialArea, HeaderContent, PlaintextControlFlags, SeHeader};
-use crate::image::{PageCipher, PageHasher};
-use crate::psw::Psw;
-use crate::sie::{
-    AddressSpaces, GuestMap, HostMapping, InterceptionCode, MappingSize, SidaDesignation, Sie, StateDescription, fields,
-};
-use crate::uvc::{Block, Cc, ProgramInterruption, UvCall, UvRc, UvRrc};
+use crate::owner::crypto::{CustomerKeyPair, HostPrivateKey, KeySlot, RequestKey};
+use crate::owner::image::{PageCipher, PageHasher};
+use crate::owner::se_header::HeaderContent;
 
 pub(crate) const GIB: u64 = 1 << 30;
 pub(crate) const MIB: u64 = 1 << 20;
@@ -325,7 +326,7 @@ impl Rig {
             match self.machine_enter(guest, cpu) {
                 Ok(()) => return self.sd(cpu),
                 Err(interruption) => {
-                    assert_eq!(interruption.code, crate::uvc::PgmCode::NON_SECURE_STORAGE_ACCESS);
+                    assert_eq!(interruption.code, crate::abi::uvc::PgmCode::NON_SECURE_STORAGE_ACCESS);
                     assert_eq!(self.import(guest, interruption.teid.unwrap().page()), OK);
                 }
             }

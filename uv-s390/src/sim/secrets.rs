@@ -2,8 +2,8 @@
 
 use alloc::vec::Vec;
 
-use crate::crypto::{Cck, SecretBytes};
-use crate::secret::{GuestSecret, SecretEntry};
+use crate::owner::crypto::{Cck, SecretBytes};
+use crate::owner::secret::{GuestSecret, SecretEntry};
 
 /// A secret that can be listed.
 pub(crate) struct Stored {

@@ -8,8 +8,8 @@ use spin::Mutex;
 use uv_sim::rng::SimRng;
 use zerocopy::FromBytes;
 
-use crate::abi::{UvCommand, UvcbHeader};
-use crate::uvc::{Cc, ProgramInterruption, UvCall, UvRc, UvRrc};
+use crate::abi::uvc::{Cc, ProgramInterruption, UvCall, UvRc, UvRrc};
+use crate::abi::uvcb::{UvCommand, UvcbHeader};
 
 /// An error that comes at a certain call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,9 +103,9 @@ impl<U: UvCall> UvCall for Disturbed<U> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::abi::{NoData, QueryInfo};
+    use crate::abi::uvc::{Retries, call};
+    use crate::abi::uvcb::{NoData, QueryInfo};
     use crate::sim::{Machine, MachineConfig};
-    use crate::uvc::{Retries, call};
     use crate::wrap::{Recorder, Replayer, Traced};
     use zerocopy::IntoBytes;
 

@@ -1,4 +1,4 @@
-//! Wrappers around an [`UvCall`](crate::uvc::UvCall): to see the calls, to keep them, to disturb them.
+//! Wrappers around an [`UvCall`](crate::abi::uvc::UvCall): to see the calls, to keep them, to disturb them.
 //!
 //! A wrapper is itself an `UvCall`, so wrappers stack and everything above the seam runs on them unchanged.
 //!
@@ -13,7 +13,7 @@
 //!
 //! ```
 //! use uv_s390::sim::{Machine, MachineConfig};
-//! use uv_s390::uvc::query;
+//! use uv_s390::abi::uvc::query;
 //! use uv_s390::wrap::{Disturbed, Recorder, Replayer, Schedule};
 //!
 //! let machine = Machine::new(MachineConfig::new(1));
@@ -24,7 +24,7 @@
 //! let replayer = Replayer::new(recorder.into_calls());
 //! assert_eq!(query(&replayer)?.calls, info.calls);
 //! assert!(replayer.is_done());
-//! # Ok::<(), uv_s390::uvc::CallError>(())
+//! # Ok::<(), uv_s390::abi::uvc::CallError>(())
 //! ```
 
 mod disturb;
@@ -39,7 +39,7 @@ use alloc::vec::Vec;
 
 use zerocopy::FromBytes;
 
-use crate::abi::{UvCommand, UvcbHeader};
+use crate::abi::uvcb::{UvCommand, UvcbHeader};
 
 /// The command of a block; `None` when there is no header.
 fn command(block: &[u8]) -> Option<UvCommand> {

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use spin::Mutex;
 
-use crate::uvc::{Cc, PgmCode, ProgramInterruption, UvCall};
+use crate::abi::uvc::{Cc, PgmCode, ProgramInterruption, UvCall};
 
 /// One call: the block before and after, and how the instruction ended.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 
 use zerocopy::FromBytes;
 
-use crate::abi::UvcbHeader;
-use crate::uvc::{Cc, ProgramInterruption, UvCall};
+use crate::abi::uvc::{Cc, ProgramInterruption, UvCall};
+use crate::abi::uvcb::UvcbHeader;
 
 /// Tells every call with its command, condition code, rc and rrc, at level `DEBUG`.
 #[derive(Clone, Copy, Debug)]

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use uv_core::{EnterSecureMode, Exit, GuestAddr};
-use uv_s390::host::{Guest, IoIrq, Irq, MachineCheckIrq, MpState, S390Exit, S390Vcpu};
-use uv_s390::psw::Psw;
-use uv_s390::sie::{ExecutionControl, InjectionControl};
+use uv_s390::abi::psw::Psw;
+use uv_s390::abi::sie::{ExecutionControl, InjectionControl};
+use uv_s390::hypervisor::kernel::{Guest, IoIrq, Irq, MachineCheckIrq, MpState, S390Exit, S390Vcpu};
 use uv_s390::sim::{Generation, GuestInsn, InsnResult, Interruption};
 use uv_sim::guest::{Outcome, Program, Script, Step, Transcript};
 

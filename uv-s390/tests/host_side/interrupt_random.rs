@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
 use uv_core::{EnterSecureMode, Exit, Gfn, GuestAddr};
-use uv_s390::host::{Guest, HostError, IoIrq, Irq, MachineCheckIrq, MpState, ProgramIrq, S390Exit, S390Vcpu};
-use uv_s390::psw::Psw;
-use uv_s390::sie::ExecutionControl;
+use uv_s390::abi::psw::Psw;
+use uv_s390::abi::sie::ExecutionControl;
+use uv_s390::hypervisor::kernel::{
+    Guest, HostError, IoIrq, Irq, MachineCheckIrq, MpState, ProgramIrq, S390Exit, S390Vcpu,
+};
 use uv_s390::sim::{Generation, GuestInsn, InsnResult, Interruption};
 use uv_sim::guest::{Outcome, Program, Step};
 

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use uv_core::{Exit, GuestAddr};
-use uv_s390::host::{CpuReset, HostError, Irq, MpState, ProgramIrq, S390Exit};
-use uv_s390::psw::Psw;
-use uv_s390::sie::{ExecutionControl, InjectionControl, InterceptionCode};
+use uv_s390::abi::psw::Psw;
+use uv_s390::abi::sie::{ExecutionControl, InjectionControl, InterceptionCode};
+use uv_s390::abi::uvc::PgmCode;
+use uv_s390::hypervisor::kernel::{CpuReset, HostError, Irq, MpState, ProgramIrq, S390Exit};
 use uv_s390::sim::{Generation, GuestInsn, InsnResult};
-use uv_s390::uvc::PgmCode;
 use uv_sim::guest::{Outcome, Program, Script, Step};
 
 use crate::interrupt::{

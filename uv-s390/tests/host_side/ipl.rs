@@ -3,17 +3,18 @@
 use std::sync::Mutex;
 
 use uv_core::{EnterSecureMode, Error, ErrorKind, Exit, Gfn, GuestAddr, PageOut, SecureVm, VmState};
-use uv_s390::abi::UvCommand as C;
-use uv_s390::diag308::{IplStores, ResetRequest, Response, StartFailure};
-use uv_s390::host::{Guest, HostError, S390Exit};
-use uv_s390::ipl::{
+use uv_s390::abi::Errno;
+use uv_s390::abi::psw::Psw;
+use uv_s390::abi::uvc::{UvRc, UvRrc};
+use uv_s390::abi::uvcb::UvCommand as C;
+use uv_s390::hypervisor::kernel::{Guest, HostError, S390Exit};
+use uv_s390::hypervisor::uapi::{Argument, KvmPv, PvCommand, Target, request};
+use uv_s390::hypervisor::vmm::diag308::{IplStores, ResetRequest, Response, StartFailure};
+use uv_s390::hypervisor::vmm::ipl::{
     AfterReset, Devices, IplOptions, NoDevices, Refused, StartStep, Unprotected, external_reset, reset, start_with,
     unprotect,
 };
-use uv_s390::kvm::{Argument, Errno, KvmPv, PvCommand, Target, request};
-use uv_s390::psw::Psw;
 use uv_s390::sim::{Generation, GuestInsn, InsnResult};
-use uv_s390::uvc::{UvRc, UvRrc};
 use uv_sim::guest::{Program, Script, Step};
 
 use crate::rig::{Rig, refuse};
@@ -205,7 +206,7 @@ fn resets_of_a_protected_guest() {
     let options = options(&[1, 2]);
     guest.enter_secure_mode(&rig.ipib).unwrap();
     for number in [1, 2] {
-        guest.set_mp_state(number, uv_s390::host::MpState::Operating).unwrap();
+        guest.set_mp_state(number, uv_s390::hypervisor::kernel::MpState::Operating).unwrap();
     }
     let stopped = [C::CPU_SET_STATE; 3];
     let prepared = [C::SET_UNSHARE_ALL, C::PREPARE_RESET];
@@ -215,7 +216,7 @@ fn resets_of_a_protected_guest() {
         (ResetRequest::LoadNormal, [C::CPU_RESET, C::CPU_RESET, C::CPU_RESET_INITIAL]),
     ] {
         for number in [1, 2] {
-            let _ = guest.set_mp_state(number, uv_s390::host::MpState::Operating);
+            let _ = guest.set_mp_state(number, uv_s390::hypervisor::kernel::MpState::Operating);
         }
         rig.log();
         let mut model = Model::default();

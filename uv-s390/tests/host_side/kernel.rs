@@ -4,10 +4,10 @@ use uv_core::{
     DestroyPages, Error, ErrorKind, Gfn, GuestAddr, HostAddr, NormalMemory, PageIn, PageOut, PageState, SecureVm,
     VmState,
 };
-use uv_s390::abi::UvCommand as C;
-use uv_s390::host::{Hardware, Host, HostError, HostPages};
+use uv_s390::abi::uvc::UvRc;
+use uv_s390::abi::uvcb::UvCommand as C;
+use uv_s390::hypervisor::kernel::{Hardware, Host, HostError, HostPages};
 use uv_s390::sim::{Generation, Machine, MachineConfig};
-use uv_s390::uvc::UvRc;
 
 use crate::rig::{BUSY, PAGES, PARTIAL, Rig, Spoil, rc, refuse};
 

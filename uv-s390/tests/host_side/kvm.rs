@@ -1,13 +1,14 @@
 //! The user API: numbers, errnos, codes, order.
 
-use uv_s390::abi::UvCommand as C;
-use uv_s390::host::MpState;
-use uv_s390::kvm::{
-    Argument, DeviceAttr, Dmp, Errno, InfoHeader, KvmPv, MemOp, PvCmd, PvCommand, SecParm, Target, Unp, attr,
-    capability, client, dump_sub, mem_op, request,
+use uv_s390::abi::Errno;
+use uv_s390::abi::uvc::{UvRc, UvRrc};
+use uv_s390::abi::uvcb::UvCommand as C;
+use uv_s390::hypervisor::kernel::MpState;
+use uv_s390::hypervisor::uapi::{
+    Argument, DeviceAttr, Dmp, InfoHeader, KvmPv, MemOp, PvCmd, PvCommand, SecParm, Target, Unp, attr, capability,
+    client, dump_sub, mem_op, request,
 };
 use uv_s390::sim::Generation;
-use uv_s390::uvc::{UvRc, UvRrc};
 use zerocopy::{FromZeros, IntoBytes};
 
 use crate::rig::{BUSY, PAGES, Rig, refuse};
@@ -269,7 +270,7 @@ fn dump_commands_have_an_order() {
     assert_eq!(pv(&*guest, PvCmd::new(PvCommand::DUMP), dmp.as_mut_bytes(), &mut []).0, Err(Errno::ENOTTY));
     // The Ultravisor of this test does not dump: its answers are made up.
     for (command, times) in [(C::DUMP_INIT, 1), (C::DUMP_CONF_STOR_STATE, 2), (C::DUMP_CPU, 1), (C::DUMP_COMPLETE, 1)] {
-        rig.uvc.plan(command, [crate::rig::Spoil::Instead(uv_s390::uvc::Cc::Done, 1)].repeat(times));
+        rig.uvc.plan(command, [crate::rig::Spoil::Instead(uv_s390::abi::uvc::Cc::Done, 1)].repeat(times));
     }
     client::dump_init(&*guest).unwrap();
     assert!(guest.is_dumping());

@@ -1,7 +1,8 @@
 //! `KVM_S390_INTERRUPT` and `KVM_S390_IRQ`: numbers and refusals.
 
-use uv_s390::host::{Guest, IoIrq, MpState};
-use uv_s390::kvm::{Argument, Errno, Interrupt, IrqBlock, KvmPv, Target, capability, client, irq_type, request};
+use uv_s390::abi::Errno;
+use uv_s390::hypervisor::kernel::{Guest, IoIrq, MpState};
+use uv_s390::hypervisor::uapi::{Argument, Interrupt, IrqBlock, KvmPv, Target, capability, client, irq_type, request};
 use uv_s390::sim::Generation;
 use zerocopy::IntoBytes;
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use uv_core::{ArgumentError, Exit, Gfn, GuestAddr, MemSlot, PageOut, PageState, SecureVm, SlotId};
-use uv_s390::abi::UvCommand as C;
-use uv_s390::host::{Guest, HostError, MpState, S390Exit, S390Vcpu};
+use uv_s390::abi::uvc::UvRc;
+use uv_s390::abi::uvcb::UvCommand as C;
+use uv_s390::hypervisor::kernel::{Guest, HostError, MpState, S390Exit, S390Vcpu};
 use uv_s390::sim::Generation;
-use uv_s390::uvc::UvRc;
 use uv_sim::guest::Step;
 
 use crate::ordinary::{diag, programs};

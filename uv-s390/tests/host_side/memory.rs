@@ -1,10 +1,11 @@
 //! Memory slots that come and go.
 
 use uv_core::{Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, NormalMemory, PageSize, SlotError, SlotId};
-use uv_s390::abi::UvCommand as C;
-use uv_s390::host::{Guest, GuestConfig, HostError};
-use uv_s390::kvm::{Argument, Errno, KvmPv, KvmRun, MemoryRegion, Target, client, request};
-use uv_s390::psw::Psw;
+use uv_s390::abi::Errno;
+use uv_s390::abi::psw::Psw;
+use uv_s390::abi::uvcb::UvCommand as C;
+use uv_s390::hypervisor::kernel::{Guest, GuestConfig, HostError};
+use uv_s390::hypervisor::uapi::{Argument, KvmPv, KvmRun, MemoryRegion, Target, client, request};
 use uv_s390::sim::Generation;
 use uv_sim::guest::{Outcome, Step};
 use zerocopy::{FromZeros, IntoBytes};

@@ -3,11 +3,13 @@
 use std::sync::{Arc, Mutex};
 
 use uv_core::{Exit, Gfn, GuestAddr, HostAddr, MemSlot, NormalMemory, PageIn, SlotId, Vcpu};
-use uv_s390::abi::UvCommand as C;
-use uv_s390::diag308::kernel::ResetFlags;
-use uv_s390::host::{CR0_INITIAL, CR14_INITIAL, CpuReset, Guest, HostError, MpState, PFAULT_NONE, S390Exit, S390Vcpu};
-use uv_s390::psw::Psw;
-use uv_s390::sie::{ExecutionControl, InterceptionCode};
+use uv_s390::abi::psw::Psw;
+use uv_s390::abi::sie::{ExecutionControl, InterceptionCode};
+use uv_s390::abi::uvcb::UvCommand as C;
+use uv_s390::hypervisor::kernel::diag308::ResetFlags;
+use uv_s390::hypervisor::kernel::{
+    CR0_INITIAL, CR14_INITIAL, CpuReset, Guest, HostError, MpState, PFAULT_NONE, S390Exit, S390Vcpu,
+};
 use uv_s390::sim::{Generation, GuestInsn, InsnResult};
 use uv_sim::guest::{Outcome, Program, Script, Step, Transcript};
 

@@ -1,9 +1,12 @@
 //! Interruptions of ordinary CPUs, as they find them in their prefix areas.
 
 use uv_core::GuestAddr;
-use uv_s390::host::{Guest, IoIrq};
-use uv_s390::kvm::{Errno, Interrupt, IrqBlock, KvmRun, MchkInfo, PgmInfo, SyncFields, client, irq_type, pgm_flags};
-use uv_s390::psw::Psw;
+use uv_s390::abi::Errno;
+use uv_s390::abi::psw::Psw;
+use uv_s390::hypervisor::kernel::{Guest, IoIrq};
+use uv_s390::hypervisor::uapi::{
+    Interrupt, IrqBlock, KvmRun, MchkInfo, PgmInfo, SyncFields, client, irq_type, pgm_flags,
+};
 use uv_s390::sim::{Generation, GuestInsn, InsnResult};
 use uv_sim::guest::{Outcome, Step};
 use zerocopy::{FromZeros, IntoBytes};

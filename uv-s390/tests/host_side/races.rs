@@ -7,14 +7,15 @@ use std::thread;
 use uv_core::{
     DestroyPages, EnterSecureMode, Gfn, GuestAddr, HostAddr, MemSlot, PageIn, PageOut, PageState, SecureVm, SlotId,
 };
-use uv_s390::abi::{Share, UvCommand as C};
-use uv_s390::diag308::ResetRequest;
-use uv_s390::host::{Guest, Irq, MpState};
-use uv_s390::ipl::{self, IplOptions, NoDevices};
-use uv_s390::kvm::{Argument, Errno, ExitReason, KvmPv, KvmRun, MemOp, Target, client, mem_op, request};
-use uv_s390::psw::Psw;
+use uv_s390::abi::Errno;
+use uv_s390::abi::psw::Psw;
+use uv_s390::abi::uvc::UvRc;
+use uv_s390::abi::uvcb::{Share, UvCommand as C};
+use uv_s390::hypervisor::kernel::{Guest, Irq, MpState};
+use uv_s390::hypervisor::uapi::{Argument, ExitReason, KvmPv, KvmRun, MemOp, Target, client, mem_op, request};
+use uv_s390::hypervisor::vmm::diag308::ResetRequest;
+use uv_s390::hypervisor::vmm::ipl::{self, IplOptions, NoDevices};
 use uv_s390::sim::{Generation, GuestInsn, InsnResult};
-use uv_s390::uvc::UvRc;
 use uv_sim::guest::{Outcome, Program, Step};
 use zerocopy::{FromZeros, IntoBytes};
 

@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use uv_core::{Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, PageSize, SlotId};
-use uv_s390::abi::UvCommand;
-use uv_s390::crypto::HostPrivateKey;
-use uv_s390::host::{Guest, GuestConfig, Hardware, Host, HostPages};
-use uv_s390::image::{Image, ImageBuilder};
-use uv_s390::ipib::{self, Component, IpibForm};
+use uv_s390::abi::ipib::{self, Component, IpibForm};
+use uv_s390::abi::uvc::{Cc, ProgramInterruption, UvCall, UvRc};
+use uv_s390::abi::uvcb::UvCommand;
+use uv_s390::hypervisor::kernel::{Guest, GuestConfig, Hardware, Host, HostPages};
+use uv_s390::owner::crypto::HostPrivateKey;
+use uv_s390::owner::image::{Image, ImageBuilder};
 use uv_s390::sim::{Generation, Machine, MachineConfig};
-use uv_s390::uvc::{Cc, ProgramInterruption, UvCall, UvRc};
 use uv_sim::rng::SimRng;
 
 const KERNEL: u64 = 2 << 30;
@@ -101,7 +101,7 @@ impl Rig {
             .command_line(b"quiet")
             .host_key(key.public())
             .skip_component_check()
-            .pcf(generation.plaintext_flags() & uv_s390::header::PlaintextControlFlags::ALLOW_DUMP)
+            .pcf(generation.plaintext_flags() & uv_s390::abi::se_header::PlaintextControlFlags::ALLOW_DUMP)
             .build(&mut rng)
             .expect("an image");
         let image = Image::parse(&built.bytes).expect("just built");
@@ -173,6 +173,6 @@ pub(crate) const BUSY: Spoil = Spoil::Instead(Cc::Busy, 0);
 pub(crate) const PARTIAL: Spoil = Spoil::Instead(Cc::Partial, 0);
 
 /// The rc of a host error.
-pub(crate) fn rc(error: uv_s390::host::HostError) -> UvRc {
+pub(crate) fn rc(error: uv_s390::hypervisor::kernel::HostError) -> UvRc {
     error.codes().0
 }

@@ -1,13 +1,14 @@
 //! `KVM_RUN` and single registers.
 
 use uv_core::GuestAddr;
-use uv_s390::diag308::kernel::ResetFlags;
-use uv_s390::host::{CpuReset, MpState};
-use uv_s390::kvm::{
-    Argument, Errno, ExitReason, KvmPv, KvmRun, OneReg, RegId, Sieic, SyncFields, Target, client, request,
+use uv_s390::abi::Errno;
+use uv_s390::abi::psw::Psw;
+use uv_s390::abi::sie::InterceptionCode;
+use uv_s390::hypervisor::kernel::diag308::ResetFlags;
+use uv_s390::hypervisor::kernel::{CpuReset, MpState};
+use uv_s390::hypervisor::uapi::{
+    Argument, ExitReason, KvmPv, KvmRun, OneReg, RegId, Sieic, SyncFields, Target, client, request,
 };
-use uv_s390::psw::Psw;
-use uv_s390::sie::InterceptionCode;
 use uv_s390::sim::{Generation, GuestInsn, InsnResult};
 use uv_sim::guest::{Outcome, Step};
 use zerocopy::IntoBytes;

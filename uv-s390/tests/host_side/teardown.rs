@@ -1,10 +1,10 @@
 //! Ending protection.
 
 use uv_core::{Gfn, PageIn, SecureVm, VmState};
-use uv_s390::abi::UvCommand as C;
-use uv_s390::host::HostError;
+use uv_s390::abi::uvc::UvRc;
+use uv_s390::abi::uvcb::UvCommand as C;
+use uv_s390::hypervisor::kernel::HostError;
 use uv_s390::sim::Generation;
-use uv_s390::uvc::UvRc;
 
 use crate::rig::{Rig, rc, refuse};
 

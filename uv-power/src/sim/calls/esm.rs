@@ -24,9 +24,9 @@ use super::super::flow::{Port, Uv};
 use super::super::machine::Inner;
 use super::super::svm::{Svm, SvmState};
 use super::Effect;
-use crate::Profile;
-use crate::codes::UvCode;
-use crate::regs::Regs;
+use crate::abi::Profile;
+use crate::abi::codes::UvCode;
+use crate::abi::regs::Regs;
 
 /// Pages a VM's page table reaches: 4 TiB of guest memory.
 const PAGES: u64 = 1 << 26;

@@ -17,9 +17,9 @@
 use alloc::collections::BTreeMap;
 
 use super::super::machine::Inner;
-use crate::codes::UvCode;
-use crate::esm::files::{FileError, FileStore};
-use crate::regs::Regs;
+use crate::abi::codes::UvCode;
+use crate::abi::regs::Regs;
+use crate::owner::files::{FileError, FileStore};
 
 /// Bytes of a name, and of data in one call.
 const CHUNK: usize = 64;

@@ -36,10 +36,10 @@ use super::flow::{Flow, Port};
 use super::machine::Inner;
 use super::platform::Platform;
 use super::svm::Svm;
-use crate::codes::UvCode;
-use crate::msr::Msr;
-use crate::numbers::{PAGE_BYTES, PAGE_ORDER, SECURE_ADDRESS, UvCall};
-use crate::regs::Regs;
+use crate::abi::codes::UvCode;
+use crate::abi::msr::Msr;
+use crate::abi::numbers::{PAGE_BYTES, PAGE_ORDER, SECURE_ADDRESS, UvCall};
+use crate::abi::regs::Regs;
 
 /// What a call came to.
 pub(crate) enum Effect {

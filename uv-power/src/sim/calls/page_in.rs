@@ -35,9 +35,9 @@ use super::super::machine::Inner;
 use super::super::platform::Platform;
 use super::super::svm::{GfnState, Svm, SvmState};
 use super::{lock, normal_page, page_in_slot, refused};
-use crate::codes::UvCode;
-use crate::numbers::{PAGE_ORDER, UvPageInFlags};
-use crate::regs::Regs;
+use crate::abi::codes::UvCode;
+use crate::abi::numbers::{PAGE_ORDER, UvPageInFlags};
+use crate::abi::regs::Regs;
 
 pub(super) fn page_in(machine: &Inner, regs: &Regs) -> UvCode {
     let platform = &machine.platform;
@@ -95,7 +95,7 @@ fn by_state(platform: &Platform, svm: &Svm, gfn: Gfn, source: HostAddr) -> UvCod
 
 /// Plaintext of the image: as it is.
 fn copy_in(platform: &Platform, svm: &Svm, gfn: Gfn, source: HostAddr) -> Result<(), SpaceError> {
-    platform.memory.check(source, crate::numbers::PAGE_BYTES)?;
+    platform.memory.check(source, crate::abi::numbers::PAGE_BYTES)?;
     if !matches!(svm.space.state(gfn)?, PageState::Absent | PageState::Secure) {
         svm.space.destroy(gfn)?;
     }
@@ -105,7 +105,7 @@ fn copy_in(platform: &Platform, svm: &Svm, gfn: Gfn, source: HostAddr) -> Result
 }
 
 fn note(platform: &Platform, svm: &Svm, gfn: Gfn, source: HostAddr, state: GfnState) -> Result<(), SpaceError> {
-    platform.memory.check(source, crate::numbers::PAGE_BYTES)?;
+    platform.memory.check(source, crate::abi::numbers::PAGE_BYTES)?;
     svm.set_gfn_state(gfn, state)?;
     svm.note(gfn, source);
     Ok(())

@@ -18,9 +18,9 @@ use uv_sim::SpaceError;
 use super::super::machine::Inner;
 use super::super::svm::{GfnState, Svm, SvmState};
 use super::{lock, page_in_slot, refused};
-use crate::codes::UvCode;
-use crate::numbers::PAGE_ORDER;
-use crate::regs::Regs;
+use crate::abi::codes::UvCode;
+use crate::abi::numbers::PAGE_ORDER;
+use crate::abi::regs::Regs;
 
 pub(super) fn page_inval(machine: &Inner, regs: &Regs) -> UvCode {
     let platform = &machine.platform;

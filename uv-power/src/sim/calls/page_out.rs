@@ -26,9 +26,9 @@ use super::super::machine::Inner;
 use super::super::platform::Platform;
 use super::super::svm::{GfnState, Svm, SvmState};
 use super::{busy, lock, normal_page, page_in_slot, refused};
-use crate::codes::UvCode;
-use crate::numbers::{PAGE_BYTES, PAGE_ORDER, UvPageOutFlags};
-use crate::regs::Regs;
+use crate::abi::codes::UvCode;
+use crate::abi::numbers::{PAGE_BYTES, PAGE_ORDER, UvPageOutFlags};
+use crate::abi::regs::Regs;
 
 pub(super) fn page_out(machine: &Inner, regs: &Regs) -> UvCode {
     let platform = &machine.platform;

@@ -14,9 +14,9 @@ use uv_core::HostAddr;
 
 use super::super::machine::Inner;
 use super::super::platform::PlatformMemory;
-use crate::codes::UvCode;
-use crate::numbers::SECURE_ADDRESS;
-use crate::regs::Regs;
+use crate::abi::codes::UvCode;
+use crate::abi::numbers::SECURE_ADDRESS;
+use crate::abi::regs::Regs;
 
 struct Request {
     buffer: HostAddr,

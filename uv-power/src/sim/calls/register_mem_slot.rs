@@ -21,9 +21,9 @@ use uv_core::{Gfn, PageRange};
 use super::super::machine::Inner;
 use super::super::svm::Slots;
 use super::unregister_mem_slot::give_up;
-use crate::codes::UvCode;
-use crate::numbers::{MEM_SLOTS, PAGE_BYTES, PAGE_ORDER};
-use crate::regs::Regs;
+use crate::abi::codes::UvCode;
+use crate::abi::numbers::{MEM_SLOTS, PAGE_BYTES, PAGE_ORDER};
+use crate::abi::regs::Regs;
 
 /// The low 16 bits of a register: the slot number.
 pub(super) fn slot_number(register: u64) -> u16 {

@@ -9,8 +9,8 @@
 //! | - | 0 starts a timer, 1 handles an interrupt (output in R4), 2 starts a dump of the memory | `U_SUCCESS` |
 
 use super::super::machine::Inner;
-use crate::codes::UvCode;
-use crate::regs::Regs;
+use crate::abi::codes::UvCode;
+use crate::abi::regs::Regs;
 
 /// The self boot engine of a chip: a mailbox with a timer.
 #[derive(Debug, Default)]

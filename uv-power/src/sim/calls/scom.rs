@@ -13,8 +13,8 @@
 
 use super::super::machine::Inner;
 use super::super::platform::Scom;
-use crate::codes::UvCode;
-use crate::regs::Regs;
+use crate::abi::codes::UvCode;
+use crate::abi::regs::Regs;
 
 /// PPC bit 0 of an address: indirect access.
 const INDIRECT: u64 = 1 << 63;

@@ -20,8 +20,8 @@ use super::super::flow::{FlowEnd, Port, Uv};
 use super::super::machine::Inner;
 use super::super::sharing::{Kind, ShareError};
 use super::Effect;
-use crate::codes::UvCode;
-use crate::regs::Regs;
+use crate::abi::codes::UvCode;
+use crate::abi::regs::Regs;
 
 fn begin(machine: &Inner, regs: &Regs) -> Result<Uv, Effect> {
     let none = if machine.platform.firmware() { UvCode::U_FUNCTION } else { UvCode::U_INVALID };

@@ -9,8 +9,8 @@
 //! The same in both profiles.
 
 use super::super::machine::Inner;
-use crate::codes::UvCode;
-use crate::regs::{Regs, Spr};
+use crate::abi::codes::UvCode;
+use crate::abi::regs::{Regs, Spr};
 
 fn named(register: u64) -> Option<Spr> {
     u16::try_from(register).ok().map(Spr)

@@ -12,8 +12,8 @@ use core::sync::atomic::Ordering;
 
 use super::super::machine::Inner;
 use super::super::svm::SvmState;
-use crate::codes::UvCode;
-use crate::regs::{Lpid, Regs};
+use crate::abi::codes::UvCode;
+use crate::abi::regs::{Lpid, Regs};
 
 pub(super) fn terminate(machine: &Inner, regs: &Regs) -> UvCode {
     let platform = &machine.platform;

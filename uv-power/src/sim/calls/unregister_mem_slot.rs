@@ -15,9 +15,9 @@ use uv_core::PageRange;
 use super::super::machine::Inner;
 use super::super::svm::Svm;
 use super::register_mem_slot::slot_number;
-use crate::codes::UvCode;
-use crate::numbers::MEM_SLOTS;
-use crate::regs::Regs;
+use crate::abi::codes::UvCode;
+use crate::abi::numbers::MEM_SLOTS;
+use crate::abi::regs::Regs;
 
 pub(super) fn unregister(machine: &Inner, regs: &Regs) -> UvCode {
     let Some(svm) = machine.svm(regs.gpr[4]) else { return UvCode::U_PARAMETER };

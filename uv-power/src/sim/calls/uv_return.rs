@@ -23,9 +23,9 @@ use super::super::machine::Inner;
 use super::super::reflect::{self, vectors};
 use super::super::svm::{Svm, SvmState};
 use super::super::vcpu::{self, Stop, UvContext, VcpuState};
-use crate::codes::UvCode;
-use crate::msr::{INTERRUPT_STATUS, Msr, STATUS_TM_BAD_THING};
-use crate::regs::Regs;
+use crate::abi::codes::UvCode;
+use crate::abi::msr::{INTERRUPT_STATUS, Msr, STATUS_TM_BAD_THING};
+use crate::abi::regs::Regs;
 
 /// Lowest value of a cookie; vectors are below.
 const LOWEST_COOKIE: u64 = 0x2000;

@@ -15,9 +15,9 @@ use core::sync::atomic::Ordering;
 
 use super::super::machine::Inner;
 use super::super::svm::SvmState;
-use crate::codes::UvCode;
-use crate::msr::Msr;
-use crate::regs::{Lpid, Regs};
+use crate::abi::codes::UvCode;
+use crate::abi::msr::Msr;
+use crate::abi::regs::{Lpid, Regs};
 
 /// Entries of the partition table.
 const ENTRIES: u32 = 4096;

@@ -4,11 +4,11 @@ use alloc::string::String;
 
 use uv_core::{Gfn, GuestAddr};
 
-use crate::codes::{HvCode, UvCode};
-use crate::esm::cpio::CpioError;
-use crate::esm::tree::TreeError;
-use crate::esm::verify::Refusal;
-use crate::numbers::HvCall;
+use crate::abi::codes::{HvCode, UvCode};
+use crate::abi::numbers::HvCall;
+use crate::owner::cpio::CpioError;
+use crate::owner::tree::TreeError;
+use crate::owner::verify::Refusal;
 
 /// Why a transition was aborted. For whoever watches the machine: the guest sees what the hypervisor answers to
 /// `H_SVM_INIT_ABORT`.

@@ -7,7 +7,7 @@ use uv_core::{GuestAddr, PageRange, PageSize};
 
 use super::EsmFailure;
 use super::tree::GuestTree;
-use crate::numbers::PAGE_BYTES;
+use crate::abi::numbers::PAGE_BYTES;
 use crate::sim::flow::Uv;
 use crate::sim::reflect::rtas::{Rtas, Tokens};
 use crate::sim::sharing::{Kind, ShareError};

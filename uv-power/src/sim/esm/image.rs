@@ -6,10 +6,10 @@ use uv_core::{GuestAddr, PageRange, PageSize};
 
 use super::EsmFailure;
 use super::tree::{GuestTree, number};
-use crate::esm::cpio;
-use crate::esm::digests::Sha512Digest;
-use crate::esm::verify::{self, Measured};
-use crate::numbers::PAGE_BYTES;
+use crate::abi::numbers::PAGE_BYTES;
+use crate::owner::cpio;
+use crate::owner::digests::Sha512Digest;
+use crate::owner::verify::{self, Measured};
 use crate::sim::flow::Uv;
 use crate::sim::sharing::Kind;
 

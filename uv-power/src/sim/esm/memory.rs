@@ -6,9 +6,9 @@ use sha2::{Digest as _, Sha512};
 use uv_core::{Access, Gfn, GuestAddr, PageRange, PageSize, PageState};
 
 use super::EsmFailure;
-use crate::codes::HvCode;
-use crate::esm::digests::Sha512Digest;
-use crate::numbers::PageInFlags;
+use crate::abi::codes::HvCode;
+use crate::abi::numbers::PageInFlags;
+use crate::owner::digests::Sha512Digest;
 use crate::sim::flow::Uv;
 use crate::sim::svm::GfnState;
 

@@ -24,8 +24,8 @@ use uv_core::{GuestAddr, PageSize};
 
 use super::flow::{FlowEnd, Uv};
 use super::svm::SvmState;
-use crate::codes::HvCode;
-use crate::numbers::{HvCall, SECURE_ADDRESS};
+use crate::abi::codes::HvCode;
+use crate::abi::numbers::{HvCall, SECURE_ADDRESS};
 pub use failure::EsmFailure;
 use tree::GuestTree;
 

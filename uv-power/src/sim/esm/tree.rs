@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 use uv_core::GuestAddr;
 
 use super::EsmFailure;
-use crate::esm::tree::Node;
-use crate::numbers::PAGE_BYTES;
+use crate::abi::numbers::PAGE_BYTES;
+use crate::owner::tree::Node;
 
 /// Bytes of the header.
 pub(super) const HEADER: usize = 40;

@@ -2,7 +2,7 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
-use crate::codes::UvCode;
+use crate::abi::codes::UvCode;
 
 /// Addresses that may be written without being listed.
 const WRITE_EXCEPTIONS: [u64; 3] = [0x0006_c081, 0x0006_c082, 0x0501_2c4b];

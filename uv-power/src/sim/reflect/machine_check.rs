@@ -21,7 +21,7 @@ use super::super::machine::Inner;
 use super::super::svm::Svm;
 use super::super::vcpu::VcpuState;
 use super::vectors;
-use crate::regs::Spr;
+use crate::abi::regs::Spr;
 
 /// Bytes of a log that are looked at.
 const LONGEST: usize = 4096;

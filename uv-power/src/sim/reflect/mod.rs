@@ -16,10 +16,10 @@ use super::flow::{Flow, FlowEnd, Port, Request};
 use super::machine::Inner;
 use super::svm::Svm;
 use super::vcpu::{Stop, UvContext, VcpuState, apply};
-use crate::codes::HvCode;
-use crate::msr::{Msr, SC_LEVEL_1, SC_LEVEL_MASK};
-use crate::numbers::HvCall;
-use crate::regs::Regs;
+use crate::abi::codes::HvCode;
+use crate::abi::msr::{Msr, SC_LEVEL_1, SC_LEVEL_MASK};
+use crate::abi::numbers::HvCall;
+use crate::abi::regs::Regs;
 use cookies::Holder;
 use neutral::Frame;
 use vectors::Disposition;
@@ -54,7 +54,7 @@ pub(crate) fn interrupt(machine: &Inner, svm: &Arc<Svm>, st: &mut VcpuState, hv:
         Disposition::ToGuest => {
             let regs = &mut st.regs;
             regs.srr0 = regs.nip;
-            regs.srr1 = regs.msr & !crate::msr::INTERRUPT_STATUS;
+            regs.srr1 = regs.msr & !crate::abi::msr::INTERRUPT_STATUS;
             regs.nip = vector;
             regs.msr = (Msr::SF | Msr::S | Msr::ME).bits() | (regs.msr & Msr::LE.bits());
             Stop::No

@@ -4,9 +4,9 @@ use alloc::boxed::Box;
 
 use super::super::platform::Platform;
 use super::vectors;
-use crate::msr::{Msr, SC_LEVEL_1, SC_LEVEL_MASK};
-use crate::numbers::HvCall;
-use crate::regs::{Regs, Spr};
+use crate::abi::msr::{Msr, SC_LEVEL_1, SC_LEVEL_MASK};
+use crate::abi::numbers::HvCall;
+use crate::abi::regs::{Regs, Spr};
 
 /// What the general registers show.
 pub(super) enum Frame {

@@ -24,7 +24,7 @@ use uv_sim::{Label, SecureSpace, SpaceError};
 use super::calls::get_file::FileReads;
 use super::reflect::cookies::Cookies;
 use super::reflect::rtas::Rtas;
-use crate::regs::Lpid;
+use crate::abi::regs::Lpid;
 pub use gfn::GfnState;
 pub(crate) use slots::Slots;
 

@@ -4,9 +4,9 @@ use alloc::{boxed::Box, vec::Vec};
 
 use uv_sim::guest::{Program, Step};
 
-use crate::msr::Msr;
-use crate::numbers::{HvCall, UvCall};
-use crate::regs::Regs;
+use crate::abi::msr::Msr;
+use crate::abi::numbers::{HvCall, UvCall};
+use crate::abi::regs::Regs;
 
 /// An instruction (or a few) of a guest. Each gives the guest's registers back when it is done.
 #[derive(Clone)]

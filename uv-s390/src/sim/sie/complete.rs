@@ -3,8 +3,8 @@
 
 use zeroize::Zeroizing;
 
-use crate::psw::Psw;
-use crate::sie::{StateDescription, Validity};
+use crate::abi::psw::Psw;
+use crate::abi::sie::{StateDescription, Validity};
 use crate::sim::conf::Conf;
 use crate::sim::cpu::{Core, Pending};
 use crate::sim::guest::{GuestInsn, InsnResult};

@@ -25,13 +25,13 @@ use super::intercept::Exit;
 use super::load;
 use super::locate::GuestView;
 use super::subclass;
-use crate::psw::PSW_EXTERNAL;
-use crate::psw::Psw;
+use crate::abi::psw::PSW_EXTERNAL;
+use crate::abi::psw::Psw;
+use crate::abi::uvc::ProgramInterruption;
 use crate::sim::conf::Conf;
 use crate::sim::cpu::Core;
 use crate::sim::guest::Interruption;
 use crate::sim::machine::Machine;
-use crate::uvc::ProgramInterruption;
 
 /// External-new PSW in the prefix area.
 const EXTERNAL_NEW: u64 = 0x1b0;

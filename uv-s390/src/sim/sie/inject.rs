@@ -16,12 +16,12 @@ use core::sync::atomic::Ordering;
 
 use super::external::Lasting;
 use super::subclass;
-use crate::psw::{PSW_EXTERNAL, PSW_IO, PSW_MACHINE_CHECK};
-use crate::sie::{InjectionControl, StateDescription, Validity};
+use crate::abi::psw::{PSW_EXTERNAL, PSW_IO, PSW_MACHINE_CHECK};
+use crate::abi::sie::{InjectionControl, StateDescription, Validity};
+use crate::abi::uvc::PgmCode;
 use crate::sim::conf::{Conf, LoadFrom};
 use crate::sim::cpu::{Core, Pending};
 use crate::sim::guest::{InsnResult, Interruption, SERVICE_SIGNAL};
-use crate::uvc::PgmCode;
 
 /// Takes over what the state description asks for.
 pub(super) fn take(sd: &StateDescription, conf: &Conf, core: &mut Core) -> Result<(), Validity> {

@@ -31,14 +31,14 @@ use uv_core::{GuestAddr, HostAddr, NormalMemory};
 
 use super::intercept::{Exit, Shape};
 use super::locate::{GuestView, ViewError};
-use crate::psw::{PSW_INTERRUPTIONS, PSW_MACHINE_CHECK, Psw};
-use crate::sie::{InjectionControl, InterceptionCode, StateDescription, Validity, fields};
+use crate::abi::psw::{PSW_INTERRUPTIONS, PSW_MACHINE_CHECK, Psw};
+use crate::abi::sie::{InjectionControl, InterceptionCode, StateDescription, Validity, fields};
+use crate::abi::uvc::{PgmCode, ProgramInterruption};
 use crate::sim::conf::{Conf, Reset};
 use crate::sim::cpu::{Core, Cpu, Pending};
 use crate::sim::guest::{GuestInsn, InsnResult};
 use crate::sim::machine::Machine;
 use crate::sim::memory::HostView;
-use crate::uvc::{PgmCode, ProgramInterruption};
 
 /// What became of an instruction.
 pub(super) enum Issue {

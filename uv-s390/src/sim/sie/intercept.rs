@@ -2,8 +2,8 @@
 
 use alloc::vec::Vec;
 
-use crate::psw::Psw;
-use crate::sie::{InterceptionCode, StateDescription, Validity};
+use crate::abi::psw::Psw;
+use crate::abi::sie::{InterceptionCode, StateDescription, Validity};
 
 /// An interception as it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,13 +8,13 @@ use zerocopy::FromBytes;
 
 use super::intercept::Exit;
 use super::locate::{GuestView, ViewError};
-use crate::psw::Psw;
-use crate::sie::InterceptionCode;
+use crate::abi::psw::Psw;
+use crate::abi::sie::InterceptionCode;
+use crate::abi::uvc::ProgramInterruption;
 use crate::sim::conf::{Conf, LoadFrom};
 use crate::sim::cpu::{Core, Cpu, Pending};
 use crate::sim::guest::{GuestInsn, InsnResult};
 use crate::sim::machine::Machine;
-use crate::uvc::ProgramInterruption;
 
 /// Restart-new PSW in the prefix area.
 const RESTART_NEW: u64 = 0x1a0;

@@ -7,13 +7,13 @@ use uv_core::{Access, GuestAddr, HostAddr};
 use uv_sim::GuestFault;
 use uv_sim::guest::GuestMemory;
 
-use crate::abi::Features;
-use crate::sie::MappingSize;
+use crate::abi::sie::MappingSize;
+use crate::abi::uvc::{PgmCode, ProgramInterruption, Teid, UvRc};
+use crate::abi::uvcb::Features;
 use crate::sim::answer::Refusal;
 use crate::sim::conf::Conf;
 use crate::sim::frames::Frame;
 use crate::sim::machine::Machine;
-use crate::uvc::{PgmCode, ProgramInterruption, Teid, UvRc};
 
 impl Machine {
     /// The frame of the page at guest absolute `addr`, for a guest access.

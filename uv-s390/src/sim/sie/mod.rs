@@ -53,8 +53,8 @@ use super::conf::Conf;
 use super::cpu::{Core, Cpu, TimerMark};
 use super::machine::Machine;
 use super::memory::HostView;
-use crate::sie::{InterceptionCode, Sie, StateDescription, fields};
-use crate::uvc::{PgmCode, ProgramInterruption, Teid};
+use crate::abi::sie::{InterceptionCode, Sie, StateDescription, fields};
+use crate::abi::uvc::{PgmCode, ProgramInterruption, Teid};
 
 /// A state description begins at a multiple of this.
 const ALIGNMENT: u64 = 512;
@@ -109,7 +109,7 @@ impl Machine {
     /// [`HostView`] take when they give [`AccessError::Secure`].
     #[must_use]
     pub fn secure_access(&self, at: HostAddr) -> ProgramInterruption {
-        let reliable = self.features().contains(crate::abi::Features::MISC);
+        let reliable = self.features().contains(crate::abi::uvcb::Features::MISC);
         let teid = Teid::new(at.0, reliable, Teid::HOME);
         ProgramInterruption::access(PgmCode::SECURE_STORAGE_ACCESS, teid)
     }
@@ -121,7 +121,7 @@ impl Machine {
             Err(validity) => return Ok(Exit::validity(validity)),
         };
         if cpu.running.swap(true, Ordering::Acquire) {
-            return Ok(Exit::validity(crate::sie::Validity::RUNNING));
+            return Ok(Exit::validity(crate::abi::sie::Validity::RUNNING));
         }
         let mut core = cpu.core.lock();
         let left = self.entered(sd, &conf, &cpu, &mut core, asce);

@@ -13,10 +13,10 @@
 
 use super::Exit;
 use super::ordinary::Place;
-use crate::psw::{PSW_INTERRUPTIONS, PSW_WAIT};
-use crate::sie::{InterceptionCode, StateDescription};
+use crate::abi::psw::{PSW_INTERRUPTIONS, PSW_WAIT};
+use crate::abi::sie::{InterceptionCode, StateDescription};
+use crate::abi::uvc::PgmCode;
 use crate::sim::guest::{GuestInsn, InsnResult};
-use crate::uvc::PgmCode;
 
 /// What became of an instruction.
 pub(super) enum Issue {

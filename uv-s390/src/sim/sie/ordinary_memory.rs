@@ -8,11 +8,11 @@ use uv_core::{Access, AccessError, Gfn, GuestAddr, HostAddr, NormalMemory, PageS
 use uv_sim::GuestFault;
 use uv_sim::guest::GuestMemory;
 
-use crate::abi::Features;
-use crate::sie::{GuestMap, StateDescription};
+use crate::abi::sie::{GuestMap, StateDescription};
+use crate::abi::uvc::{PgmCode, ProgramInterruption, Teid};
+use crate::abi::uvcb::Features;
 use crate::sim::machine::Machine;
 use crate::sim::memory::HostView;
-use crate::uvc::{PgmCode, ProgramInterruption, Teid};
 
 /// The storage, for one stretch of instructions.
 ///

@@ -26,8 +26,8 @@ use uv_core::{HostAddr, NormalMemory};
 
 use super::instruction::Issue;
 use super::subclass;
-use crate::psw::PSW_EXTERNAL;
-use crate::sie::{ExecutionControl, InterceptionCode, StateDescription};
+use crate::abi::psw::PSW_EXTERNAL;
+use crate::abi::sie::{ExecutionControl, InterceptionCode, StateDescription};
 use crate::sim::conf::Conf;
 use crate::sim::cpu::{Core, Cpu};
 use crate::sim::guest::{GuestInsn, InsnResult, Interruption};

@@ -25,8 +25,8 @@ use alloc::sync::Arc;
 
 use uv_core::HostAddr;
 
-use crate::abi::CpuState;
-use crate::sie::{Asce, StateDescription, Validity, fields};
+use crate::abi::sie::{Asce, StateDescription, Validity, fields};
+use crate::abi::uvcb::CpuState;
 use crate::sim::conf::{Conf, Phase, Reset};
 use crate::sim::cpu::{Core, Cpu};
 use crate::sim::machine::Machine;

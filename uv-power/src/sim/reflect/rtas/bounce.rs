@@ -8,8 +8,8 @@ use uv_core::{GuestAddr, HostAddr, PageSize};
 
 use super::buffers::{self, Transfer};
 use super::{Rtas, Service};
-use crate::codes::{HvCode, UvCode};
-use crate::numbers::{HvCall, PAGE_BYTES, PageInFlags};
+use crate::abi::codes::{HvCode, UvCode};
+use crate::abi::numbers::{HvCall, PAGE_BYTES, PageInFlags};
 use crate::sim::flow::{FlowEnd, Uv};
 use crate::sim::reflect::cookies::{Holder, Start};
 use crate::sim::svm::GfnState;

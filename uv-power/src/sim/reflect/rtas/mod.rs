@@ -9,10 +9,10 @@ use core::sync::atomic::Ordering;
 
 use uv_core::GuestAddr;
 
-use crate::codes::UvCode;
-use crate::msr::Msr;
-use crate::numbers::HvCall;
-use crate::regs::Regs;
+use crate::abi::codes::UvCode;
+use crate::abi::msr::Msr;
+use crate::abi::numbers::HvCall;
+use crate::abi::regs::Regs;
 use crate::sim::flow::{Flow, FlowEnd, Port, Uv};
 use crate::sim::machine::Inner;
 use crate::sim::reflect::cookies::Start;

@@ -23,17 +23,17 @@
 use uv_core::GuestAddr;
 use zerocopy::{FromZeros, IntoBytes};
 
-use crate::abi::Attest;
-use crate::attest::{
+use crate::abi::uvc::UvRc;
+use crate::abi::uvcb::Attest;
+use crate::owner::attest::{
     AdditionalData, Arcb, ArcbHead, AttestationFlags, FIRMWARE_STATE_SIZE, FirmwareState, MAX_USER_DATA_SIZE,
     MEASUREMENT_SIZE, Measured, secret_store_hash,
 };
-use crate::request::{ConfigUid, ImageIdentity};
+use crate::owner::request::{ConfigUid, ImageIdentity};
 use crate::sim::answer::{Answer, Refusal};
 use crate::sim::conf::Conf;
 use crate::sim::machine::Machine;
 use crate::sim::sie::{GuestView, outside};
-use crate::uvc::UvRc;
 
 /// Begins the firmware state.
 const FIRMWARE: &[u8] = b"SIMULATED ULTRAVISOR, NOT A MACHINE";
@@ -53,7 +53,7 @@ pub(in crate::sim) fn retrieve(machine: &Machine, conf: &Conf, view: &GuestView<
     view.check(measurement, meas_len.into()).map_err(outside(UvRc::ATTEST_MEASUREMENT_ACCESS))?;
     view.check(additional, add_len.into()).map_err(outside(UvRc::ATTEST_ADDITIONAL_ACCESS))?;
 
-    let code = |error: crate::attest::ArcbError| Refusal::from(UvRc(error.rc()));
+    let code = |error: crate::owner::attest::ArcbError| Refusal::from(UvRc(error.rc()));
     let layout = head.check_layout().map_err(code)?;
     let supported = AttestationFlags::from_bits_retain(machine.generation.attest_flags());
     let flags = head.check_flags(supported).map_err(code)?;
@@ -107,9 +107,9 @@ mod tests {
     use uv_sim::rng::SimRng;
 
     use super::*;
-    use crate::attest::{AttestationRequest, ExchangeResponse, Verdict, verify};
-    use crate::crypto::HostPrivateKey;
-    use crate::request::RequestSecrets;
+    use crate::owner::attest::{AttestationRequest, ExchangeResponse, Verdict, verify};
+    use crate::owner::crypto::HostPrivateKey;
+    use crate::owner::request::RequestSecrets;
     use crate::sim::Generation;
     use crate::sim::rig::{ANSWER, GUEST_LEN, REQUEST, Rig, loaded, requesting, returned};
 
@@ -161,7 +161,8 @@ mod tests {
             user_data: b"hello".to_vec(),
             cuid: ConfigUid(*block[0x148..].first_chunk().unwrap()),
         };
-        let pcf = crate::header::PlaintextControlFlags::PCKMO | crate::header::PlaintextControlFlags::ALLOW_DUMP;
+        let pcf = crate::abi::se_header::PlaintextControlFlags::PCKMO
+            | crate::abi::se_header::PlaintextControlFlags::ALLOW_DUMP;
         let (header, _) = rig.image(&[&rig.machine.host_key], pcf);
         let image = ImageIdentity::from_header(header.as_bytes()).unwrap();
         let result = verify(&response, &secrets.key, &image).unwrap();

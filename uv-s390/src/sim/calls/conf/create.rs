@@ -25,15 +25,15 @@ use core::sync::atomic::Ordering;
 use rand_core::Rng;
 use uv_core::HostAddr;
 
-use crate::abi::{ConfFlags, CreateConf, Features, Role};
-use crate::sie::Asce;
+use crate::abi::sie::Asce;
+use crate::abi::uvc::UvRc;
+use crate::abi::uvcb::{ConfFlags, CreateConf, Features, Role};
 use crate::sim::answer::{Answer, Refusal};
 use crate::sim::conf::{Conf, NewConf, Phase};
 use crate::sim::frames::ConfId;
 use crate::sim::machine::Machine;
 use crate::sim::memory::{NotAvailable, overlaps_lowcore};
 use crate::sim::profile::MAX_GUEST_ADDRESS;
-use crate::uvc::UvRc;
 
 /// Bytes of an extended SCA.
 const SCA: u64 = 0x1000 * 4;
@@ -139,10 +139,10 @@ fn fresh(machine: &Machine, confs: &alloc::collections::BTreeMap<u64, Arc<Conf>>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::abi::UvCommand;
+    use crate::abi::uvc::Cc;
+    use crate::abi::uvcb::UvCommand;
     use crate::sim::Generation;
     use crate::sim::rig::{Codes, GIB, MIB, OK, Rig, refused};
-    use crate::uvc::Cc;
 
     /// The codes of a creation with something wrong, and the handle it left.
     fn with(rig: &Rig, n: u64, change: impl FnOnce(&mut CreateConf)) -> (Codes, u64) {
@@ -188,7 +188,7 @@ mod tests {
     fn half_a_creation_leaves_a_live_handle() {
         let rig = Rig::ready(Generation::Z17);
         let (codes, handle) = with(&rig, 0, |b| b.conf_virt_stor_origin = (4 * GIB).into());
-        assert_eq!(codes, (Cc::Error, UvRc(0x810a), crate::uvc::UvRrc(0)));
+        assert_eq!(codes, (Cc::Error, UvRc(0x810a), crate::abi::uvc::UvRrc(0)));
         let base = rig.create_block(0).conf_base_stor_origin.get();
         assert!(handle != 0 && rig.is_closed(base));
         assert_eq!(rig.no_data(UvCommand::VERIFY_IMG, handle), refused(UvRc::STATE));

@@ -13,12 +13,12 @@
 
 use core::sync::atomic::Ordering;
 
-use crate::abi::NoData;
+use crate::abi::uvc::UvRc;
+use crate::abi::uvcb::NoData;
 use crate::sim::answer::{Answer, Refusal};
 use crate::sim::conf::Phase;
 use crate::sim::machine::Machine;
 use crate::sim::resume::DESTROY_SLICE;
-use crate::uvc::UvRc;
 
 pub(in crate::sim) fn destroy(machine: &Machine, block: &mut NoData) -> Answer {
     let conf = machine.conf(block.handle.get())?;
@@ -43,7 +43,7 @@ pub(in crate::sim) fn destroy(machine: &Machine, block: &mut NoData) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::abi::UvCommand;
+    use crate::abi::uvcb::UvCommand;
     use crate::sim::Generation;
     use crate::sim::rig::{OK, Rig, refused};
 

@@ -12,11 +12,11 @@
 
 use core::sync::atomic::Ordering;
 
-use crate::abi::DestroyFast;
+use crate::abi::uvc::UvRc;
+use crate::abi::uvcb::DestroyFast;
 use crate::sim::answer::Answer;
 use crate::sim::conf::Phase;
 use crate::sim::machine::Machine;
-use crate::uvc::UvRc;
 
 pub(in crate::sim) fn destroy_fast(machine: &Machine, block: &mut DestroyFast) -> Answer {
     let conf = machine.conf(block.guest_handle.get())?;
@@ -40,7 +40,7 @@ pub(in crate::sim) fn destroy_fast(machine: &Machine, block: &mut DestroyFast) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::abi::UvCommand;
+    use crate::abi::uvcb::UvCommand;
     use crate::sim::Generation;
     use crate::sim::rig::{OK, Rig, refused};
     use uv_core::{HostAddr, NormalMemory};

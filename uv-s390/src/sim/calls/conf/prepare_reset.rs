@@ -14,12 +14,12 @@
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
-use crate::abi::NoData;
+use crate::abi::uvc::UvRc;
+use crate::abi::uvcb::NoData;
 use crate::sim::answer::{Answer, Refusal};
 use crate::sim::conf::{LoadFrom, Phase, Reset};
 use crate::sim::cpu::ResetKind;
 use crate::sim::machine::Machine;
-use crate::uvc::UvRc;
 
 pub(in crate::sim) fn prepare_reset(machine: &Machine, block: &mut NoData) -> Answer {
     let conf = machine.conf(block.handle.get())?;

@@ -15,12 +15,12 @@ use alloc::vec::Vec;
 
 use uv_core::{Gfn, PageState};
 
-use crate::abi::NoData;
+use crate::abi::uvc::UvRc;
+use crate::abi::uvcb::NoData;
 use crate::sim::answer::{Answer, Refusal};
 use crate::sim::conf::{Conf, Reset};
 use crate::sim::machine::Machine;
 use crate::sim::resume::UNSHARE_SLICE;
-use crate::uvc::UvRc;
 
 pub(in crate::sim) fn unshare_all(machine: &Machine, block: &mut NoData) -> Answer {
     let conf = machine.conf(block.handle.get())?;

@@ -17,14 +17,14 @@ use core::sync::atomic::AtomicBool;
 use spin::Mutex;
 use uv_core::HostAddr;
 
-use crate::abi::{CreateCpu, Role};
-use crate::sie::StateDescription;
+use crate::abi::sie::StateDescription;
+use crate::abi::uvc::UvRc;
+use crate::abi::uvcb::{CreateCpu, Role};
 use crate::sim::answer::Answer;
 use crate::sim::cpu::{Core, Cpu};
 use crate::sim::machine::Machine;
 use crate::sim::memory::overlaps_lowcore;
 use crate::sim::profile::MAX_CPU;
-use crate::uvc::UvRc;
 
 pub(in crate::sim) fn create(machine: &Machine, block: &mut CreateCpu) -> Answer {
     let conf = machine.conf(block.guest_handle.get())?;
@@ -73,7 +73,7 @@ pub(in crate::sim) fn create(machine: &Machine, block: &mut CreateCpu) -> Answer
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::abi::{CpuState, UvCommand};
+    use crate::abi::uvcb::{CpuState, UvCommand};
     use crate::sim::Generation;
     use crate::sim::rig::{Codes, GIB, OK, Rig, refused};
 

@@ -7,11 +7,11 @@
 //!
 //! Afterwards its registers are wiped, its storage is zero and the host's, its number is free.
 
-use crate::abi::NoData;
+use crate::abi::uvc::UvRc;
+use crate::abi::uvcb::NoData;
 use crate::sim::answer::{Answer, Refusal};
 use crate::sim::cpu::Core;
 use crate::sim::machine::Machine;
-use crate::uvc::UvRc;
 
 pub(in crate::sim) fn destroy(machine: &Machine, block: &mut NoData) -> Answer {
     let cpu = machine.cpu(block.handle.get())?;

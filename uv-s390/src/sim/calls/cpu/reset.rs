@@ -11,11 +11,11 @@
 //! its kind is at least the one asked for (subcode 0: clear everywhere; subcode 1: initial on the CPU that asked, normal
 //! elsewhere).
 
-use crate::abi::{NoData, UvCommand};
+use crate::abi::uvc::UvRc;
+use crate::abi::uvcb::{NoData, UvCommand};
 use crate::sim::answer::{Answer, Refusal};
 use crate::sim::cpu::ResetKind;
 use crate::sim::machine::Machine;
-use crate::uvc::UvRc;
 
 pub(in crate::sim) fn reset(machine: &Machine, block: &mut NoData) -> Answer {
     let kind = match block.header.command() {

@@ -12,11 +12,11 @@
 //! Operating-load takes the PSW of the SE header, or after PREPARE_RESET the short PSW at guest absolute 0, at the next
 //! entry of the CPU.
 
-use crate::abi::{CpuState, SetCpuState};
+use crate::abi::uvc::UvRc;
+use crate::abi::uvcb::{CpuState, SetCpuState};
 use crate::sim::answer::{Answer, Refusal};
 use crate::sim::conf::{Phase, Reset};
 use crate::sim::machine::Machine;
-use crate::uvc::UvRc;
 
 pub(in crate::sim) fn set_state(machine: &Machine, block: &mut SetCpuState) -> Answer {
     let cpu = machine.cpu(block.cpu_handle.get())?;

@@ -12,14 +12,14 @@
 use rand_core::Rng;
 use zerocopy::IntoBytes;
 
-use crate::abi::DumpComplete;
-use crate::crypto::PageKey;
-use crate::crypto::gcm::IV_SIZE;
-use crate::dump::{CompletionBlock, CompletionSecrets};
+use crate::abi::uvc::UvRc;
+use crate::abi::uvcb::DumpComplete;
+use crate::owner::crypto::PageKey;
+use crate::owner::crypto::gcm::IV_SIZE;
+use crate::owner::dump::{CompletionBlock, CompletionSecrets};
 use crate::sim::answer::Answer;
 use crate::sim::machine::Machine;
 use crate::sim::profile::DUMP_FINALIZE;
-use crate::uvc::UvRc;
 
 pub(in crate::sim) fn complete(machine: &Machine, block: &mut DumpComplete) -> Answer {
     let conf = machine.conf(block.config_handle.get())?;

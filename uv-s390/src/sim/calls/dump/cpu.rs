@@ -10,13 +10,13 @@
 use rand_core::Rng;
 use zerocopy::IntoBytes;
 
-use crate::abi::{DumpCpu, Role};
-use crate::crypto::gcm::IV_SIZE;
-use crate::dump::{CpuNote, CpuState};
+use crate::abi::uvc::UvRc;
+use crate::abi::uvcb::{DumpCpu, Role};
+use crate::owner::crypto::gcm::IV_SIZE;
+use crate::owner::dump::{CpuNote, CpuState};
 use crate::sim::answer::{Answer, Refusal};
 use crate::sim::cpu::{Core, Pending};
 use crate::sim::machine::Machine;
-use crate::uvc::UvRc;
 
 pub(in crate::sim) fn cpu(machine: &Machine, block: &mut DumpCpu) -> Answer {
     let cpu = machine.cpu(block.cpu_handle.get())?;

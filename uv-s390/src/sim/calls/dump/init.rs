@@ -13,14 +13,14 @@ use alloc::vec::Vec;
 use rand_core::Rng;
 
 use super::Session;
-use crate::abi::NoData;
-use crate::crypto::Cck;
-use crate::dump::DumpKey;
-use crate::header::PlaintextControlFlags;
+use crate::abi::se_header::PlaintextControlFlags;
+use crate::abi::uvc::UvRc;
+use crate::abi::uvcb::NoData;
+use crate::owner::crypto::Cck;
+use crate::owner::dump::DumpKey;
 use crate::sim::answer::{Answer, Refusal};
 use crate::sim::conf::Phase;
 use crate::sim::machine::Machine;
-use crate::uvc::UvRc;
 
 pub(in crate::sim) fn init(machine: &Machine, block: &mut NoData) -> Answer {
     let conf = machine.conf(block.handle.get())?;

@@ -15,9 +15,9 @@ pub(in crate::sim) use storage::storage;
 
 use super::super::answer::Answer;
 use super::super::machine::Machine;
-use crate::crypto::Cck;
-use crate::dump::DumpKey;
-use crate::uvc::UvRc;
+use crate::abi::uvc::UvRc;
+use crate::owner::crypto::Cck;
+use crate::owner::dump::DumpKey;
 
 /// A dump that has begun.
 pub(crate) struct Session {

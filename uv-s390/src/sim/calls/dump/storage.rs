@@ -18,14 +18,14 @@ use alloc::vec::Vec;
 
 use uv_core::{Gfn, GuestAddr, HostAddr, PageState};
 
-use crate::abi::DumpStorageState;
-use crate::dump::{STORAGE_STATE_PER_MIB, STORAGE_STATE_SIZE, StorageState, TweakComponent};
+use crate::abi::uvc::UvRc;
+use crate::abi::uvcb::DumpStorageState;
+use crate::owner::dump::{STORAGE_STATE_PER_MIB, STORAGE_STATE_SIZE, StorageState, TweakComponent};
 use crate::sim::answer::{Answer, Refusal};
 use crate::sim::conf::Conf;
 use crate::sim::frames::Frame;
 use crate::sim::machine::Machine;
 use crate::sim::profile::DUMP_STORAGE_STATE;
-use crate::uvc::UvRc;
 
 const MIB: u64 = 1 << 20;
 

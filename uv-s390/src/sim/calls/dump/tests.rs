@@ -3,13 +3,13 @@ use alloc::vec;
 use uv_core::{GuestAddr, HostAddr, NormalMemory};
 use uv_sim::guest::Step;
 
-use crate::abi::{CpuState, DumpComplete, DumpCpu, DumpStorageState, Share, UvCommand};
-use crate::crypto::Cck;
-use crate::dump::{CompletionBlock, CpuNote, DumpMemoryKey, StorageState};
-use crate::sie::Validity;
+use crate::abi::sie::Validity;
+use crate::abi::uvc::UvRc;
+use crate::abi::uvcb::{CpuState, DumpComplete, DumpCpu, DumpStorageState, Share, UvCommand};
+use crate::owner::crypto::Cck;
+use crate::owner::dump::{CompletionBlock, CpuNote, DumpMemoryKey, StorageState};
 use crate::sim::rig::{GUEST_LEN, OK, Rig, diag, refused, uvc};
 use crate::sim::{Generation, GuestInsn};
-use crate::uvc::UvRc;
 
 /// Host memory for dump areas.
 const AREA: u64 = 0x50_0000;
@@ -77,7 +77,7 @@ fn the_owner_has_to_allow_it() {
     let guest = rig.guest(0);
     let init = || rig.no_data(UvCommand::DUMP_INIT, guest.conf);
     assert_eq!(init(), refused(UvRc::STATE), "not verified");
-    rig.unpacked(&guest, crate::header::PlaintextControlFlags::PCKMO);
+    rig.unpacked(&guest, crate::abi::se_header::PlaintextControlFlags::PCKMO);
     assert_eq!(rig.no_data(UvCommand::VERIFY_IMG, guest.conf), OK);
     assert_eq!(init(), refused(UvRc::NOT_ALLOWED));
 }

@@ -24,13 +24,14 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::abi::SetParams;
-use crate::header::{HeaderError, HeaderView, MAX_SIZE, OpenedHeader, PlaintextControlFlags, SeHeader};
-use crate::image::{PageCipher, PageHasher};
+use crate::abi::se_header::{HeaderError, HeaderView, MAX_SIZE, PlaintextControlFlags, SeHeader};
+use crate::abi::uvc::{UvRc, UvRrc};
+use crate::abi::uvcb::SetParams;
+use crate::owner::image::{PageCipher, PageHasher};
+use crate::owner::se_header::OpenedHeader;
 use crate::sim::answer::{Answer, Refusal};
 use crate::sim::conf::{Image, Phase};
 use crate::sim::machine::Machine;
-use crate::uvc::{UvRc, UvRrc};
 
 pub(in crate::sim) fn set_params(machine: &Machine, block: &mut SetParams) -> Answer {
     let conf = machine.conf(block.guest_handle.get())?;
@@ -88,10 +89,10 @@ fn open(machine: &Machine, header: &SeHeader) -> Result<OpenedHeader, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::HostPrivateKey;
+    use crate::abi::uvc::Cc;
+    use crate::owner::crypto::HostPrivateKey;
     use crate::sim::Generation;
     use crate::sim::rig::{Codes, GIB, Guest, OK, Rig, refused};
-    use crate::uvc::Cc;
 
     fn code(rc: u16, rrc: u16) -> Codes {
         (Cc::Error, UvRc(rc), UvRrc(rrc))
@@ -142,7 +143,7 @@ mod tests {
         ];
         let rig = Rig::with(|config| config.backup_key = Some(backup.clone()));
         let len = rig.info.uv_base_stor_len.get();
-        assert_eq!(rig.call(&mut crate::abi::InitUv::new(crate::sim::rig::UV_BASE, len)), OK);
+        assert_eq!(rig.call(&mut crate::abi::uvcb::InitUv::new(crate::sim::rig::UV_BASE, len)), OK);
         let guest = rig.guest(0);
         for (key, pcf, expected) in cases {
             let (header, _) = rig.image(&[key], pcf);

@@ -15,13 +15,13 @@
 
 use uv_core::{GuestAddr, PageRange, PageState};
 
-use crate::abi::Unpack;
-use crate::header::PlaintextControlFlags;
+use crate::abi::se_header::PlaintextControlFlags;
+use crate::abi::uvc::UvRc;
+use crate::abi::uvcb::Unpack;
 use crate::sim::answer::{Answer, Refusal};
 use crate::sim::conf::Phase;
 use crate::sim::frames::Frame;
 use crate::sim::machine::Machine;
-use crate::uvc::UvRc;
 
 pub(in crate::sim) fn unpack(machine: &Machine, block: &mut Unpack) -> Answer {
     let conf = machine.conf(block.guest_handle.get())?;
@@ -60,7 +60,7 @@ pub(in crate::sim) fn unpack(machine: &Machine, block: &mut Unpack) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::abi::UvCommand;
+    use crate::abi::uvcb::UvCommand;
     use crate::sim::Generation;
     use crate::sim::rig::{COMPONENT, GUEST_LEN, Guest, OK, Rig, refused};
 

@@ -16,12 +16,12 @@
 
 use core::sync::atomic::Ordering;
 
-use crate::abi::NoData;
-use crate::image::MeasurementError;
+use crate::abi::uvc::UvRc;
+use crate::abi::uvcb::NoData;
+use crate::owner::image::MeasurementError;
 use crate::sim::answer::{Answer, Refusal};
 use crate::sim::conf::{LoadFrom, Phase};
 use crate::sim::machine::Machine;
-use crate::uvc::UvRc;
 
 pub(in crate::sim) fn verify(machine: &Machine, block: &mut NoData) -> Answer {
     let conf = machine.conf(block.handle.get())?;

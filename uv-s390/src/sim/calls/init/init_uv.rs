@@ -13,11 +13,11 @@ use core::sync::atomic::Ordering;
 
 use uv_core::HostAddr;
 
-use crate::abi::{InitUv, Role};
+use crate::abi::uvc::UvRc;
+use crate::abi::uvcb::{InitUv, Role};
 use crate::sim::answer::Answer;
 use crate::sim::frames::ConfId;
 use crate::sim::machine::Machine;
-use crate::uvc::UvRc;
 
 const MIB: u64 = 1 << 20;
 const TWO_GIB: u64 = 2 << 30;
@@ -49,7 +49,7 @@ pub(in crate::sim) fn init_uv(machine: &Machine, block: &mut InitUv) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::abi::UvCommand;
+    use crate::abi::uvcb::UvCommand;
     use crate::sim::Generation;
     use crate::sim::rig::{GIB, OK, Rig, UV_BASE, refused};
     use uv_core::NormalMemory;

@@ -2,13 +2,13 @@
 //!
 //! No check of its own. Works before INIT_UV, and in both roles: which role a real machine allows is not known (UNSURE).
 
-use crate::abi::QueryKeys;
+use crate::abi::uvcb::QueryKeys;
 use crate::sim::answer::Answer;
 use crate::sim::machine::Machine;
 
 pub(in crate::sim) fn keys(machine: &Machine, block: &mut QueryKeys) -> Answer {
     let keys = [Some(&machine.host_key), machine.backup_key.as_ref()];
-    block.hashes = [[0; 32]; crate::abi::KEY_HASHES];
+    block.hashes = [[0; 32]; crate::abi::uvcb::KEY_HASHES];
     for (hash, key) in block.hashes.iter_mut().zip(keys) {
         if let Some(key) = key {
             *hash = key.public().phkh().0;
@@ -19,11 +19,11 @@ pub(in crate::sim) fn keys(machine: &Machine, block: &mut QueryKeys) -> Answer {
 
 #[cfg(test)]
 mod tests {
-    use crate::abi::QueryKeys;
-    use crate::crypto::HostPrivateKey;
+    use crate::abi::uvc::UvRc;
+    use crate::abi::uvcb::QueryKeys;
+    use crate::owner::crypto::HostPrivateKey;
     use crate::sim::Generation;
     use crate::sim::rig::{OK, Rig, refused};
-    use crate::uvc::UvRc;
 
     #[test]
     fn hashes_of_the_keys_that_are_there() {

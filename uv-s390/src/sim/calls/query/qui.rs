@@ -8,10 +8,10 @@
 
 use zerocopy::IntoBytes;
 
-use crate::abi::Role;
+use crate::abi::uvc::UvRc;
+use crate::abi::uvcb::Role;
 use crate::sim::answer::Answer;
 use crate::sim::machine::Machine;
-use crate::uvc::UvRc;
 
 /// Where the header ends and the information begins.
 const HEADER: usize = 8;
@@ -27,10 +27,10 @@ pub(in crate::sim) fn qui(machine: &Machine, block: &mut [u8], role: Role) -> An
 
 #[cfg(test)]
 mod tests {
-    use crate::abi::{QueryInfo, Role};
+    use crate::abi::uvc::{UvRc, query};
+    use crate::abi::uvcb::{QueryInfo, Role};
     use crate::sim::Generation;
     use crate::sim::rig::{OK, Rig, refused};
-    use crate::uvc::{UvRc, query};
 
     #[test]
     fn as_much_as_fits() {

@@ -24,11 +24,12 @@
 use uv_core::GuestAddr;
 use zerocopy::{FromZeros, IntoBytes};
 
-use crate::abi::{AddSecret, bit};
-use crate::crypto::Cck;
-use crate::header::SecretControlFlags;
-use crate::request::{ConfigUid, ImageIdentity};
-use crate::secret::{
+use crate::abi::se_header::SecretControlFlags;
+use crate::abi::uvc::UvRc;
+use crate::abi::uvcb::{AddSecret, bit};
+use crate::owner::crypto::Cck;
+use crate::owner::request::{ConfigUid, ImageIdentity};
+use crate::owner::secret::{
     AddSecretFlags, Asrcb, AsrcbError, AsrcbHead, ExtensionSecret, OpenedAsrcb, SecretEntry, SecretType,
 };
 use crate::sim::answer::{Answer, Refusal};
@@ -37,7 +38,6 @@ use crate::sim::machine::Machine;
 use crate::sim::profile::{MAX_ASSOCIATION, MAX_RETRIEVABLE};
 use crate::sim::secrets::{SecretStore, Stored};
 use crate::sim::sie::{GuestView, outside};
-use crate::uvc::UvRc;
 
 pub(in crate::sim) fn add(machine: &Machine, conf: &Conf, view: &GuestView<'_>, block: &mut AddSecret) -> Answer {
     // Held to the end: requests come one after the other, and none slips past the lock or the limits.

@@ -7,12 +7,12 @@
 
 use uv_core::GuestAddr;
 
-use crate::abi::ListSecrets;
-use crate::secret::{LIST_PAGE_SIZE, SecretList};
+use crate::abi::uvc::UvRc;
+use crate::abi::uvcb::ListSecrets;
+use crate::owner::secret::{LIST_PAGE_SIZE, SecretList};
 use crate::sim::answer::Answer;
 use crate::sim::conf::Conf;
 use crate::sim::sie::{GuestView, outside};
-use crate::uvc::UvRc;
 
 pub(in crate::sim) fn list(conf: &Conf, view: &GuestView<'_>, block: &mut ListSecrets) -> Answer {
     let at = GuestAddr(block.list_addr.get());

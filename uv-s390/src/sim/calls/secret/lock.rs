@@ -5,9 +5,9 @@
 //! | 1 | the operator allows changes of the store (UNSURE: who decides on a real machine is not known) | 0x0101 |
 //! | 2 | the store is not locked | 0x0102 |
 
+use crate::abi::uvc::UvRc;
 use crate::sim::answer::Answer;
 use crate::sim::conf::Conf;
-use crate::uvc::UvRc;
 
 pub(in crate::sim) fn lock(conf: &Conf) -> Answer {
     let mut store = conf.secrets.lock();

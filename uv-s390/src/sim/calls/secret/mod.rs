@@ -14,7 +14,7 @@ pub(in crate::sim) use lock::lock;
 pub(in crate::sim) use retrieve::retrieve;
 
 use super::super::secrets::SecretStore;
-use crate::secret::{GuestSecret, SecretType};
+use crate::owner::secret::{GuestSecret, SecretType};
 
 /// Bytes that wrapping adds to a key.
 const WRAPPING: usize = 32;

@@ -15,14 +15,14 @@ use rand_core::Rng;
 use uv_core::GuestAddr;
 use zeroize::Zeroizing;
 
-use crate::abi::RetrieveSecret;
-use crate::crypto::gcm;
-use crate::secret::{GuestSecret, SecretType};
+use crate::abi::uvc::UvRc;
+use crate::abi::uvcb::RetrieveSecret;
+use crate::owner::crypto::gcm;
+use crate::owner::secret::{GuestSecret, SecretType};
 use crate::sim::answer::Answer;
 use crate::sim::conf::Conf;
 use crate::sim::machine::Machine;
 use crate::sim::sie::{GuestView, outside};
-use crate::uvc::UvRc;
 
 /// Where the wrapped key begins, after the initialization vector and zeros.
 const KEY: usize = 16;

@@ -4,17 +4,17 @@ use uv_core::GuestAddr;
 use uv_sim::guest::Step;
 use uv_sim::rng::SimRng;
 
-use crate::abi::{AddSecret, ListSecrets, NoData, RetrieveSecret, UvCommand};
-use crate::crypto::{Cck, SecretBytes};
-use crate::header::{PlaintextControlFlags, SecretControlFlags};
-use crate::request::{ConfigUid, ImageIdentity, RequestSecrets};
-use crate::secret::{
+use crate::abi::se_header::{PlaintextControlFlags, SecretControlFlags};
+use crate::abi::uvc::UvRc;
+use crate::abi::uvcb::{AddSecret, ListSecrets, NoData, RetrieveSecret, UvCommand};
+use crate::owner::crypto::{Cck, SecretBytes};
+use crate::owner::request::{ConfigUid, ImageIdentity, RequestSecrets};
+use crate::owner::secret::{
     AddSecretFlags, AddSecretRequest, ExtensionSecret, GuestSecret, SecretId, SecretList, SecretType, UserData,
     decode_plaintext,
 };
 use crate::sim::rig::{ANSWER, GUEST_LEN, OK, REQUEST, Rig, loaded, refused, requesting, returned, uvc};
 use crate::sim::{Generation, GuestInsn};
-use crate::uvc::UvRc;
 
 fn request(rig: &Rig, secret: GuestSecret) -> AddSecretRequest {
     let (header, _) = rig.image(&[&rig.machine.host_key], PlaintextControlFlags::PCKMO | may_dump(rig));
@@ -133,7 +133,7 @@ fn owners_with_a_cck_bind_every_request_to_it() {
         make(plaintext("b"), ExtensionSecret::Derived(new)),
     ];
     let seen = rig.script(cpu, adding(requests.iter().map(Vec::as_slice)));
-    assert_eq!(rig.set_state(cpu, crate::abi::CpuState::OPERATING_LOAD), OK);
+    assert_eq!(rig.set_state(cpu, crate::abi::uvcb::CpuState::OPERATING_LOAD), OK);
     assert_eq!((rig.import(&guest, 0), rig.import(&guest, 0x1000)), (OK, OK));
     rig.serve(&guest, cpu);
     let codes = [9, 11, 13, 15, 17].map(|n| returned(&seen.lock()[n]).1);

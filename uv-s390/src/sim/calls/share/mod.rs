@@ -12,8 +12,8 @@ use super::super::answer::Refusal;
 use super::super::conf::Conf;
 use super::super::frames::FrameClaim;
 use super::super::machine::Machine;
-use crate::abi::Share;
-use crate::uvc::UvRc;
+use crate::abi::uvc::UvRc;
+use crate::abi::uvcb::Share;
 
 /// The page that a sharing call names, with its frame claimed; the host is asked for the page first when it is not secure.
 fn page<'m>(machine: &'m Machine, conf: &Conf, block: &Share) -> Result<(Gfn, FrameClaim<'m>), Refusal> {

@@ -9,7 +9,7 @@
 //!
 //! The content stays. Taking back a private page is success.
 
-use crate::abi::Share;
+use crate::abi::uvcb::Share;
 use crate::sim::answer::{Answer, Refusal};
 use crate::sim::conf::Conf;
 use crate::sim::frames::Frame;

@@ -8,7 +8,7 @@
 //!
 //! The content goes along. Sharing a shared page is success.
 
-use crate::abi::Share;
+use crate::abi::uvcb::Share;
 use crate::sim::answer::Answer;
 use crate::sim::conf::Conf;
 use crate::sim::machine::Machine;

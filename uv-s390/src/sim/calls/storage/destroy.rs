@@ -9,12 +9,12 @@
 
 use uv_core::HostAddr;
 
-use crate::abi::ConvertFrom;
+use crate::abi::uvc::{UvRc, UvRrc};
+use crate::abi::uvcb::ConvertFrom;
 use crate::sim::answer::{Answer, Refusal};
 use crate::sim::frames::Frame;
 use crate::sim::machine::Machine;
 use crate::sim::profile::Generation;
-use crate::uvc::{UvRc, UvRrc};
 
 pub(in crate::sim) fn destroy(machine: &Machine, block: &mut ConvertFrom) -> Answer {
     let frame = machine.storage.frames.claim(HostAddr(block.paddr.get()))?;
@@ -28,16 +28,16 @@ pub(in crate::sim) fn destroy(machine: &Machine, block: &mut ConvertFrom) -> Ans
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::abi::UvCommand;
+    use crate::abi::uvc::Cc;
+    use crate::abi::uvcb::UvCommand;
     use crate::sim::rig::{OK, Rig, refused};
-    use crate::uvc::Cc;
     use uv_core::NormalMemory;
 
     #[test]
     fn the_frame_is_zero_and_the_content_gone() {
         let rig = Rig::ready(Generation::Z17);
         let guest = rig.guest(0);
-        rig.unpacked(&guest, crate::header::PlaintextControlFlags::PCKMO);
+        rig.unpacked(&guest, crate::abi::se_header::PlaintextControlFlags::PCKMO);
         let at = guest.base + crate::sim::rig::COMPONENT;
         let destroy = |at| rig.storage(UvCommand::DESTR_SEC_STOR, at);
         assert_eq!(destroy(at), OK);

@@ -11,7 +11,7 @@
 
 use uv_core::HostAddr;
 
-use crate::abi::ConvertFrom;
+use crate::abi::uvcb::ConvertFrom;
 use crate::sim::answer::Answer;
 use crate::sim::machine::Machine;
 
@@ -22,9 +22,9 @@ pub(in crate::sim) fn export(machine: &Machine, block: &mut ConvertFrom) -> Answ
 
 #[cfg(test)]
 mod tests {
+    use crate::abi::uvc::UvRc;
     use crate::sim::Generation;
     use crate::sim::rig::{GIB, OK, Rig, refused};
-    use crate::uvc::UvRc;
 
     #[test]
     fn codes() {

@@ -16,10 +16,10 @@
 //! A page that never was secure is zero afterwards. A page that was shared when it was exported is shared again, with the
 //! content that the frame has.
 
-use crate::abi::ConvertTo;
+use crate::abi::uvc::UvRc;
+use crate::abi::uvcb::ConvertTo;
 use crate::sim::answer::{Answer, Refusal};
 use crate::sim::machine::Machine;
-use crate::uvc::UvRc;
 
 pub(in crate::sim) fn import(machine: &Machine, block: &mut ConvertTo) -> Answer {
     let conf = machine.conf(block.guest_handle.get())?;
@@ -39,8 +39,8 @@ pub(in crate::sim) fn import(machine: &Machine, block: &mut ConvertTo) -> Answer
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::abi::UvCommand;
-    use crate::sie::{HostMapping, MappingSize};
+    use crate::abi::sie::{HostMapping, MappingSize};
+    use crate::abi::uvcb::UvCommand;
     use crate::sim::Generation;
     use crate::sim::rig::{GIB, GUEST_LEN, Guest, MIB, OK, Rig, refused};
     use uv_core::{HostAddr, NormalMemory};
@@ -86,7 +86,7 @@ mod tests {
         let rig = Rig::ready(Generation::Z17);
         let guest = rig.guest(0);
         let claim = rig.machine.storage.frames.claim(HostAddr(guest.base)).unwrap();
-        let busy = (crate::uvc::Cc::Busy, UvRc(0), crate::uvc::UvRrc(0));
+        let busy = (crate::abi::uvc::Cc::Busy, UvRc(0), crate::abi::uvc::UvRrc(0));
         assert_eq!(rig.import(&guest, 0), busy);
         assert_eq!(rig.export(guest.base), busy);
         drop(claim);

@@ -10,12 +10,12 @@
 
 use uv_core::HostAddr;
 
-use crate::abi::ConvertFrom;
+use crate::abi::uvc::UvRc;
+use crate::abi::uvcb::ConvertFrom;
 use crate::sim::answer::Answer;
 use crate::sim::frames::Frame;
 use crate::sim::machine::Machine;
 use crate::sim::pages::PINNED;
-use crate::uvc::UvRc;
 
 pub(in crate::sim) fn pin(machine: &Machine, block: &mut ConvertFrom) -> Answer {
     let frame = machine.storage.frames.claim(HostAddr(block.paddr.get()))?;

@@ -9,11 +9,11 @@
 
 use uv_sim::Label;
 
-use crate::abi::ConvertTo;
+use crate::abi::uvc::UvRc;
+use crate::abi::uvcb::ConvertTo;
 use crate::sim::answer::Answer;
 use crate::sim::frames::Frame;
 use crate::sim::machine::Machine;
-use crate::uvc::UvRc;
 
 pub(in crate::sim) fn unpin(machine: &Machine, block: &mut ConvertTo) -> Answer {
     let conf = machine.conf(block.guest_handle.get())?;

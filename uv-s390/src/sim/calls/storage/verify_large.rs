@@ -13,12 +13,12 @@
 
 use uv_core::{Gfn, GuestAddr, HostAddr, PageState};
 
-use crate::abi::ConvertTo;
-use crate::sie::MappingSize;
+use crate::abi::sie::MappingSize;
+use crate::abi::uvc::UvRc;
+use crate::abi::uvcb::ConvertTo;
 use crate::sim::answer::Answer;
 use crate::sim::conf::Conf;
 use crate::sim::machine::Machine;
-use crate::uvc::UvRc;
 
 const MIB: u64 = 1 << 20;
 const PAGES: u64 = 256;
@@ -72,8 +72,8 @@ fn is_in_mib(conf: &Conf, owner: Option<(crate::sim::frames::ConfId, Gfn)>, firs
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::abi::UvCommand;
-    use crate::sie::HostMapping;
+    use crate::abi::sie::HostMapping;
+    use crate::abi::uvcb::UvCommand;
     use crate::sim::Generation;
     use crate::sim::rig::{GUEST_LEN, Guest, OK, Rig, refused};
 

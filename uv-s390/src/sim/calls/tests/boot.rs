@@ -2,11 +2,11 @@ use uv_core::{GuestAddr, HostAddr, NormalMemory};
 use uv_sim::guest::{Outcome, Step};
 use zeroize::Zeroizing;
 
-use crate::abi::{CpuState, UvCommand};
-use crate::sie::InterceptionCode;
+use crate::abi::sie::InterceptionCode;
+use crate::abi::uvc::{PgmCode, Teid};
+use crate::abi::uvcb::{CpuState, UvCommand};
 use crate::sim::rig::{COMPONENT, GUEST_LEN, OK, PLAIN, Rig, diag};
 use crate::sim::{Generation, GuestInsn, InsnResult};
-use crate::uvc::{PgmCode, Teid};
 
 #[test]
 fn an_image_becomes_a_running_guest_and_leaves_nothing_behind() {

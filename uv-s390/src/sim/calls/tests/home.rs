@@ -7,12 +7,12 @@ use spin::Mutex;
 use uv_core::{AccessError, GuestAddr, HostAddr, NormalMemory};
 use zerocopy::IntoBytes;
 
-use crate::abi::{DumpComplete, DumpCpu, DumpStorageState, NoData, SetParams, UvCommand};
-use crate::header::PlaintextControlFlags;
-use crate::sie::{AddressSpaces, GuestMap, HostMapping, MappingSize};
+use crate::abi::se_header::PlaintextControlFlags;
+use crate::abi::sie::{AddressSpaces, GuestMap, HostMapping, MappingSize};
+use crate::abi::uvc::{Cc, PgmCode, UvRc};
+use crate::abi::uvcb::{DumpComplete, DumpCpu, DumpStorageState, NoData, SetParams, UvCommand};
 use crate::sim::rig::{Codes, GIB, OK, Rig, refused};
 use crate::sim::{Generation, Uvc};
-use crate::uvc::{Cc, PgmCode, UvRc};
 
 /// Where the tests map virtual pages.
 const VIRTUAL: u64 = 0x7000_0000_0000;
@@ -137,8 +137,9 @@ fn dump_areas_say_why_they_cannot_be_had() {
 fn the_control_block_is_host_virtual_too() {
     let (rig, home) = rig();
     let execute = |uvc, at| rig.machine.execute_at(uvc, at);
-    let fault =
-        |code: PgmCode| move |result: Result<Cc, crate::uvc::ProgramInterruption>| result.unwrap_err().code == code;
+    let fault = |code: PgmCode| {
+        move |result: Result<Cc, crate::abi::uvc::ProgramInterruption>| result.unwrap_err().code == code
+    };
     let page = fault(PgmCode::PAGE_TRANSLATION);
     let at = VIRTUAL + 0xff8;
     let mut block = NoData::new(UvCommand::VERIFY_IMG, 7);

@@ -10,13 +10,13 @@ use uv_core::{GuestAddr, HostAddr, NormalMemory};
 use uv_sim::guest::Step;
 
 use super::random::check;
-use crate::abi::{ConvertTo, CpuState, CreateConf, DumpStorageState, SetParams, Share, UvCommand};
-use crate::dump::StorageState;
-use crate::header::PlaintextControlFlags;
-use crate::sie::{HostMapping, MappingSize, Validity};
+use crate::abi::se_header::PlaintextControlFlags;
+use crate::abi::sie::{HostMapping, MappingSize, Validity};
+use crate::abi::uvc::{Cc, PgmCode, UvCall, UvRc, UvRrc};
+use crate::abi::uvcb::{ConvertTo, CpuState, CreateConf, DumpStorageState, SetParams, Share, UvCommand};
+use crate::owner::dump::StorageState;
 use crate::sim::rig::{COMPONENT, GIB, GUEST_LEN, Guest, MIB, OK, Rig, diag, refused, uvc};
 use crate::sim::{Generation, GuestInsn, Uvc};
-use crate::uvc::{Cc, PgmCode, UvCall, UvRc, UvRrc};
 
 fn map(guest: &Guest, addr: u64, frame: u64) {
     let mapping = HostMapping { frame: HostAddr(frame), writable: true, size: MappingSize::Page };
@@ -82,7 +82,7 @@ fn sharing_never_fails_for_want_of_frames() {
     let memory = 3 * GIB + 64 * MIB;
     let rig = Rig::with(|config| config.memory = memory);
     let len = rig.info.uv_base_stor_len.get();
-    assert_eq!(rig.call(&mut crate::abi::InitUv::new(crate::sim::rig::UV_BASE, len)), OK);
+    assert_eq!(rig.call(&mut crate::abi::uvcb::InitUv::new(crate::sim::rig::UV_BASE, len)), OK);
     let unshare = uvc(&Share::new(UvCommand::REMOVE_SHARED_ACCESS, 0x8000));
     let share = uvc(&Share::new(UvCommand::SET_SHARED_ACCESS, 0x8000));
     let (guest, cpu, seen) = rig.booted(0, [share, diag(0x44, [0; 5]), unshare]);
@@ -158,7 +158,7 @@ fn other_cpus_run_on_until_the_host_stops_them() {
     let second = rig.cpu(&guest, 1);
     rig.script(second, [diag(0x44, [0; 5]), diag(0x44, [0; 5])]);
     assert_eq!(rig.set_state(second, CpuState::OPERATING), OK);
-    rig.change(second, |sd| sd.iictl = crate::sie::InjectionControl::RESTART.0);
+    rig.change(second, |sd| sd.iictl = crate::abi::sie::InjectionControl::RESTART.0);
     assert_eq!(rig.enter(&guest, second).gr(5), 0x44);
     assert_eq!(rig.enter(&guest, first).gr(2), 1);
     assert_eq!(rig.enter(&guest, first).validity(), Some(Validity::CONF_STATE));

@@ -10,12 +10,12 @@ use uv_core::{HostAddr, NormalMemory, PageState};
 use uv_sim::guest::Step;
 use uv_sim::rng::SimRng;
 
-use crate::abi::{COMMANDS, Length, Share, UvCommand};
-use crate::sie::{AddressSpaces, Asce, GuestMap, HostMapping, MappingSize, Sie};
+use crate::abi::sie::{AddressSpaces, Asce, GuestMap, HostMapping, MappingSize, Sie};
+use crate::abi::uvc::{Cc, UvCall};
+use crate::abi::uvcb::{COMMANDS, Length, Share, UvCommand};
 use crate::sim::frames::Frame;
 use crate::sim::rig::{GIB, GUEST_LEN, Guest, Rig, UV_BASE, uvc};
 use crate::sim::{Generation, GuestInsn};
-use crate::uvc::{Cc, UvCall};
 
 const SECRET: [u8; 16] = *b"only for a guest";
 
@@ -191,7 +191,7 @@ fn whatever_several_cpus_call_the_rules_hold() {
         let steps = (4..40_u64).map(|page| Step::store(uv_core::GuestAddr(0x8000 + (page << 12)), &SECRET));
         let (guest, cpu, _) = rig.booted(0, steps);
         let other = rig.guest(1);
-        rig.unpacked(&other, crate::header::PlaintextControlFlags::PCKMO);
+        rig.unpacked(&other, crate::abi::se_header::PlaintextControlFlags::PCKMO);
         let mut values = alloc::vec![0, 1, 5, 0x1000, 0x8000, GUEST_LEN, 0x50_0000, u64::MAX];
         for guest in [&guest, &other] {
             values.extend([guest.conf, guest.conf, guest.base, guest.base + 0x8000, guest.base + 24 * (1 << 20)]);

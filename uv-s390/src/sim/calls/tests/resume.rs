@@ -4,11 +4,11 @@ use uv_core::{GuestAddr, HostAddr, NormalMemory};
 use uv_sim::guest::Step;
 
 use super::random::check;
-use crate::abi::{CpuState, DestroyFast, DumpComplete, DumpStorageState, Share, UvCommand};
+use crate::abi::uvc::{Cc, UvRc, UvRrc};
+use crate::abi::uvcb::{CpuState, DestroyFast, DumpComplete, DumpStorageState, Share, UvCommand};
 use crate::sim::resume::{DESTROY_SLICE, UNSHARE_SLICE};
 use crate::sim::rig::{Codes, GUEST_LEN, Guest, OK, Rig, Vcpu, refused, uvc};
 use crate::sim::{Generation, GuestInsn};
-use crate::uvc::{Cc, UvRc, UvRrc};
 
 /// cc 3; the block keeps the zeros it came with.
 const PARTIAL: Codes = (Cc::Partial, UvRc(0), UvRrc(0));

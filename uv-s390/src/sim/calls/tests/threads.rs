@@ -8,11 +8,11 @@ use uv_sim::guest::Step;
 use uv_sim::rng::SimRng;
 
 use super::random::check;
-use crate::abi::{ConvertFrom, ConvertTo, CpuState, Share, UvCommand};
-use crate::sie::Sie;
+use crate::abi::sie::Sie;
+use crate::abi::uvc::UvRc;
+use crate::abi::uvcb::{ConvertFrom, ConvertTo, CpuState, Share, UvCommand};
 use crate::sim::Generation;
 use crate::sim::rig::{OK, Rig, diag, uvc};
-use crate::uvc::UvRc;
 
 #[test]
 fn pages_move_under_a_running_guest_and_nobody_waits_for_ever() {

@@ -2,11 +2,11 @@
 
 use uv_sim::guest::Step;
 
-use crate::abi::{ConvertTo, CpuState, NoData, Share, UvCommand};
-use crate::header::PlaintextControlFlags;
+use crate::abi::se_header::PlaintextControlFlags;
+use crate::abi::uvc::{Cc, UvRc, UvRrc};
+use crate::abi::uvcb::{ConvertTo, CpuState, NoData, Share, UvCommand};
 use crate::sim::rig::{COMPONENT, Codes, GIB, GUEST_LEN, Guest, OK, Rig, Vcpu, diag, refused, uvc};
 use crate::sim::{Generation, GuestInsn};
-use crate::uvc::{Cc, UvRc, UvRrc};
 
 /// Wrong state: this library's code.
 const STATE: Codes = (Cc::Error, UvRc(0x01f0), UvRrc(0));

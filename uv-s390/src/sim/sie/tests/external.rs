@@ -4,9 +4,9 @@ use uv_core::GuestAddr;
 use uv_sim::guest::{Outcome, Step, Transcript};
 use zerocopy::IntoBytes;
 
-use crate::abi::{CpuState, UvCommand};
-use crate::psw::{MASK_64BIT, Psw};
-use crate::sie::{InjectionControl, InterceptionCode, StateDescription, Validity};
+use crate::abi::psw::{MASK_64BIT, Psw};
+use crate::abi::sie::{InjectionControl, InterceptionCode, StateDescription, Validity};
+use crate::abi::uvcb::{CpuState, UvCommand};
 use crate::sim::rig::{Guest, OK, Rig, Vcpu, diag};
 use crate::sim::{Generation, GuestInsn, InsnResult, Interruption};
 

@@ -1,9 +1,9 @@
 use uv_sim::guest::{Outcome, Step};
 
-use crate::sie::{InjectionControl, InterceptionCode, StateDescription, Validity};
+use crate::abi::sie::{InjectionControl, InterceptionCode, StateDescription, Validity};
+use crate::abi::uvc::PgmCode;
 use crate::sim::rig::{Guest, Rig, Vcpu, diag};
 use crate::sim::{Generation, GuestInsn, InsnResult, Interruption};
-use crate::uvc::PgmCode;
 
 fn inject(rig: &Rig, guest: &Guest, cpu: Vcpu, control: InjectionControl) -> StateDescription {
     rig.change(cpu, |sd| sd.iictl = control.0);
@@ -108,19 +108,19 @@ fn nothing_is_injected_into_a_cpu_that_starts() {
 #[test]
 fn a_restart_loads_the_restart_psw() {
     let rig = Rig::ready(Generation::Z17);
-    let psw = crate::psw::Psw::at(0x7000);
+    let psw = crate::abi::psw::Psw::at(0x7000);
     let store = Step::store(uv_core::GuestAddr(0x1a0), zerocopy::IntoBytes::as_bytes(&psw));
     let (guest, cpu, _) = rig.booted(0, [store, diag(0x44, [0; 5])]);
     let other = rig.cpu(&guest, 1);
     let started = alloc::sync::Arc::new(spin::Mutex::new(None));
     let seen = alloc::sync::Arc::clone(&started);
-    rig.machine.set_guest(other.state, move |psw: crate::psw::Psw| {
+    rig.machine.set_guest(other.state, move |psw: crate::abi::psw::Psw| {
         *seen.lock() = Some(psw);
         alloc::boxed::Box::new(uv_sim::guest::Script::new([diag(0x9c, [1, 0, 0, 0, 0])]).0)
             as alloc::boxed::Box<dyn uv_sim::guest::Program<GuestInsn, InsnResult>>
     });
     assert_eq!(rig.enter(&guest, cpu).gr(5), 0x44);
-    assert_eq!(rig.set_state(other, crate::abi::CpuState::OPERATING), crate::sim::rig::OK);
+    assert_eq!(rig.set_state(other, crate::abi::uvcb::CpuState::OPERATING), crate::sim::rig::OK);
     assert_eq!(inject(&rig, &guest, other, InjectionControl::RESTART).gr(5), 0x9c);
     assert_eq!(*started.lock(), Some(psw));
 }
@@ -133,7 +133,7 @@ fn the_service_signal_floats() {
     let (guest, first, _) = rig.booted(0, open().into_iter().chain([servc, diag(0x44, [0; 5])]));
     let second = rig.cpu(&guest, 1);
     let seen = rig.script(second, open().into_iter().chain([diag(0x44, [0; 5]), Step::Call(GuestInsn::Wait)]));
-    assert_eq!(rig.set_state(second, crate::abi::CpuState::OPERATING), crate::sim::rig::OK);
+    assert_eq!(rig.set_state(second, crate::abi::uvcb::CpuState::OPERATING), crate::sim::rig::OK);
     assert_eq!(inject(&rig, &guest, second, InjectionControl::RESTART).gr(5), 0x44);
     assert_eq!(rig.enter(&guest, first).ipa.get(), 0xb220, "one CPU makes the call");
     rig.change(second, |sd| sd.ext_code = 0x2401.into());

@@ -5,11 +5,11 @@ use uv_sim::guest::{Outcome, Step};
 use zerocopy::IntoBytes;
 use zeroize::Zeroizing;
 
-use crate::abi::{QueryInfo, Role, UvCommand};
-use crate::sie::{InterceptionCode, StateDescription};
+use crate::abi::sie::{InterceptionCode, StateDescription};
+use crate::abi::uvc::PgmCode;
+use crate::abi::uvcb::{QueryInfo, Role, UvCommand};
 use crate::sim::rig::{GUEST_LEN, Guest, Rig, Vcpu, diag};
 use crate::sim::{Generation, GuestInsn, InsnResult};
-use crate::uvc::PgmCode;
 
 const INSTRUCTION: InterceptionCode = InterceptionCode::PV_INSTRUCTION;
 const NOTIFICATION: InterceptionCode = InterceptionCode::PV_NOTIFICATION;
@@ -86,14 +86,14 @@ fn operands_pass_through_the_sida() {
     assert_eq!(sida(&rig, &sd, 4096), sccb);
     sccb[7] = 0x20;
     put_sida(&rig, cpu, &sccb);
-    rig.change(cpu, |sd| sd.psw = crate::psw::Psw::new(3 << 44, 0));
+    rig.change(cpu, |sd| sd.psw = crate::abi::psw::Psw::new(3 << 44, 0));
     let sd = rig.enter(&guest, cpu);
     assert_eq!((sd.interception(), sd.ipa.get()), (NOTIFICATION, 0xb220), "a bad SCCB");
     let sd = rig.enter(&guest, cpu);
     assert_eq!((sd.interception(), sd.ipa.get(), sd.gr(0), sd.gr(1)), (INSTRUCTION, 0xb27d, 0x3000_0002, 2));
     let result = vec![5; 4096];
     put_sida(&rig, cpu, &result);
-    rig.change(cpu, |sd| sd.psw = crate::psw::Psw::new(3 << 44, 0x1234));
+    rig.change(cpu, |sd| sd.psw = crate::abi::psw::Psw::new(3 << 44, 0x1234));
     let sd = rig.enter(&guest, cpu);
     assert_eq!((sd.interception(), sd.ipa.get(), sd.gr(1)), (INSTRUCTION, 0xb234, 0x1_0000));
     assert_eq!(sida(&rig, &sd, 3), [1, 2, 3]);
@@ -139,7 +139,7 @@ fn an_operand_that_does_not_fit_the_sida_is_no_entry() {
     let mut sccb = vec![0; 0x1001];
     sccb[1] = 8;
     let (guest, cpu, _) = rig.booted(0, [Step::Call(GuestInsn::Servc { command: 1, sccb })]);
-    assert_eq!(rig.enter(&guest, cpu).validity(), Some(crate::sie::Validity::SIDA));
+    assert_eq!(rig.enter(&guest, cpu).validity(), Some(crate::abi::sie::Validity::SIDA));
 }
 
 #[test]
@@ -225,7 +225,7 @@ fn calls_of_the_guest_have_their_own_role() {
 
 #[test]
 fn a_state_description_that_cannot_be_reached() {
-    use crate::sie::Sie;
+    use crate::abi::sie::Sie;
     let rig = Rig::ready(Generation::Z17);
     let (guest, _, _): (Guest, _, _) = rig.booted(0, []);
     let enter = |at| rig.machine.enter(HostAddr(at), guest.asce, &mut [0; 16]).unwrap_err().code;

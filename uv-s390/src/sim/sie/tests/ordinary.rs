@@ -12,13 +12,13 @@ use uv_core::{GuestAddr, HostAddr, NormalMemory};
 use uv_sim::guest::{Outcome, Program, Script, Step};
 use zerocopy::IntoBytes;
 
-use crate::psw::Psw;
-use crate::sie::{
+use crate::abi::psw::Psw;
+use crate::abi::sie::{
     AddressSpaces, ExecutionControl, HostMapping, InterceptionCode, MappingSize, Sie, StateDescription, Validity,
 };
+use crate::abi::uvc::{PgmCode, ProgramInterruption};
 use crate::sim::rig::{MIB, Rig, Tables, diag, loaded, uvc};
 use crate::sim::{Generation, GuestInsn, InsnResult};
-use crate::uvc::{PgmCode, ProgramInterruption};
 
 type Seen = Arc<Mutex<Vec<(Psw, uv_sim::guest::Transcript<InsnResult>)>>>;
 
@@ -171,7 +171,7 @@ fn registers_are_where_the_host_keeps_them() {
 
 #[test]
 fn what_needs_addresses_or_an_ultravisor_is_no_operation() {
-    let query = crate::abi::QueryInfo::new();
+    let query = crate::abi::uvcb::QueryInfo::new();
     let mut cpu = Lone::one(vec![
         uvc(&query),
         call(GuestInsn::Servc { command: 1, sccb: vec![0, 8, 0, 0, 0, 0, 0, 0] }),
@@ -185,7 +185,7 @@ fn what_needs_addresses_or_an_ultravisor_is_no_operation() {
 
 #[test]
 fn privileged_instructions_in_problem_state() {
-    let query = crate::abi::QueryInfo::new().as_bytes().to_vec();
+    let query = crate::abi::uvcb::QueryInfo::new().as_bytes().to_vec();
     let problem = |insn: GuestInsn| call(insn.in_problem_state());
     let mut cpu = Lone::one(vec![
         problem(GuestInsn::Diag308 { subcode: 10, address: 0, ipib: vec![] }),

@@ -10,11 +10,11 @@ use uv_core::{GuestAddr, HostAddr, NormalMemory};
 use uv_sim::guest::{Outcome, Program, Script, Step};
 use zerocopy::IntoBytes;
 
-use crate::psw::Psw;
-use crate::sie::{AddressSpaces, GuestMap, Sie, StateDescription, Validity};
+use crate::abi::psw::Psw;
+use crate::abi::sie::{AddressSpaces, GuestMap, Sie, StateDescription, Validity};
+use crate::abi::uvc::PgmCode;
 use crate::sim::rig::{MIB, OK, PLAIN, Rig, Tables, loaded};
 use crate::sim::{Generation, GuestInsn, InsnResult};
-use crate::uvc::PgmCode;
 
 /// Host address of the state description.
 const STATE: HostAddr = HostAddr(8 * MIB);

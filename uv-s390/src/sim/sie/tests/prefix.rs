@@ -1,7 +1,7 @@
 use uv_sim::guest::Step;
 
-use crate::abi::{Share, UvCommand};
-use crate::sie::InterceptionCode;
+use crate::abi::sie::InterceptionCode;
+use crate::abi::uvcb::{Share, UvCommand};
 use crate::sim::rig::{Guest, OK, Rig, Vcpu, diag, uvc};
 use crate::sim::{Generation, GuestInsn};
 

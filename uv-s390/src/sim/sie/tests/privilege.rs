@@ -3,10 +3,10 @@ use alloc::vec::Vec;
 
 use uv_sim::guest::{Outcome, Step};
 
-use crate::sie::InterceptionCode;
+use crate::abi::sie::InterceptionCode;
+use crate::abi::uvc::PgmCode;
 use crate::sim::rig::{Rig, diag};
 use crate::sim::{Generation, GuestInsn, InsnResult};
-use crate::uvc::PgmCode;
 
 /// Every privileged instruction, with operands that would be an exit, and with operands that would be another exception.
 fn privileged() -> Vec<GuestInsn> {

@@ -1,17 +1,17 @@
 use uv_core::GuestAddr;
 use uv_sim::guest::Step;
 
-use crate::abi::{CpuState, UvCommand};
-use crate::sie::{InterceptionCode, Validity};
+use crate::abi::sie::{InterceptionCode, Validity};
+use crate::abi::uvc::UvRc;
+use crate::abi::uvcb::{CpuState, UvCommand};
 use crate::sim::rig::{OK, Rig, refused};
 use crate::sim::{Generation, GuestInsn};
-use crate::uvc::UvRc;
 
 #[test]
 fn every_step_of_a_reset_is_needed() {
     for (subcode, reset) in [(0, UvCommand::CPU_RESET_CLEAR), (1, UvCommand::CPU_RESET_INITIAL)] {
         let rig = Rig::ready(Generation::Z17);
-        let short = crate::psw::Psw::at(0x6000).short().unwrap().to_be_bytes();
+        let short = crate::abi::psw::Psw::at(0x6000).short().unwrap().to_be_bytes();
         let ask = Step::Call(GuestInsn::Diag308 { subcode, address: 0, ipib: alloc::vec![] });
         let (guest, cpu, _) = rig.booted(0, [Step::store(GuestAddr(0), &short), ask]);
         let other = rig.cpu(&guest, 1);

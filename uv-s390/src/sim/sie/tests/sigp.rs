@@ -3,8 +3,8 @@ use alloc::vec::Vec;
 
 use uv_sim::guest::{Outcome, Step, Transcript};
 
-use crate::abi::{CpuState, UvCommand};
-use crate::sie::{InjectionControl, InterceptionCode, StateDescription};
+use crate::abi::sie::{InjectionControl, InterceptionCode, StateDescription};
+use crate::abi::uvcb::{CpuState, UvCommand};
 use crate::sim::rig::{Guest, OK, Rig, Vcpu, diag};
 use crate::sim::{Generation, GuestInsn, InsnResult, Interruption};
 
@@ -103,7 +103,7 @@ fn a_call_to_a_cpu_that_waits_is_the_machines_to_deliver() {
     (registers[1], registers[2], registers[5]) = (3, 1, 2);
     assert_eq!(core::array::from_fn(|number| sd.gr(number)), registers, "as for the notification");
     // What the host puts there does not count.
-    pair.rig.change(pair.source, |sd| sd.psw = crate::psw::Psw::new(3 << 44, 0));
+    pair.rig.change(pair.source, |sd| sd.psw = crate::abi::psw::Psw::new(3 << 44, 0));
     assert_eq!(pair.enter(pair.source).gr(5), 0x9c);
     assert_eq!(pair.sent(), [condition(0, 0)]);
     pair.waiting(false);

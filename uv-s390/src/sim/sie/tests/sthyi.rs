@@ -6,11 +6,11 @@ use uv_core::{HostAddr, NormalMemory};
 use uv_sim::guest::{Outcome, Step};
 use zeroize::Zeroizing;
 
-use crate::psw::Psw;
-use crate::sie::{InjectionControl, InterceptionCode, StateDescription, Validity};
+use crate::abi::psw::Psw;
+use crate::abi::sie::{InjectionControl, InterceptionCode, StateDescription, Validity};
+use crate::abi::uvc::PgmCode;
 use crate::sim::rig::{Guest, Rig, Vcpu, diag};
 use crate::sim::{Generation, GuestInsn, InsnResult};
-use crate::uvc::PgmCode;
 
 const STHYI: Step<GuestInsn> = Step::Call(GuestInsn::Sthyi { code: 0x1234_5678_9abc_def0 });
 

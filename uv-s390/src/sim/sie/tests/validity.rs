@@ -5,8 +5,8 @@ use std::sync::Barrier;
 
 use uv_sim::guest::{Outcome, Program, Step};
 
-use crate::abi::UvCommand;
-use crate::sie::{AddressSpaces, InterceptionCode, Sie, StateDescription, Validity};
+use crate::abi::sie::{AddressSpaces, InterceptionCode, Sie, StateDescription, Validity};
+use crate::abi::uvcb::UvCommand;
 use crate::sim::rig::{GUEST_LEN, Guest, MIB, OK, Rig, Vcpu, diag};
 use crate::sim::{Generation, GuestInsn, InsnResult, TOD_PER_MICROSECOND};
 
@@ -151,13 +151,13 @@ fn one_cpu_runs_at_one_place() {
         barrier.wait();
         rig.machine.enter(cpu.state, guest.asce, &mut [0; 16]).unwrap();
         assert_eq!(rig.sd(cpu).validity(), Some(Validity::RUNNING));
-        let busy = rig.set_state(cpu, crate::abi::CpuState::STOPPED);
-        assert_eq!(busy.0, crate::uvc::Cc::Busy);
+        let busy = rig.set_state(cpu, crate::abi::uvcb::CpuState::STOPPED);
+        assert_eq!(busy.0, crate::abi::uvc::Cc::Busy);
         barrier.wait();
         running.join().unwrap().unwrap();
     });
     assert_eq!(rig.icpt(&guest, cpu), InterceptionCode::WAIT);
-    assert_eq!(rig.set_state(cpu, crate::abi::CpuState::STOPPED), OK);
+    assert_eq!(rig.set_state(cpu, crate::abi::uvcb::CpuState::STOPPED), OK);
     assert_eq!(rig.enter(&guest, cpu).validity(), Some(Validity::CPU_STATE));
 }
 
@@ -167,6 +167,6 @@ fn nothing_runs_before_verify() {
     let guest = rig.guest(0);
     let cpu = rig.cpu(&guest, 0);
     assert_eq!(rig.enter(&guest, cpu).validity(), Some(Validity::CONF_STATE));
-    rig.unpacked(&guest, crate::header::PlaintextControlFlags::PCKMO);
+    rig.unpacked(&guest, crate::abi::se_header::PlaintextControlFlags::PCKMO);
     assert_eq!(rig.enter(&guest, cpu).validity(), Some(Validity::CONF_STATE));
 }

@@ -1,0 +1,27 @@
+//! What all parties share: numbers, registers, codes, and the seams. Definitions only, nothing here acts.
+//!
+//! | part | what |
+//! |---|---|
+//! | [`numbers`] | numbers of ultracalls and hypercalls |
+//! | [`codes`] | return codes |
+//! | [`regs`], [`msr`] | registers, special purpose registers, the machine state |
+//! | [`ultracall`] | the seam: one `sc 2`; typed calls on top |
+//! | [`entry`] | the second seam: one guest entry |
+//! | [`profile`] | which ultravisor is meant where documents and code disagree |
+//! | [`differences`] | every such point, with what each profile does |
+
+pub mod codes;
+pub mod differences;
+pub mod entry;
+pub mod msr;
+pub mod numbers;
+pub mod profile;
+pub mod regs;
+pub mod ultracall;
+
+pub use codes::{HvCode, UvCode};
+pub use entry::GuestEntry;
+pub use msr::{Msr, Privilege};
+pub use profile::Profile;
+pub use regs::Regs;
+pub use ultracall::{Ultracall, UvError};

@@ -1,0 +1,5 @@
+//! The hypervisor, in two levels: the host's [`kernel`] makes the calls; the VMM ([`vmm`]) does its part in user space. The kernel
+//! does not know the VMM.
+
+pub mod kernel;
+pub mod vmm;

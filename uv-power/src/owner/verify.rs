@@ -1,0 +1,292 @@
+//! The checks an ultravisor makes of a blob before it makes a VM secure (power-pef §13 steps 5–12).
+//!
+//! Pure functions: the caller has brought everything in from normal memory. [`open`] needs the blob and the machine's
+//! key; [`Opened::kernel_size`] then says how much of the kernel to bring in; [`Opened::check`] compares.
+//!
+//! Everything that is refused here ends the transition with `H_SVM_INIT_ABORT` (§7.4); [`Refusal`] says why.
+//!
+//! | point | [`Profile::Documented`] | [`Profile::Firmware`] |
+//! |---|---|---|
+//! | which lockbox (§18 row 30) | the one whose fingerprint names the machine's key, else the first that opens | `lockbox-1`, fingerprint not looked at |
+//! | length of the unwrapped key | 32 | 16, 24 or 32 |
+//! | tag of the sealed digests | 8 to 16 bytes | 4 to 16 bytes |
+//! | digest properties | 64 bytes | 64 or more, the first 64 count |
+//! | files tree | any length | at most 64 KiB, the page it is kept in |
+//!
+//! The fingerprint is a hint, not a proof: it is not protected, and a key that does not fit does not open. The text that names the
+//! cipher must exist in both and is not compared: the tag tells whether it was this cipher. A tag of less than 8 bytes is
+//! less than any use of the cipher allows. The iv may have any length but 0 in both. Sealed digests of more than 4096 bytes are refused in both, where firmware
+//! would write beyond its buffer.
+
+use alloc::vec::Vec;
+
+use zeroize::Zeroizing;
+
+use super::digests::{self, DIGEST, Sha512Digest};
+use super::files::{FileStore, TREE_LIMIT};
+use super::gcm::{self, GcmError};
+use super::keys::PrivateKey;
+use super::lockbox::LockboxName;
+use super::tree::{Node, TreeError};
+use crate::abi::profile::Profile;
+
+/// Firmware's buffer for the opened digests.
+const DIGESTS_MAX: usize = 4096;
+/// Shortest tag in the documented profile, in bytes.
+const DOCUMENTED_TAG: usize = 8;
+/// Node of a lockbox that names its key.
+const FINGERPRINT: &str = "pubkey-fingerprint";
+
+/// What is compared, in the order of comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// The RTAS code.
+    Rtas,
+    /// The flat kernel.
+    Kernel,
+    /// The initramfs, after an archive that carries the blob.
+    Initrd,
+    /// The command line.
+    Bootargs,
+}
+
+impl Part {
+    /// All parts in the order of comparison.
+    pub const ALL: [Self; 4] = [Self::Rtas, Self::Kernel, Self::Initrd, Self::Bootargs];
+
+    /// Name of the property in the inner tree, and of the stage.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rtas => "rtas",
+            Self::Kernel => "kernel",
+            Self::Initrd => "initrd",
+            Self::Bootargs => "bootargs",
+        }
+    }
+}
+
+/// Why the transition is aborted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The blob is not a device tree.
+    #[error("the ESM blob cannot be read: {0}")]
+    Blob(TreeError),
+    /// The files tree is longer than the page it would be kept in (firmware only).
+    #[error("the attached files take {0} bytes, more than the ultravisor's page of 65536")]
+    FilesLength(usize),
+    /// No lockbox for this machine: none named by its key (documented), or no `lockbox-1` (firmware).
+    #[error("the ESM blob has no lockbox for this machine")]
+    NoLockbox,
+    /// The lockbox has no wrapped key.
+    #[error("the lockbox has no encrypted-symkey")]
+    NoWrappedKey,
+    /// The lockbox does not open with this machine's key.
+    #[error("the lockbox does not open with this machine's key")]
+    Unwrap,
+    /// What the lockbox holds is no key.
+    #[error("the lockbox holds {0} bytes, which is no key")]
+    KeyLength(usize),
+    /// The blob carries no digests.
+    #[error("the ESM blob carries no digests")]
+    NoDigests,
+    /// A property of the sealed digests is missing or unusable.
+    #[error("the property {0} of the sealed digests is missing or unusable")]
+    DigestsProperty(&'static str),
+    /// More sealed bytes than firmware has room for.
+    #[error("the sealed digests have {0} bytes, more than 4096")]
+    DigestsLength(usize),
+    /// The digests were changed, or sealed with another key.
+    #[error("the tag of the sealed digests does not match")]
+    DigestsTag,
+    /// What was sealed is no tree of digests.
+    #[error("the opened digests cannot be read: {0}")]
+    InnerTree(TreeError),
+    /// What was sealed has no node `/digests`.
+    #[error("the opened digests have no node /digests")]
+    NoInnerNode,
+    /// The kernel's digest or size is missing: nothing can be brought in.
+    #[error("the property {0} of the digests is missing or malformed")]
+    KernelProperty(&'static str),
+    /// These parts are not what the owner measured, or have no digest.
+    #[error("not what the owner measured: {}", names(.0))]
+    Mismatch(Vec<Part>),
+}
+
+fn names(parts: &[Part]) -> alloc::string::String {
+    parts.iter().map(|part| part.name()).collect::<Vec<_>>().join(", ")
+}
+
+impl Refusal {
+    /// The step that refused, in one word: `blob`, `files`, `lockbox`, `digests`, or the first part that differs
+    /// (`rtas`, `kernel`, `initrd`, `bootargs`).
+    #[must_use]
+    pub fn stage(&self) -> &'static str {
+        match self {
+            Self::Blob(_) => "blob",
+            Self::FilesLength(_) => "files",
+            Self::NoLockbox | Self::NoWrappedKey | Self::Unwrap | Self::KeyLength(_) => "lockbox",
+            Self::NoDigests
+            | Self::DigestsProperty(_)
+            | Self::DigestsLength(_)
+            | Self::DigestsTag
+            | Self::InnerTree(_)
+            | Self::NoInnerNode => "digests",
+            Self::KernelProperty(_) => Part::Kernel.name(),
+            Self::Mismatch(parts) => parts.first().map_or("digests", |part| part.name()),
+        }
+    }
+}
+
+/// What the ultravisor found in the VM's memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Measured {
+    /// Over `slof,rtas-size` bytes at `linux,rtas-base`.
+    pub rtas: Sha512Digest,
+    /// Over [`Opened::kernel_size`] bytes at the kernel's base.
+    pub kernel: Sha512Digest,
+    /// Over the initramfs, after an archive that carries the blob.
+    pub initrd: Sha512Digest,
+    /// Over the property `bootargs` of `/chosen` without its last byte; see [`Measured::bootargs`].
+    pub bootargs: Sha512Digest,
+}
+
+impl Measured {
+    /// Measures the property `bootargs`: all but its last byte, whatever that is.
+    ///
+    /// A property of no bytes counts as one of an empty text; firmware would compute a negative length.
+    #[must_use]
+    pub fn bootargs(property: &[u8]) -> Sha512Digest {
+        Sha512Digest::of(property.split_last().map_or(&[], |(_, text)| text))
+    }
+
+    const fn part(&self, part: Part) -> &Sha512Digest {
+        match part {
+            Part::Rtas => &self.rtas,
+            Part::Kernel => &self.kernel,
+            Part::Initrd => &self.initrd,
+            Part::Bootargs => &self.bootargs,
+        }
+    }
+}
+
+/// A blob that this machine could open.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    profile: Profile,
+    digests: Node,
+    kernel_size: u32,
+    files: FileStore,
+}
+
+/// Opens a blob with the machine's key: steps 5 to 7, and the kernel's size out of step 9.
+///
+/// `blob` may be longer than the tree in it, as a cpio member or a device tree range can be.
+///
+/// # Errors
+/// [`Refusal`], all but [`Refusal::Mismatch`].
+pub fn open(profile: Profile, blob: &[u8], machine: &PrivateKey) -> Result<Opened, Refusal> {
+    let root = Node::parse(blob).map_err(Refusal::Blob)?;
+    let files_fdt = root.find("/file").and_then(|node| node.value("files-fdt"));
+    if let (Profile::Firmware, Some(tree)) = (profile, files_fdt)
+        && tree.len() > TREE_LIMIT
+    {
+        return Err(Refusal::FilesLength(tree.len()));
+    }
+    let key = unwrap(profile, &root, machine)?;
+    let plain = open_digests(profile, &root, &key)?;
+    let inner = Node::parse(&plain).map_err(Refusal::InnerTree)?;
+    let digests = inner.child(digests::NODE).ok_or(Refusal::NoInnerNode)?.clone();
+    let size = digests.value("kernel-size").and_then(|value| value.try_into().ok());
+    let kernel_size = u32::from_be_bytes(size.ok_or(Refusal::KernelProperty("kernel-size"))?);
+    digests.value(Part::Kernel.name()).ok_or(Refusal::KernelProperty("kernel"))?;
+    tracing::debug!(profile = profile.name(), kernel_size, "esm blob opened");
+    Ok(Opened { profile, digests, kernel_size, files: FileStore::new(profile, files_fdt, &key) })
+}
+
+fn unwrap(profile: Profile, root: &Node, machine: &PrivateKey) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+    let lockboxes = root.child("lockboxes").ok_or(Refusal::NoLockbox)?;
+    let key = match profile {
+        Profile::Firmware => {
+            let first = alloc::format!("{}", LockboxName::FIRST);
+            open_lockbox(lockboxes.child(&first).ok_or(Refusal::NoLockbox)?, machine)
+        }
+        Profile::Documented => own_lockbox(lockboxes, machine),
+    }?;
+    match (profile, key.len()) {
+        (_, 32) | (Profile::Firmware, 16 | 24) => Ok(key),
+        (_, other) => Err(Refusal::KeyLength(other)),
+    }
+}
+
+/// The lockbox that names the machine's key; when none does, the first that opens.
+fn own_lockbox(lockboxes: &Node, machine: &PrivateKey) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+    let is_named = |lockbox: &&Node| {
+        let hash = lockbox.child(FINGERPRINT).and_then(|node| node.value("hash"));
+        hash.is_some_and(|hash| machine.public().is_named_by(hash))
+    };
+    match lockboxes.children.iter().find(is_named) {
+        Some(lockbox) => open_lockbox(lockbox, machine),
+        None => {
+            lockboxes.children.iter().find_map(|lockbox| open_lockbox(lockbox, machine).ok()).ok_or(Refusal::NoLockbox)
+        }
+    }
+}
+
+fn open_lockbox(lockbox: &Node, machine: &PrivateKey) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+    let wrapped = lockbox.value("encrypted-symkey").ok_or(Refusal::NoWrappedKey)?;
+    machine.unwrap(wrapped).map_err(|_| Refusal::Unwrap)
+}
+
+fn open_digests(profile: Profile, root: &Node, key: &[u8]) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+    let node = root.find("/digest/digests-fdt").ok_or(Refusal::NoDigests)?;
+    let value = |name: &'static str| node.value(name).ok_or(Refusal::DigestsProperty(name));
+    value("algorithm")?;
+    let (iv, mac, ciphertext) = (value("iv")?, value("mac")?, value("ciphertext")?);
+    if profile == Profile::Documented && mac.len() < DOCUMENTED_TAG {
+        return Err(Refusal::DigestsProperty("mac"));
+    }
+    if ciphertext.len() > DIGESTS_MAX {
+        return Err(Refusal::DigestsLength(ciphertext.len()));
+    }
+    gcm::open(key, iv, ciphertext, mac).map_err(|error| match error {
+        GcmError::EmptyIv => Refusal::DigestsProperty("iv"),
+        GcmError::TagLength(_) => Refusal::DigestsProperty("mac"),
+        GcmError::KeyLength(length) => Refusal::KeyLength(length),
+        GcmError::TagMismatch => Refusal::DigestsTag,
+    })
+}
+
+impl Opened {
+    /// Bytes of the kernel, from its base, that its digest covers. Chosen by the blob's owner: up to 4 GiB.
+    #[must_use]
+    pub const fn kernel_size(&self) -> u32 {
+        self.kernel_size
+    }
+
+    /// Compares what was found with what the owner measured: steps 8 to 12.
+    ///
+    /// All parts are compared before the verdict, as firmware counts them. Gives what is kept for
+    /// `UV_ESMB_GET_FILE`; everything else of the blob is forgotten.
+    ///
+    /// # Errors
+    /// [`Refusal::Mismatch`] with every part that differs or has no usable digest.
+    pub fn check(self, found: &Measured) -> Result<FileStore, Refusal> {
+        let differs = |part: &Part| !self.expects(*part, found.part(*part));
+        let wrong: Vec<_> = Part::ALL.into_iter().filter(differs).collect();
+        if wrong.is_empty() { Ok(self.files) } else { Err(Refusal::Mismatch(wrong)) }
+    }
+
+    fn expects(&self, part: Part, found: &Sha512Digest) -> bool {
+        let Some(expected) = self.digests.value(part.name()) else {
+            return false;
+        };
+        match self.profile {
+            Profile::Documented => expected == found.0,
+            Profile::Firmware => expected.get(..DIGEST) == Some(&found.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,126 @@
+//! What is pending for a VM, to be taken by the first CPU that is enabled for it.
+
+use alloc::collections::VecDeque;
+
+use super::{IoIrq, MachineCheckIrq};
+use crate::hypervisor::kernel::HostError;
+
+/// Most I/O interruptions that can be pending.
+const MAX_IO: usize = 266_250;
+/// Most virtio interruptions.
+const MAX_VIRTIO: usize = 87_381;
+/// Most resolved page faults: 64 for each of 255 CPUs.
+const MAX_PFAULT: usize = 64 * 255;
+/// Bits of a service signal's parameter: the address of an SCCB.
+const SCCB: u32 = 0xffff_fff8;
+/// Bits of a service signal's parameter: events are pending.
+const EVENT: u32 = 0x3;
+/// What stands for the address of an SCCB when the kernel itself makes the signal pending; the Ultravisor knows the address.
+const SCCB_DUMMY: u32 = 0x4_3000;
+/// Control register 14 bit 35: channel-report-pending subclass.
+const CHANNEL_REPORT: u64 = 1 << 28;
+
+/// Pending floating interruptions.
+#[derive(Debug, Default)]
+pub(in crate::hypervisor::kernel) struct Floating {
+    /// Parameter of the service signal: an SCCB, events.
+    parameter: u32,
+    /// An SCCB is answered.
+    pub(super) service: bool,
+    /// Events are pending.
+    pub(super) service_event: bool,
+    /// A protected guest has issued no SERVC since the last answer was delivered.
+    pub(super) service_masked: bool,
+    /// By interruption subclass.
+    pub(super) io: [VecDeque<IoIrq>; 8],
+    pub(super) virtio: VecDeque<(u32, u64)>,
+    pub(super) pfault: VecDeque<u64>,
+    pub(super) repressible: bool,
+    pub(super) machine_check: MachineCheckIrq,
+    /// Where the search for a CPU to wake goes on.
+    pub(super) next_cpu: usize,
+}
+
+impl Floating {
+    /// Service signals to a protected guest are held back until its next SERVC: protection begins, or a reset.
+    pub(in crate::hypervisor::kernel) fn mask_service(&mut self) {
+        self.service_masked = true;
+    }
+
+    /// The guest issued SERVC.
+    ///
+    /// UNSURE: the kernel waits for the notification (108). Here the interception 104 counts too: nothing can be injected
+    /// before its instruction is complete, and the notification of an answered SERVC need not come.
+    pub(in crate::hypervisor::kernel) fn service_called(&mut self) {
+        self.service_masked = false;
+    }
+
+    /// The guest's SERVC is complete: an answer is due, and if user space gave none the Ultravisor has its own.
+    pub(in crate::hypervisor::kernel) fn service_notified(&mut self) {
+        self.parameter |= SCCB_DUMMY;
+        self.service = true;
+        self.service_masked = false;
+    }
+
+    /// An answer while another one is pending is dropped; events add up. UNSURE: where KVM makes an answer without an SCCB pending
+    /// beside each event, a parameter that has only events makes none here.
+    pub(super) fn add_service(&mut self, parameter: u32) {
+        self.parameter |= parameter & EVENT;
+        self.service_event |= parameter & EVENT != 0;
+        if self.parameter & SCCB != 0 || parameter & SCCB == 0 && parameter & EVENT != 0 {
+            return;
+        }
+        self.parameter |= parameter & SCCB;
+        self.service = true;
+    }
+
+    /// Takes the answer, with the events.
+    pub(super) fn take_service(&mut self, protected: bool) -> u32 {
+        (self.service, self.service_event) = (false, false);
+        self.service_masked |= protected;
+        core::mem::take(&mut self.parameter)
+    }
+
+    /// Takes the events alone.
+    pub(super) fn take_service_event(&mut self) -> u32 {
+        self.service_event = false;
+        self.parameter &= !EVENT;
+        EVENT
+    }
+
+    pub(super) fn add_io(&mut self, io: IoIrq) -> Result<(), HostError> {
+        let pending: usize = self.io.iter().map(VecDeque::len).sum();
+        add(&mut self.io[io.subclass()], io, pending < MAX_IO)
+    }
+
+    pub(super) fn add_virtio(&mut self, parameter: u32, parameter64: u64) -> Result<(), HostError> {
+        let room = self.virtio.len() < MAX_VIRTIO;
+        add(&mut self.virtio, (parameter, parameter64), room)
+    }
+
+    pub(super) fn add_pfault(&mut self, token: u64) -> Result<(), HostError> {
+        let room = self.pfault.len() < MAX_PFAULT;
+        add(&mut self.pfault, token, room)
+    }
+
+    /// Only channel reports float.
+    pub(super) fn add_machine_check(&mut self, new: &MachineCheckIrq) {
+        self.machine_check.cr14 |= new.cr14 & CHANNEL_REPORT;
+        self.machine_check.mcic |= new.mcic;
+        self.repressible = true;
+    }
+
+    /// Takes everything away; whether service signals are held back stays as it is.
+    pub(super) fn clear(&mut self) {
+        let Self { service_masked, next_cpu, .. } = *self;
+        *self = Self { service_masked, next_cpu, ..Self::default() };
+    }
+}
+
+fn add<T>(queue: &mut VecDeque<T>, new: T, room: bool) -> Result<(), HostError> {
+    if !room {
+        return Err(HostError::InterruptionPending);
+    }
+    queue.push_back(new);
+    Ok(())
+}

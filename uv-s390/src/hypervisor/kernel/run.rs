@@ -1,0 +1,261 @@
+//! Running a CPU: KVM's loop around SIE, and what it serves of a protected CPU's exits.
+
+use alloc::sync::Arc;
+
+use uv_core::{Access, ErrorType, Exit, PageSize, Vcpu};
+
+use super::cpu::Cpu;
+use super::fault::Served;
+use super::{Guest, HostError, Intercept, S390Exit, wait};
+use crate::abi::sie::{InterceptionCode, StateDescription};
+use crate::abi::uvc::ProgramInterruption;
+use crate::abi::uvcb::{Share, UvCommand};
+use crate::hypervisor::kernel::diag308::{self, Handled};
+use zerocopy::IntoBytes;
+
+/// IPA of the instructions that KVM serves itself when it is notified of them.
+mod ipa {
+    /// SET PREFIX.
+    pub(super) const SPX: u16 = 0xb210;
+    /// UV call.
+    pub(super) const UVC: u16 = 0xb9a4;
+    /// DIAGNOSE with the registers of the normalized form.
+    pub(super) const DIAG: u16 = 0x8302;
+}
+
+/// Number of the general register in which the normalized form of DIAGNOSE has the function code.
+const DIAG_CODE: usize = 5;
+/// Register with the subcode of DIAG 308 (r3 of the normalized form).
+const DIAG_SUBCODE: usize = 2;
+
+/// A virtual CPU, for the thread that runs it.
+///
+/// Source: s390-ultravisor §6. What KVM serves in the kernel never becomes an exit. Of a protected CPU: the prefix pages (112),
+/// the notifications of SET PREFIX, of SERVC and of an unshare of a pinned page. Of either: pages that are not mapped, pages
+/// that belong to a dead configuration, emergency signals, and exits that only make way for an interruption.
+#[derive(Debug)]
+pub struct S390Vcpu {
+    guest: Arc<Guest>,
+    cpu: Arc<Cpu>,
+}
+
+impl Guest {
+    /// The vCPU with this number, to be run.
+    ///
+    /// # Errors
+    /// [`HostError::Cpu`].
+    pub fn vcpu(self: &Arc<Self>, number: u16) -> Result<S390Vcpu, HostError> {
+        Ok(S390Vcpu { guest: self.clone(), cpu: self.cpu(number)? })
+    }
+}
+
+impl S390Vcpu {
+    /// CPU number.
+    #[must_use]
+    pub fn number(&self) -> u16 {
+        self.cpu.number
+    }
+
+    /// The VM.
+    #[must_use]
+    pub const fn guest(&self) -> &Arc<Guest> {
+        &self.guest
+    }
+
+    pub(super) const fn cpu(&self) -> &Arc<Cpu> {
+        &self.cpu
+    }
+
+    /// Runs as `KVM_RUN` does: pages that the guest misses are imported in the kernel and never reach user space.
+    ///
+    /// # Errors
+    /// As [`Vcpu::run`], and those of the import.
+    pub fn run_served(&mut self) -> Result<Exit<S390Exit>, HostError> {
+        let cpu = self.cpu.clone();
+        let _vcpu = cpu.mutex.lock();
+        self.run_served_held()
+    }
+
+    /// As [`S390Vcpu::run_served`], for a caller that holds the CPU already.
+    pub(crate) fn run_served_held(&mut self) -> Result<Exit<S390Exit>, HostError> {
+        loop {
+            match self.run_held()? {
+                Exit::PageMissing { gfn, .. } => self.guest.import(gfn)?,
+                other => return Ok(other),
+            }
+        }
+    }
+
+    /// What the state description shows of the CPU: for a protected guest the filtered copy.
+    ///
+    /// # Errors
+    /// [`HostError::Access`].
+    pub fn state(&self) -> Result<StateDescription, HostError> {
+        self.guest.host.hardware.read_state(self.cpu.block.origin())
+    }
+
+    /// KVM's part of an exit; `None` when the guest can go on.
+    fn kernel_exit(&self, state: &StateDescription) -> Result<Option<Exit<S390Exit>>, HostError> {
+        let code = state.interception();
+        let (ipa, diag) = (state.ipa.get(), state.gr(DIAG_CODE));
+        let intercept = || Intercept::of(state);
+        Ok(Some(match code {
+            InterceptionCode::VALIDITY => {
+                return Err(state.validity().map_or(HostError::CannotRun, HostError::Validity));
+            }
+            InterceptionCode::PV_PREFIX => {
+                let prefix = PageSize::K4.gfn(uv_core::GuestAddr(state.prefix_address()));
+                // Also what a large frame with the prefix area gives when it is none any more.
+                self.guest.gmap.split(prefix);
+                self.guest.import(prefix)?;
+                self.guest.import(prefix.add(1))?;
+                return Ok(None);
+            }
+            InterceptionCode::WAIT => {
+                // Marked before it is looked at what is pending: who injects later sees a CPU that waits.
+                self.guest.mark_waiting(&self.cpu, wait::is_enabled_wait(state))?;
+                if self.guest.is_runnable(&self.cpu)? {
+                    return Ok(None);
+                }
+                Exit::Halted
+            }
+            InterceptionCode::PARTIAL_EXECUTION => {
+                Exit::Arch(wait::external_call(state).unwrap_or_else(|| S390Exit::Other(intercept())))
+            }
+            // What became deliverable is found before the next entry.
+            InterceptionCode::EXTERNAL_REQUEST
+            | InterceptionCode::IO_REQUEST
+            | InterceptionCode::MACHINE_CHECK_REQUEST
+            | InterceptionCode::INTERRUPT_ENABLE => return Ok(None),
+            InterceptionCode::STOP if !self.guest.stops(&self.cpu)? => return Ok(None),
+            InterceptionCode::STOP => Exit::Arch(S390Exit::Stop),
+            InterceptionCode::PV_NOTIFICATION if self.guest.notified(&self.cpu, state)? => return Ok(None),
+            InterceptionCode::PV_NOTIFICATION => match ipa {
+                ipa::SPX => {
+                    self.set_prefix()?;
+                    return Ok(None);
+                }
+                ipa::UVC => {
+                    self.unpin_for_unshare()?;
+                    return Ok(None);
+                }
+                ipa::DIAG if matches!(diag & 0xffff, 0x44 | 0x9c) => Exit::Arch(S390Exit::Yield(intercept())),
+                _ => Exit::Arch(wait::external_call(state).unwrap_or_else(|| S390Exit::Notification(intercept()))),
+            },
+            InterceptionCode::PV_INSTRUCTION => match (ipa, diag & 0xffff) {
+                (ipa::DIAG, 0x308) => match diag308::handle(state.gr(DIAG_SUBCODE)) {
+                    Handled::Exit(flags) => Exit::Arch(S390Exit::Reset(flags)),
+                    Handled::UserSpace => Exit::Arch(S390Exit::Instruction(intercept())),
+                },
+                _ => Exit::Arch(S390Exit::Instruction(intercept())),
+            },
+            _ => Exit::Arch(S390Exit::Other(intercept())),
+        }))
+    }
+
+    /// The new prefix is in the first word of the SIDA.
+    fn set_prefix(&self) -> Result<(), HostError> {
+        let mut word = [0; 4];
+        self.sida_read(0, &mut word)?;
+        self.guest.host.hardware.update_state(self.cpu.block.origin(), |state| {
+            state.set_prefix_address(u32::from_be_bytes(word));
+        })
+    }
+
+    /// The guest unshares a page that is pinned: its control block is in the SIDA, the page at 0x20. After the unpin the
+    /// guest issues the call again, also when somebody else was faster with the unpin: then it finds the page as it is now.
+    fn unpin_for_unshare(&self) -> Result<(), HostError> {
+        let mut block = Share::new(UvCommand::REMOVE_SHARED_ACCESS, 0);
+        self.sida_read(0, block.as_mut_bytes())?;
+        if block.header.command() != UvCommand::REMOVE_SHARED_ACCESS {
+            tracing::warn!(command = %block.header.command(), "notification of another call than an unshare");
+            return Ok(());
+        }
+        match self.guest.unpin(PageSize::K4.gfn(uv_core::GuestAddr(block.paddr.get()))) {
+            Err(error @ (HostError::Call(_) | HostError::Fault(_))) => {
+                tracing::debug!(%error, "no page to unpin");
+                Ok(())
+            }
+            done => done,
+        }
+    }
+}
+
+impl ErrorType for S390Vcpu {
+    type Error = HostError;
+}
+
+impl Vcpu for S390Vcpu {
+    type Arch = S390Exit;
+
+    /// Enters the guest with SIE until somebody has to act. What is pending is delivered before each entry, and a CPU that has
+    /// something to take does not wait. The state description is left as the machine stored it; its wait
+    /// flag is on after [`Exit::Halted`] when an interruption can end the wait, and off otherwise. A stopped CPU is started,
+    /// unless user space has the CPU states.
+    ///
+    /// # Errors
+    /// [`HostError::CannotRun`] while the VM is dumped, or when the CPU is stopped and its state is user space's;
+    /// [`HostError::Stopped`] when a dump begins or the process is to die meanwhile;
+    /// [`HostError::Validity`]; [`HostError::Fault`] for a page without memory; [`HostError::Interruption`] for what cannot be
+    /// served; [`HostError::InterruptionRefused`] for a program interruption that a protected CPU cannot take; those of serving.
+    fn run(&mut self) -> Result<Exit<S390Exit>, HostError> {
+        let cpu = self.cpu.clone();
+        let _vcpu = cpu.mutex.lock();
+        self.run_held()
+    }
+}
+
+impl S390Vcpu {
+    /// As [`Vcpu::run`], for a caller that holds the CPU already.
+    fn run_held(&mut self) -> Result<Exit<S390Exit>, HostError> {
+        if self.guest.is_dumping() {
+            return Err(HostError::CannotRun);
+        }
+        self.guest.start_to_run(&self.cpu)?;
+        let protected = self.cpu.is_protected();
+        loop {
+            if *self.cpu.stopped.lock() {
+                return Err(HostError::CannotRun);
+            }
+            match self.enter(protected)? {
+                Err(interruption) => {
+                    self.guest.left(&self.cpu, None)?;
+                    match self.guest.serve(protected, interruption)? {
+                        Served::Missing(gfn) => return Ok(Exit::PageMissing { gfn, access: Access::Load }),
+                        Served::Again => {}
+                    }
+                }
+                Ok(()) => {
+                    let state = self.state()?;
+                    if protected {
+                        self.guest.left(&self.cpu, Some(&state))?;
+                    }
+                    let exit = match state.interception() {
+                        InterceptionCode::HOST_INTERRUPTION => None,
+                        _ if protected => self.kernel_exit(&state)?,
+                        _ => self.ordinary_exit(&state)?,
+                    };
+                    if let Some(exit) = exit {
+                        return Ok(exit);
+                    }
+                }
+            }
+        }
+    }
+
+    /// One entry. A dump or a signal that came while the CPU ran keeps it from being entered again.
+    fn enter(&self, protected: bool) -> Result<Result<(), ProgramInterruption>, HostError> {
+        let _in_sie = self.cpu.in_sie.lock();
+        if self.guest.is_dumping() || self.guest.fatal_signal() {
+            return Err(HostError::Stopped);
+        }
+        self.guest.mark_waiting(&self.cpu, false)?;
+        self.guest.deliver(&self.cpu)?;
+        let asce = self.guest.asce().0;
+        if protected {
+            Ok(self.guest.host.hardware.sie.enter(self.cpu.block.origin(), asce, &mut [0; 16]))
+        } else {
+            self.enter_ordinary(asce)
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The ioctls of a vCPU.
+
+use zerocopy::byteorder::big_endian::U32;
+use zerocopy::{FromZeros, IntoBytes};
+
+use super::super::{Argument, KvmPv, KvmRun, MemOp, OneReg, RegId, Target, mem_op, request};
+use crate::abi::Errno;
+use crate::hypervisor::kernel::MpState;
+
+/// Sets the state of a vCPU.
+///
+/// # Errors
+/// The error number.
+pub fn set_mp_state(kvm: &dyn KvmPv, cpu: u16, state: MpState) -> Result<(), Errno> {
+    let mut block = U32::new(state.into());
+    let mut argument = Argument { block: block.as_mut_bytes(), ..Argument::default() };
+    kvm.ioctl(Target::Vcpu(cpu), request::SET_MP_STATE, &mut argument).map(|_| ())
+}
+
+/// Resets a vCPU; `number` is one of the three reset requests.
+///
+/// # Errors
+/// The error number.
+pub fn reset_cpu(kvm: &dyn KvmPv, cpu: u16, number: u32) -> Result<(), Errno> {
+    kvm.ioctl(Target::Vcpu(cpu), number, &mut Argument::default()).map(|_| ())
+}
+
+/// Runs a vCPU until user space has to act; why is in `area`.
+///
+/// # Errors
+/// The error number: EINTR with [`ExitReason::INTR`](crate::hypervisor::uapi::ExitReason::INTR) when there is nothing to wait for; EINVAL for a
+/// CPU that cannot run or that the machine refuses to enter; EFAULT for a page that is not there.
+pub fn run(kvm: &dyn KvmPv, cpu: u16, area: &mut KvmRun) -> Result<(), Errno> {
+    let mut argument = Argument { block: area.as_mut_bytes(), ..Argument::default() };
+    kvm.ioctl(Target::Vcpu(cpu), request::RUN, &mut argument).map(|_| ())
+}
+
+/// Reads a register of an ordinary vCPU.
+///
+/// # Errors
+/// The error number.
+pub fn get_one_reg(kvm: &dyn KvmPv, cpu: u16, id: RegId) -> Result<u64, Errno> {
+    let mut value = [0; 8];
+    let data = value.get_mut(8_usize.saturating_sub(id.size())..).ok_or(Errno::EINVAL)?;
+    one_reg(kvm, cpu, request::GET_ONE_REG, id, data)?;
+    Ok(u64::from_be_bytes(value))
+}
+
+/// Sets a register of an ordinary vCPU, to as many of the last bytes of `value` as it has.
+///
+/// # Errors
+/// The error number.
+pub fn set_one_reg(kvm: &dyn KvmPv, cpu: u16, id: RegId, value: u64) -> Result<(), Errno> {
+    let mut value = value.to_be_bytes();
+    let data = value.get_mut(8_usize.saturating_sub(id.size())..).ok_or(Errno::EINVAL)?;
+    one_reg(kvm, cpu, request::SET_ONE_REG, id, data)
+}
+
+fn one_reg(kvm: &dyn KvmPv, cpu: u16, number: u32, id: RegId, data: &mut [u8]) -> Result<(), Errno> {
+    let mut block = OneReg { id: id.0.into(), addr: 0.into() };
+    let mut argument = Argument { value: 0, block: block.as_mut_bytes(), data, buffer: &mut [] };
+    kvm.ioctl(Target::Vcpu(cpu), number, &mut argument).map(|_| ())
+}
+
+/// Reads the SIDA of a vCPU.
+///
+/// # Errors
+/// The error number.
+pub fn sida_read(kvm: &dyn KvmPv, cpu: u16, offset: u32, into: &mut [u8]) -> Result<(), Errno> {
+    sida(kvm, cpu, mem_op::SIDA_READ, offset, into)
+}
+
+/// Writes the SIDA of a vCPU.
+///
+/// # Errors
+/// The error number.
+pub fn sida_write(kvm: &dyn KvmPv, cpu: u16, offset: u32, from: &[u8]) -> Result<(), Errno> {
+    sida(kvm, cpu, mem_op::SIDA_WRITE, offset, &mut from.to_vec())
+}
+
+fn sida(kvm: &dyn KvmPv, cpu: u16, op: u32, offset: u32, data: &mut [u8]) -> Result<(), Errno> {
+    let size = u32::try_from(data.len()).map_err(|_| Errno::E2BIG)?;
+    let mut block = MemOp { size: size.into(), op: op.into(), sida_offset: offset.into(), ..MemOp::new_zeroed() };
+    let mut argument = Argument { value: 0, block: block.as_mut_bytes(), data, buffer: &mut [] };
+    kvm.ioctl(Target::Vcpu(cpu), request::MEM_OP, &mut argument).map(|_| ())
+}

@@ -1,0 +1,66 @@
+//! DUMP, on the VM and on a vCPU.
+
+use uv_core::GuestAddr;
+
+use super::super::{Dmp, dump_sub};
+use super::{Argument, Guest, PvCmd, finish, from_user};
+use crate::abi::Errno;
+
+/// One MiB of guest storage.
+const MIB: u64 = 1 << 20;
+
+/// Subcommands of the VM. EINVAL when not protected.
+pub(super) fn vm(guest: &Guest, cmd: &mut PvCmd, argument: &mut Argument<'_>) -> Result<(), Errno> {
+    if !guest.is_protected() {
+        return Err(Errno::EINVAL);
+    }
+    let dmp: Dmp = from_user(argument.data)?;
+    match dmp.subcmd.get() {
+        dump_sub::INIT => finish(cmd, guest.dump_init(), Errno::EINVAL),
+        dump_sub::CONFIG_STOR_STATE => storage_state(guest, cmd, &dmp, argument.buffer),
+        dump_sub::COMPLETE => complete(guest, cmd, &dmp, argument.buffer),
+        _ => Err(Errno::ENOTTY),
+    }
+}
+
+/// Tweaks of the MiBs from `gaddr` on, as many as the buffer holds. What was copied before an error stays copied. The guest
+/// address in the structure is not advanced: the kernel got it by value.
+fn storage_state(guest: &Guest, cmd: &mut PvCmd, dmp: &Dmp, buffer: &mut [u8]) -> Result<(), Errno> {
+    let per_mib = guest.host().info().dump_storage_state_len.get();
+    let (at, len) = (dmp.gaddr.get(), dmp.buff_len.get());
+    if !guest.is_dumping() || at % MIB != 0 || len == 0 || per_mib == 0 || len % per_mib != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let step = usize::try_from(per_mib).map_err(|_| Errno::ENOMEM)?;
+    for index in 0..len / per_mib {
+        let address = index.checked_mul(MIB).and_then(|offset| at.checked_add(offset)).ok_or(Errno::EINVAL)?;
+        let tweaks = finish(cmd, guest.dump_storage_state(GuestAddr(address)), Errno::EINVAL)?;
+        let start = usize::try_from(index * per_mib).map_err(|_| Errno::EFAULT)?;
+        buffer.get_mut(start..start.saturating_add(step)).ok_or(Errno::EFAULT)?.copy_from_slice(&tweaks);
+    }
+    Ok(())
+}
+
+/// Once the Ultravisor has completed, the dump is over even if the data cannot be copied out.
+fn complete(guest: &Guest, cmd: &mut PvCmd, dmp: &Dmp, buffer: &mut [u8]) -> Result<(), Errno> {
+    if !guest.is_dumping() || dmp.buff_len.get() < guest.host().info().dump_finalize_len.get() {
+        return Err(Errno::EINVAL);
+    }
+    let data = finish(cmd, guest.dump_complete(), Errno::EINVAL)?;
+    buffer.get_mut(..data.len()).ok_or(Errno::EFAULT)?.copy_from_slice(&data);
+    Ok(())
+}
+
+/// Subcommand of a vCPU. The buffer must have exactly the length of a CPU's dump.
+pub(super) fn cpu(guest: &Guest, number: u16, cmd: &mut PvCmd, argument: &mut Argument<'_>) -> Result<(), Errno> {
+    if !guest.is_dumping() {
+        return Err(Errno::EINVAL);
+    }
+    let dmp: Dmp = from_user(argument.data)?;
+    if dmp.subcmd.get() != dump_sub::CPU || dmp.buff_len.get() != guest.host().info().cpu_stor_len.get() {
+        return Err(Errno::EINVAL);
+    }
+    let data = finish(cmd, guest.dump_cpu(number), Errno::EINVAL)?;
+    argument.buffer.get_mut(..data.len()).ok_or(Errno::EFAULT)?.copy_from_slice(&data);
+    Ok(())
+}

@@ -1,0 +1,93 @@
+//! ioctls of a vCPU.
+
+use zerocopy::byteorder::big_endian::U32;
+
+use super::super::structs::MemOp;
+use super::super::{PvCommand, mem_op, request};
+use super::{Argument, Guest, PvCmd, dump, from_user, interrupt, one_reg, run, to_user};
+use crate::abi::Errno;
+use crate::hypervisor::kernel::{CpuReset, HostError, MpState};
+
+pub(super) fn ioctl(guest: &Guest, cpu: u16, number: u32, argument: &mut Argument<'_>) -> Result<u64, Errno> {
+    match number {
+        // An interruption can be injected while the CPU runs.
+        request::INTERRUPT => interrupt::local(guest, cpu, argument),
+        request::IRQ => interrupt::irq(guest, cpu, argument),
+        _ => guest.with_cpu(cpu, || held(guest, cpu, number, argument)),
+    }
+}
+
+/// With the vCPU held: no two ioctls work on one CPU, and none on one that is being converted.
+fn held(guest: &Guest, cpu: u16, number: u32, argument: &mut Argument<'_>) -> Result<u64, Errno> {
+    match number {
+        request::NORMAL_RESET => reset(guest, cpu, CpuReset::Normal),
+        request::INITIAL_RESET => reset(guest, cpu, CpuReset::Initial),
+        request::CLEAR_RESET => reset(guest, cpu, CpuReset::Clear),
+        request::GET_MP_STATE => {
+            let stopped = guest.is_stopped(cpu).map_err(|_| Errno::EINVAL)?;
+            let state = if stopped { MpState::Stopped } else { MpState::Operating };
+            to_user(argument.block, &U32::new(state.into())).map(|()| 0)
+        }
+        request::SET_MP_STATE => set_mp_state(guest, cpu, from_user::<U32>(argument.block)?.get()),
+        request::MEM_OP => sida(guest, cpu, argument),
+        request::PV_CPU_COMMAND => pv_cpu_command(guest, cpu, argument),
+        request::RUN => run::run(guest, cpu, argument),
+        request::GET_ONE_REG => one_reg::get(guest, cpu, argument),
+        request::SET_ONE_REG => one_reg::set(guest, cpu, argument),
+        _ => Err(Errno::ENOTTY),
+    }
+}
+
+fn reset(guest: &Guest, cpu: u16, kind: CpuReset) -> Result<u64, Errno> {
+    guest.reset_cpu(cpu, kind).map(|()| 0).map_err(|_| Errno::EINVAL)
+}
+
+/// ENXIO for check-stop, for an unknown state, and for load on a CPU that is not protected; EINVAL when refused.
+fn set_mp_state(guest: &Guest, cpu: u16, state: u32) -> Result<u64, Errno> {
+    guest.take_cpu_states();
+    let state = MpState::try_from(state).map_err(|_| Errno::ENXIO)?;
+    if state == MpState::CheckStop {
+        return Err(Errno::ENXIO);
+    }
+    guest.set_mp_state(cpu, state).map(|()| 0).map_err(|error| match error {
+        HostError::NotProtected => Errno::ENXIO,
+        _ => Errno::EINVAL,
+    })
+}
+
+/// SIDA operations, checked in the order of the kernel; everything else is refused for a protected CPU, and not kept here for
+/// an ordinary one (its storage is reached through the VM).
+fn sida(guest: &Guest, cpu: u16, argument: &mut Argument<'_>) -> Result<u64, Errno> {
+    let op: MemOp = from_user(argument.block)?;
+    let kind = op.op.get();
+    let (size, offset) = (op.size.get(), op.sida_offset.get());
+    if !matches!(kind, mem_op::SIDA_READ | mem_op::SIDA_WRITE) || op.flags.get() != 0 || size == 0 {
+        return Err(Errno::EINVAL);
+    }
+    let end = size.checked_add(offset).ok_or(Errno::EINVAL)?;
+    if u64::from(end) > guest.sida_size(cpu).map_err(|_| Errno::EINVAL)? {
+        return Err(Errno::E2BIG);
+    }
+    let size = usize::try_from(size).map_err(|_| Errno::EFAULT)?;
+    let bytes = argument.data.get_mut(..size).ok_or(Errno::EFAULT)?;
+    let done = if kind == mem_op::SIDA_READ {
+        guest.sida_read(cpu, offset.into(), bytes)
+    } else {
+        guest.sida_write(cpu, offset.into(), bytes)
+    };
+    done.map(|()| 0).map_err(|_| Errno::EINVAL)
+}
+
+/// `KVM_S390_PV_CPU_COMMAND`: dump only. EINVAL when the CPU is not protected or flags are set.
+fn pv_cpu_command(guest: &Guest, cpu: u16, argument: &mut Argument<'_>) -> Result<u64, Errno> {
+    let mut cmd: PvCmd = from_user(argument.block)?;
+    if !guest.is_cpu_protected(cpu) || cmd.flags.get() != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let result = match PvCommand(cmd.cmd.get()) {
+        PvCommand::DUMP => dump::cpu(guest, cpu, &mut cmd, argument),
+        _ => Err(Errno::EINVAL),
+    };
+    to_user(argument.block, &cmd)?;
+    result.map(|()| 0)
+}

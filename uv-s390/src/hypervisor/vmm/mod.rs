@@ -1,0 +1,12 @@
+//! The VMM: what QEMU does in user space for a guest that becomes protected.
+//!
+//! | part | job |
+//! |---|---|
+//! | [`diag308`] | the instruction with which a guest resets itself, names what to load, and asks to be protected |
+//! | [`ipl`] | the sequences behind it: start, reset, way back |
+//! | [`dump`] | the sequence that writes a dump of a protected guest |
+
+pub mod diag308;
+#[cfg(feature = "owner")]
+pub mod dump;
+pub mod ipl;
