@@ -14,12 +14,13 @@ use ultravisor::s390_dump::{Create, Decrypt, Info, busy_guest, dump, read_memory
 use ultravisor::s390_guest::Booted;
 use ultravisor::s390_secret::Store;
 use uv_s390::abi::Errno;
+use uv_s390::abi::dump::BlockError;
 use uv_s390::abi::uvc::UvRc;
 use uv_s390::hypervisor::uapi::client;
 use uv_s390::hypervisor::vmm::dump::{DumpError, GuestDump};
 use uv_s390::owner::crypto::Cck;
 use uv_s390::owner::dump::elf::{DecryptedDump, DumpPageCounts, DumpReader};
-use uv_s390::owner::dump::{BlockError, CompletionBlock, CpuNote, DumpKey};
+use uv_s390::owner::dump::{CompletionBlock, CpuNote, DumpKey};
 use uv_s390::owner::request::{ConfigUid, RequestSecrets};
 use uv_s390::owner::secret::{AddSecretFlags, AddSecretRequest, ExtensionSecret, GuestSecret, UserData};
 use uv_s390::sim::Generation;
@@ -235,14 +236,14 @@ fn a_writer_that_fails_leaves_a_guest_that_runs() {
     let mut booted = owned.boot();
     let guest = booted.vm.guest().clone();
     let begun = GuestDump::begin(&*guest).unwrap();
-    let blocks = [uv_s390::owner::dump::elf::MemoryBlock { address: 0, size: 1 << 20 }];
+    let blocks = [uv_s390::abi::dump::elf::MemoryBlock { address: 0, size: 1 << 20 }];
     let mut read = |_, _: &mut [u8]| Err(std::io::Error::other("gone"));
     begun.write(&[], &blocks, &mut read, Vec::new(), &mut |_| {}).unwrap_err();
     booted.session.store(0x8000, b"x").unwrap();
     // Blocks that a protected guest's memory cannot be cut into.
     for (address, size) in [(0, 0x1000), (0x1000, 1 << 20), (0, 0)] {
         let begun = GuestDump::begin(&*guest).unwrap();
-        let blocks = [uv_s390::owner::dump::elf::MemoryBlock { address, size }];
+        let blocks = [uv_s390::abi::dump::elf::MemoryBlock { address, size }];
         let mut read = |at, into: &mut [u8]| guest.host_read(at, into);
         let error = begun.write(&[], &blocks, &mut read, Vec::new(), &mut |_| {}).unwrap_err();
         assert_eq!(error, DumpError::Alignment);

@@ -13,11 +13,12 @@ use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 use ultravisor::s390_secret::{Create, List, Store, Verify};
 use uv_s390::abi::se_header::{PlaintextControlFlags, SecretControlFlags};
+use uv_s390::abi::secret::{SecretId, SecretType};
 use uv_s390::abi::uvc::UvRc;
 use uv_s390::owner::attest::secret_store_hash;
 use uv_s390::owner::crypto::RequestKey;
 use uv_s390::owner::request::ConfigUid;
-use uv_s390::owner::secret::{Asrcb, AsrcbError, SecretId, SecretType, UserDataKind, decode_plaintext};
+use uv_s390::owner::secret::{Asrcb, AsrcbError, UserDataKind, decode_plaintext};
 
 const CASES: [&str; 5] = ["s01-meta", "s03-assoc-none", "s05-assoc-ext-cck", "s07-plain-odd", "s17-ec256"];
 const CUID: &str = "00112233445566778899aabbccddeeff";

@@ -6,12 +6,12 @@ use std::process::ExitCode;
 
 use clap::Args;
 use rand_core::Rng as _;
+use uv_s390::abi::dump::CpuState;
+use uv_s390::abi::dump::elf::{DumpSink as _, MemoryBlock};
 use uv_s390::abi::se_header::PlaintextControlFlags;
 use uv_s390::abi::uvc::UvRc;
 use uv_s390::hypervisor::vmm::dump::{DumpStep, GuestDump};
 use uv_s390::owner::crypto::{Cck, HostPrivateKey};
-use uv_s390::owner::dump::CpuState;
-use uv_s390::owner::dump::elf::{DumpSink as _, MemoryBlock};
 use uv_s390::owner::image::ImageBuilder;
 
 use super::program::{Busy, busy_guest, read_memory};

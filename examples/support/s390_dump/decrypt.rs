@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
+use uv_s390::abi::dump::BlockError;
+use uv_s390::abi::dump::elf::{DumpFileError, DumpSink};
 use uv_s390::owner::crypto::Cck;
-use uv_s390::owner::dump::BlockError;
-use uv_s390::owner::dump::elf::{DecryptedDump, DumpFileError, DumpReader, DumpSink};
+use uv_s390::owner::dump::elf::{DecryptedDump, DumpReader};
 
 use super::{FileSink, FileSource, progress};
 use crate::Failure;

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use uv_s390::owner::dump::elf::{DumpSink, DumpSource};
+use uv_s390::abi::dump::elf::{DumpSink, DumpSource};
 
 use crate::Failure;
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use uv_s390::owner::secret::{LIST_PAGE_SIZE, SecretEntry, SecretList};
+use uv_s390::abi::secret::{LIST_PAGE_SIZE, SecretEntry, SecretList};
 
 use super::add::read_requests;
 use super::store::{Store, list_json, list_text};

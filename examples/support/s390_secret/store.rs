@@ -1,9 +1,10 @@
 //! The secret store of a booted guest, through the guest's own calls.
 
 use serde_json::{Value, json};
+use uv_s390::abi::secret::{LIST_PAGE_SIZE, SecretEntry, SecretList};
 use uv_s390::abi::uvc::{UvRc, UvRrc};
 use uv_s390::abi::uvcb::{AddSecret, ListSecrets, NoData, RetrieveSecret, UvCommand};
-use uv_s390::owner::secret::{LIST_PAGE_SIZE, RetrievedSecret, SecretEntry, SecretList, retrieve_buffer};
+use uv_s390::owner::secret::{RetrievedSecret, retrieve_buffer};
 
 use crate::Failure;
 use crate::s390_guest::{Booted, Called};

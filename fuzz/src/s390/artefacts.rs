@@ -2,11 +2,12 @@
 
 use std::sync::LazyLock;
 
+use uv_s390::abi::dump::StorageState;
 use uv_s390::abi::ipib::{self, IpibForm, IpibView};
 use uv_s390::abi::se_header::{HeaderView, SeHeader};
 use uv_s390::owner::crypto::{Cck, HostPrivateKey, RequestKey};
 use uv_s390::owner::dump::elf::{DecryptedDump, DumpReader};
-use uv_s390::owner::dump::{CompletionBlock, CpuNote, DumpKey, StorageState};
+use uv_s390::owner::dump::{CompletionBlock, CpuNote, DumpKey};
 use uv_s390::owner::image::{
     HeaderInfo, Image, ImageMetadata, KeyHashes, Stage3bArgs, check_command_line, check_kernel, max_command_line,
     read_header,

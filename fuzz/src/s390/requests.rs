@@ -2,12 +2,12 @@
 
 use std::sync::LazyLock;
 
+use uv_s390::abi::secret::{LIST_PAGE_SIZE, SecretList, SecretType};
 use uv_s390::owner::attest::{AdditionalData, Arcb, AttestationFlags, ExchangeFile, verify};
 use uv_s390::owner::crypto::{HostPrivateKey, RequestKey};
 use uv_s390::owner::request::{ConfigUid, ImageIdentity};
 use uv_s390::owner::secret::{
-    Asrcb, LIST_PAGE_SIZE, RetrievedSecret, SecretList, SecretType, UserDataVerifier, decode_plaintext,
-    encode_plaintext, retrieve_buffer,
+    Asrcb, RetrievedSecret, UserDataVerifier, decode_plaintext, encode_plaintext, retrieve_buffer,
 };
 
 use super::seeds;

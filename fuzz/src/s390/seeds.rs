@@ -104,7 +104,8 @@ pub(crate) fn add_secret_requests() -> Vec<Vec<u8>> {
 }
 
 pub(crate) fn secret_lists() -> Vec<Vec<u8>> {
-    use uv_s390::owner::secret::{LIST_PAGE_SIZE, SecretEntry, SecretId, SecretList, SecretType, encode_plaintext};
+    use uv_s390::abi::secret::{LIST_PAGE_SIZE, SecretEntry, SecretId, SecretList, SecretType};
+    use uv_s390::owner::secret::encode_plaintext;
     let entry = |index| SecretEntry::new(index, SecretType::ASSOCIATION, 32, SecretId([1; 32]));
     let store: Vec<_> = (0..100).map(entry).collect();
     let mut page = vec![0; LIST_PAGE_SIZE];

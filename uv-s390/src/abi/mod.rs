@@ -8,12 +8,16 @@
 //! | [`psw`] | program status words, load controls |
 //! | [`ipib`] | the IPL information block |
 //! | [`se_header`] | the Secure Execution header, its plain part and its checks |
+//! | [`dump`] | a protected dump on its way to the owner, and its file |
+//! | [`secret`] | types and ids of secrets, the secret list |
 //! | [`Errno`] | error numbers of the kernels on both sides |
 
+pub mod dump;
 mod errno;
 pub mod ipib;
 pub mod psw;
 pub mod se_header;
+pub mod secret;
 pub mod sie;
 pub mod uvc;
 pub mod uvcb;

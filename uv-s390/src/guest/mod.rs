@@ -6,5 +6,4 @@
 //! | [`sysfs`] | `/sys/firmware/uv` |
 
 pub mod sysfs;
-#[cfg(feature = "owner")]
 pub mod uvdevice;

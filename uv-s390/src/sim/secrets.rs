@@ -2,8 +2,9 @@
 
 use alloc::vec::Vec;
 
+use crate::abi::secret::SecretEntry;
 use crate::owner::crypto::{Cck, SecretBytes};
-use crate::owner::secret::{GuestSecret, SecretEntry};
+use crate::owner::secret::GuestSecret;
 
 /// A secret that can be listed.
 pub(crate) struct Stored {

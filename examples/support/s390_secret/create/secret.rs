@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::{Subcommand, ValueEnum};
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng as _;
+use uv_s390::abi::secret::{MAX_PLAINTEXT, SecretId, SecretType};
 use uv_s390::owner::crypto::Cck;
-use uv_s390::owner::secret::{GuestSecret, MAX_PLAINTEXT, SecretId, SecretType};
+use uv_s390::owner::secret::GuestSecret;
 use zeroize::Zeroizing;
 
 use crate::Failure;

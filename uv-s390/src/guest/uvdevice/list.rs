@@ -8,9 +8,9 @@ use super::device::{UvDevice, length, round};
 use super::ioctl::Ioctl;
 use super::operation::{Next, Operation, Outcome, Round};
 use crate::abi::Errno;
+use crate::abi::secret::{LIST_PAGE_SIZE, ListHead};
 use crate::abi::uvc::UvRc;
 use crate::abi::uvcb::ListSecrets;
-use crate::owner::secret::{LIST_PAGE_SIZE, ListHead};
 
 /// The argument is a whole number of pages. The call is issued again while it says that there is more and another full page
 /// fits; entries are joined behind one head, which has the sum of entries, the total and the next index.
@@ -56,7 +56,7 @@ fn merge(mut ioctl: Ioctl, end: usize, entries: u16, outcome: &Outcome) -> Resul
     // The rest of the page goes along, so that one page is the Ultravisor's page byte by byte.
     let copied = list.len().min(room.len());
     room[..copied].copy_from_slice(&list[..copied]);
-    let here = usize::from(head.entries.get()) * size_of::<crate::owner::secret::SecretEntry>();
+    let here = usize::from(head.entries.get()) * size_of::<crate::abi::secret::SecretEntry>();
     let (sum, next) = (entries.saturating_add(head.entries.get()), head.next_index.get());
     head.entries = sum.into();
     head.write_to_prefix(&mut ioctl.argument).map_err(|_| Errno::EFAULT)?;

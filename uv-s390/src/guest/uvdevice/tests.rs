@@ -9,9 +9,9 @@ use zerocopy::{FromBytes, IntoBytes};
 
 use super::*;
 use crate::abi::Errno;
+use crate::abi::secret::{LIST_PAGE_SIZE, ListHead, SecretEntry, SecretList};
 use crate::abi::uvc::{Cc, PgmCode, ProgramInterruption, UvCall};
 use crate::abi::uvcb::{AddSecret, Attest, InstalledCalls, ListSecrets, RetrieveSecret, UvCommand as C};
-use crate::owner::secret::{LIST_PAGE_SIZE, ListHead, SecretEntry, SecretList};
 
 const BUFFERS: u64 = 0x10_0000;
 

@@ -12,12 +12,12 @@ use core::fmt;
 
 use uv_core::GuestAddr;
 
-use crate::hypervisor::uapi::client::{self, PvError};
-use crate::hypervisor::uapi::{InfoDump, KvmPv};
-use crate::owner::dump::CpuState;
-use crate::owner::dump::elf::{
+use crate::abi::dump::CpuState;
+use crate::abi::dump::elf::{
     DumpFileError, DumpSink, DumpWriter, MemoryBlock, NT_S390_PV_CPU_DATA, PvSizes, append_cpu_notes, append_note,
 };
+use crate::hypervisor::uapi::client::{self, PvError};
+use crate::hypervisor::uapi::{InfoDump, KvmPv};
 
 /// Memory is read, and storage state asked for, in pieces of this size.
 const MIB: u64 = 1 << 20;

@@ -7,6 +7,5 @@
 //! | [`dump`] | the sequence that writes a dump of a protected guest |
 
 pub mod diag308;
-#[cfg(feature = "owner")]
 pub mod dump;
 pub mod ipl;

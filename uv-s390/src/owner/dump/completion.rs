@@ -6,8 +6,8 @@ use zerocopy::byteorder::big_endian::U32;
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use super::error::BlockError;
 use super::key::DumpKey;
+use crate::abi::dump::BlockError;
 use crate::owner::crypto::gcm::{self, IV_SIZE, TAG_SIZE};
 use crate::owner::crypto::{Cck, PageKey};
 

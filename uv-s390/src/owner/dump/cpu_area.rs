@@ -5,7 +5,7 @@ use zerocopy::byteorder::big_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
 use zeroize::Zeroize;
 
-use super::cpu_state::CpuState;
+use crate::abi::dump::CpuState;
 
 bitflags! {
     /// Flags of a CPU note; reserved bits are kept.

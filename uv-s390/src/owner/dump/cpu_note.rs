@@ -6,9 +6,9 @@ use zerocopy::byteorder::big_endian::U32;
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::cpu_area::CpuArea;
-use super::cpu_state::CpuState;
-use super::error::BlockError;
 use super::key::DumpKey;
+use crate::abi::dump::BlockError;
+use crate::abi::dump::CpuState;
 use crate::owner::crypto::gcm::{self, IV_SIZE, TAG_SIZE};
 
 /// Bytes of a CPU note, version 1.

@@ -5,7 +5,7 @@ use core::fmt;
 use uv_sim::crypto::XtsKey;
 
 use super::completion::CompletionSecrets;
-use super::storage::StorageState;
+use crate::abi::dump::StorageState;
 
 /// Bytes of a page.
 pub const DUMP_PAGE_SIZE: usize = 4096;

@@ -3,7 +3,7 @@
 //!
 //! The Ultravisor delivers three things. [`CompletionBlock`] (once) carries the seed of the [`DumpKey`] and, sealed with
 //! it, the key of the memory pages. [`CpuNote`] (for each CPU) carries the registers, sealed with the dump key.
-//! [`StorageState`] (16 bytes for each page) says how to read a page: encrypted, zero or shared. The dump key needs the
+//! [`StorageState`](crate::abi::dump::StorageState) (16 bytes for each page) says how to read a page: encrypted, zero or shared. The dump key needs the
 //! customer communication key ([`Cck`](crate::owner::crypto::Cck)), so only the guest owner can make it.
 //!
 //! [`elf`] is the file in which all this travels; [`hypervisor::vmm::dump`](crate::hypervisor::vmm::dump) is what a hypervisor does to write it.
@@ -13,12 +13,9 @@
 mod completion;
 mod cpu_area;
 mod cpu_note;
-mod cpu_state;
 pub mod elf;
-mod error;
 mod key;
 mod memory;
-mod storage;
 
 #[cfg(test)]
 mod tests;
@@ -26,8 +23,5 @@ mod tests;
 pub use completion::{COMPLETION_SIZE, CompletionBlock, CompletionSecrets};
 pub use cpu_area::DumpCpuFlags;
 pub use cpu_note::{CPU_NOTE_SIZE, CpuNote};
-pub use cpu_state::CpuState;
-pub use error::{BlockError, StorageStateError};
 pub use key::DumpKey;
 pub use memory::{DUMP_PAGE_SIZE, DumpMemoryKey};
-pub use storage::{STORAGE_STATE_PER_MIB, STORAGE_STATE_SIZE, StorageState, TweakComponent};

@@ -4,6 +4,7 @@ use sha2::{Digest, Sha256};
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::*;
+use crate::abi::dump::{BlockError, CpuState, StorageState};
 use crate::owner::crypto::{Cck, PageKey, vectors};
 
 fn cck() -> Cck {

@@ -7,11 +7,11 @@ use zeroize::Zeroizing;
 
 use super::error::AsrcbError;
 use super::head::{AsrcbHead, CUSTOMER_AT, EXTENSION_SIZE, SecretHead, SecretHeadWithId};
-use super::id::SecretId;
-use super::kind::SecretType;
 use super::sign::{SignatureError, UserDataVerifier};
 use super::user_data;
 use super::value::GuestSecret;
+use crate::abi::secret::SecretId;
+use crate::abi::secret::SecretType;
 use crate::owner::crypto::gcm::TAG_SIZE;
 use crate::owner::crypto::{Coordinates, HostPrivateKey, KeySlot, Phkh, RequestKey, SecretBytes};
 use crate::owner::request::SealedRequest;

@@ -11,10 +11,10 @@ use zeroize::Zeroizing;
 
 use super::extension::ExtensionSecret;
 use super::head::{AddSecretFlags, AsrcbHead, CUSTOMER_AT, EXTENSION_SIZE, MAGIC, SecretHead};
-use super::kind::SecretType;
 use super::sign::{SignatureError, UserDataSigner};
 use super::user_data::{self, USER_DATA_SIZE, UserDataKind};
 use super::value::GuestSecret;
+use crate::abi::secret::SecretType;
 use crate::owner::crypto::{BadLength, HostPublicKey};
 use crate::owner::request::{
     BuildError, ConfigUid, ImageIdentity, REQUEST_HEADER_SIZE, RequestParts, RequestSecrets, reseal, seal,

@@ -5,9 +5,9 @@ use der::asn1::{ObjectIdentifier, OctetStringRef};
 use p521::pkcs8::{DecodePrivateKey, PrivateKeyInfoRef};
 use zeroize::Zeroizing;
 
-use super::id::SecretId;
-use super::kind::SecretType;
 use super::value::GuestSecret;
+use crate::abi::secret::SecretId;
+use crate::abi::secret::SecretType;
 use crate::owner::crypto::{KeyError, pem};
 
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");

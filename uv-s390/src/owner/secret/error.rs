@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::kind::SecretType;
+use crate::abi::secret::SecretType;
 use crate::owner::request::OpenError;
 
 /// An add-secret request is refused. [`Self::rc`] gives the Ultravisor's return code (s390-ultravisor §9.4).

@@ -5,8 +5,8 @@ use zerocopy::byteorder::big_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::error::AsrcbError;
-use super::id::SecretId;
 use super::user_data::{USER_DATA_SIZE, UserDataKind};
+use crate::abi::secret::SecretId;
 use crate::owner::crypto::gcm::TAG_SIZE;
 use crate::owner::crypto::{Coordinates, KEY_SLOT_SIZE};
 use crate::owner::request::{ConfigUid, ImageIdentity, MAX_REQUEST_SIZE, REQUEST_VERSION_1, RequestHeader};

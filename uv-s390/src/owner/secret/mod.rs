@@ -11,6 +11,7 @@
 //!
 //! ```
 //! use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
+//! use uv_s390::abi::secret::SecretId;
 //! use uv_s390::owner::crypto::{Cck, HostPrivateKey};
 //! use uv_s390::owner::request::{ConfigUid, ImageIdentity, RequestSecrets};
 //! use uv_s390::owner::secret::*;
@@ -49,8 +50,6 @@ mod error;
 mod extension;
 mod head;
 mod id;
-mod kind;
-mod list;
 mod plaintext;
 mod retrieve;
 mod side_file;
@@ -66,11 +65,7 @@ pub use build::{AddSecretError, AddSecretRequest, UserData, policy_user_data};
 pub use error::AsrcbError;
 pub use extension::ExtensionSecret;
 pub use head::{AddSecretFlags, AsrcbHead, AsrcbLayout};
-pub use id::SecretId;
-pub use kind::SecretType;
-pub(crate) use list::ListHead;
-pub use list::{LIST_ENTRIES_PER_PAGE, LIST_PAGE_SIZE, ListError, SecretEntry, SecretList};
-pub use plaintext::{MAX_PLAINTEXT, decode_plaintext, encode_plaintext};
+pub use plaintext::{decode_plaintext, encode_plaintext};
 pub use retrieve::{MAX_RETRIEVE_SIZE, RetrievedSecret, retrieve_buffer};
 pub use side_file::{side_file, side_file_name};
 pub use sign::{SignatureError, UserDataSigner, UserDataVerifier};

@@ -4,10 +4,9 @@ use alloc::vec::Vec;
 
 use zeroize::Zeroizing;
 
+use crate::abi::secret::MAX_PLAINTEXT;
 use crate::owner::crypto::BadLength;
 
-/// Most bytes a plaintext secret can have.
-pub const MAX_PLAINTEXT: usize = 8190;
 /// Bytes of the length in front.
 const LENGTH: usize = 2;
 

@@ -8,9 +8,9 @@ use core::fmt;
 use der::pem::LineEnding;
 use zeroize::Zeroizing;
 
-use super::kind::SecretType;
-use super::list::SecretEntry;
 use super::plaintext::decode_plaintext;
+use crate::abi::secret::SecretEntry;
+use crate::abi::secret::SecretType;
 
 /// Largest buffer of a retrieve call, in bytes.
 pub const MAX_RETRIEVE_SIZE: usize = 8192;
@@ -95,8 +95,9 @@ impl fmt::Debug for RetrievedSecret {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{SecretId, encode_plaintext};
+    use super::super::encode_plaintext;
     use super::*;
+    use crate::abi::secret::SecretId;
 
     #[test]
     fn buffer_sizes() {

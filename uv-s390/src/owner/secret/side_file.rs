@@ -3,8 +3,8 @@
 use alloc::format;
 use alloc::string::String;
 
-use super::kind::SecretType;
 use super::value::GuestSecret;
+use crate::abi::secret::SecretType;
 
 /// Characters that, anywhere in it, make a YAML reader take a name for something else.
 const SPECIAL: [char; 8] = ['"', '\'', '\\', '\t', '\n', '\r', '#', ':'];

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use zerocopy::IntoBytes;
 
 use super::*;
+use crate::abi::secret::{SecretId, SecretType};
 use crate::owner::crypto::{Cck, HostPrivateKey, RequestKey, SecretBytes, SlotError, vectors};
 use crate::owner::request::{ConfigUid, ImageIdentity, OpenError, RequestSecrets};
 

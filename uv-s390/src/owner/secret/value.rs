@@ -6,9 +6,9 @@ use core::fmt;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::id::SecretId;
-use super::kind::SecretType;
 use super::plaintext::encode_plaintext;
+use crate::abi::secret::SecretId;
+use crate::abi::secret::SecretType;
 use crate::owner::crypto::{BadLength, Cck};
 
 /// A value does not fit its type of secret.

@@ -5,13 +5,11 @@ use alloc::vec::Vec;
 
 use zeroize::Zeroizing;
 
-use super::error::DumpFileError;
-use super::io::{DumpSink, DumpSource};
-use super::notes::ordinary_notes;
-use super::reader::{DumpReader, Extent, MemoryBlock};
-use super::writer::ordinary_headers;
+use super::reader::{DumpReader, Extent};
+use crate::abi::dump::elf::{DumpFileError, DumpSink, DumpSource, MemoryBlock, ordinary_headers, ordinary_notes};
+use crate::abi::dump::{CpuState, StorageState};
 use crate::owner::crypto::Cck;
-use crate::owner::dump::{CpuState, DUMP_PAGE_SIZE, DumpMemoryKey, StorageState};
+use crate::owner::dump::{DUMP_PAGE_SIZE, DumpMemoryKey};
 
 /// Pages read and decrypted at a time: 1 MiB.
 const PAGES: usize = 256;

@@ -1,11 +1,11 @@
-//! The ELF file that holds a protected dump (s390-formats §7.1, §7.6; s390-ultravisor §8.4).
+//! Reading the ELF file that holds a protected dump (s390-formats §7.1, §7.6; s390-ultravisor §8.4).
 //!
-//! [`DumpWriter`] is the hypervisor's side: it puts notes, memory as exported, storage state and completion data into a
-//! file and needs no key. [`DumpReader`] finds these parts again; [`DecryptedDump`] is the guest owner's side and gives
-//! plain memory or an ordinary dump. Memory is streamed, never held as a whole.
-
+//! [`DumpReader`] finds the parts that a [`DumpWriter`](crate::abi::dump::elf::DumpWriter) has put into the file; [`DecryptedDump`]
+//! gives plain memory or an ordinary dump. Memory is streamed, never held as a whole.
 //!
 //! ```
+//! use uv_s390::abi::dump::StorageState;
+//! use uv_s390::abi::dump::elf::{DumpWriter, MemoryBlock, PvSizes};
 //! use uv_s390::owner::crypto::{Cck, PageKey};
 //! use uv_s390::owner::dump::elf::*;
 //! use uv_s390::owner::dump::*;
@@ -37,18 +37,10 @@
 //! ```
 
 mod decrypt;
-mod error;
-mod io;
-mod notes;
 mod reader;
-mod writer;
 
 #[cfg(test)]
 mod tests;
 
 pub use decrypt::{DecryptedDump, DumpPageCounts};
-pub use error::DumpFileError;
-pub use io::{DumpSink, DumpSource, OutOfRange};
-pub use notes::{NT_S390_PV_CPU_DATA, append_cpu_notes, append_note};
-pub use reader::{DumpReader, MemoryBlock};
-pub use writer::{DumpWriter, PvSizes};
+pub use reader::DumpReader;

@@ -11,9 +11,7 @@ use object::elf::{
 use object::endian::BigEndian;
 use object::pod::{Pod, from_bytes};
 
-use super::error::DumpFileError;
-use super::io::DumpSource;
-use super::notes::NT_S390_PV_CPU_DATA;
+use crate::abi::dump::elf::{DumpFileError, DumpSource, MemoryBlock, NT_S390_PV_CPU_DATA};
 use crate::owner::dump::{CPU_NOTE_SIZE, CompletionBlock, CpuNote};
 
 const BE: BigEndian = BigEndian;
@@ -21,15 +19,6 @@ const BE: BigEndian = BigEndian;
 const MAX_NAMES: u64 = 4096;
 /// A completion section or CPU note never has more bytes than this.
 const MAX_BLOCK: u64 = 4096;
-
-/// Guest memory in a dump file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MemoryBlock {
-    /// Guest absolute address.
-    pub address: u64,
-    /// Bytes; a whole number of pages.
-    pub size: u64,
-}
 
 /// Bytes of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,11 +7,10 @@ use sha2::{Digest, Sha256};
 use zerocopy::IntoBytes;
 
 use super::*;
+use crate::abi::dump::elf::*;
+use crate::abi::dump::*;
 use crate::owner::crypto::{Cck, PageKey};
-use crate::owner::dump::{
-    BlockError, CompletionBlock, CompletionSecrets, CpuNote, CpuState, DumpKey, DumpMemoryKey, StorageState,
-    StorageStateError, TweakComponent,
-};
+use crate::owner::dump::{CompletionBlock, CompletionSecrets, CpuNote, DumpKey, DumpMemoryKey};
 
 const GOOD: &[u8] = include_bytes!("../../../../tests/fixtures/pvdump/p1-mixed/dump.elf");
 const GOOD_CCK: &[u8] = include_bytes!("../../../../tests/fixtures/pvdump/p1-mixed/cck.bin");

@@ -10,10 +10,11 @@
 use rand_core::Rng;
 use zerocopy::IntoBytes;
 
+use crate::abi::dump::CpuState;
 use crate::abi::uvc::UvRc;
 use crate::abi::uvcb::{DumpCpu, Role};
 use crate::owner::crypto::gcm::IV_SIZE;
-use crate::owner::dump::{CpuNote, CpuState};
+use crate::owner::dump::CpuNote;
 use crate::sim::answer::{Answer, Refusal};
 use crate::sim::cpu::{Core, Pending};
 use crate::sim::machine::Machine;

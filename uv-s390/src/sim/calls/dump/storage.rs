@@ -18,9 +18,9 @@ use alloc::vec::Vec;
 
 use uv_core::{Gfn, GuestAddr, HostAddr, PageState};
 
+use crate::abi::dump::{STORAGE_STATE_PER_MIB, STORAGE_STATE_SIZE, StorageState, TweakComponent};
 use crate::abi::uvc::UvRc;
 use crate::abi::uvcb::DumpStorageState;
-use crate::owner::dump::{STORAGE_STATE_PER_MIB, STORAGE_STATE_SIZE, StorageState, TweakComponent};
 use crate::sim::answer::{Answer, Refusal};
 use crate::sim::conf::Conf;
 use crate::sim::frames::Frame;

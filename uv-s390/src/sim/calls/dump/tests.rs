@@ -3,11 +3,12 @@ use alloc::vec;
 use uv_core::{GuestAddr, HostAddr, NormalMemory};
 use uv_sim::guest::Step;
 
+use crate::abi::dump::StorageState;
 use crate::abi::sie::Validity;
 use crate::abi::uvc::UvRc;
 use crate::abi::uvcb::{CpuState, DumpComplete, DumpCpu, DumpStorageState, Share, UvCommand};
 use crate::owner::crypto::Cck;
-use crate::owner::dump::{CompletionBlock, CpuNote, DumpMemoryKey, StorageState};
+use crate::owner::dump::{CompletionBlock, CpuNote, DumpMemoryKey};
 use crate::sim::rig::{GUEST_LEN, OK, Rig, diag, refused, uvc};
 use crate::sim::{Generation, GuestInsn};
 

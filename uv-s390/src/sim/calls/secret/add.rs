@@ -25,13 +25,12 @@ use uv_core::GuestAddr;
 use zerocopy::{FromZeros, IntoBytes};
 
 use crate::abi::se_header::SecretControlFlags;
+use crate::abi::secret::{SecretEntry, SecretType};
 use crate::abi::uvc::UvRc;
 use crate::abi::uvcb::{AddSecret, bit};
 use crate::owner::crypto::Cck;
 use crate::owner::request::{ConfigUid, ImageIdentity};
-use crate::owner::secret::{
-    AddSecretFlags, Asrcb, AsrcbError, AsrcbHead, ExtensionSecret, OpenedAsrcb, SecretEntry, SecretType,
-};
+use crate::owner::secret::{AddSecretFlags, Asrcb, AsrcbError, AsrcbHead, ExtensionSecret, OpenedAsrcb};
 use crate::sim::answer::{Answer, Refusal};
 use crate::sim::conf::{Conf, Image};
 use crate::sim::machine::Machine;

@@ -7,9 +7,9 @@
 
 use uv_core::GuestAddr;
 
+use crate::abi::secret::{LIST_PAGE_SIZE, SecretList};
 use crate::abi::uvc::UvRc;
 use crate::abi::uvcb::ListSecrets;
-use crate::owner::secret::{LIST_PAGE_SIZE, SecretList};
 use crate::sim::answer::Answer;
 use crate::sim::conf::Conf;
 use crate::sim::sie::{GuestView, outside};

@@ -14,7 +14,8 @@ pub(in crate::sim) use lock::lock;
 pub(in crate::sim) use retrieve::retrieve;
 
 use super::super::secrets::SecretStore;
-use crate::owner::secret::{GuestSecret, SecretType};
+use crate::abi::secret::SecretType;
+use crate::owner::secret::GuestSecret;
 
 /// Bytes that wrapping adds to a key.
 const WRAPPING: usize = 32;

@@ -15,10 +15,11 @@ use rand_core::Rng;
 use uv_core::GuestAddr;
 use zeroize::Zeroizing;
 
+use crate::abi::secret::SecretType;
 use crate::abi::uvc::UvRc;
 use crate::abi::uvcb::RetrieveSecret;
 use crate::owner::crypto::gcm;
-use crate::owner::secret::{GuestSecret, SecretType};
+use crate::owner::secret::GuestSecret;
 use crate::sim::answer::Answer;
 use crate::sim::conf::Conf;
 use crate::sim::machine::Machine;

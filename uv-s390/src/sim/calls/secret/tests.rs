@@ -5,13 +5,13 @@ use uv_sim::guest::Step;
 use uv_sim::rng::SimRng;
 
 use crate::abi::se_header::{PlaintextControlFlags, SecretControlFlags};
+use crate::abi::secret::{SecretId, SecretList, SecretType};
 use crate::abi::uvc::UvRc;
 use crate::abi::uvcb::{AddSecret, ListSecrets, NoData, RetrieveSecret, UvCommand};
 use crate::owner::crypto::{Cck, SecretBytes};
 use crate::owner::request::{ConfigUid, ImageIdentity, RequestSecrets};
 use crate::owner::secret::{
-    AddSecretFlags, AddSecretRequest, ExtensionSecret, GuestSecret, SecretId, SecretList, SecretType, UserData,
-    decode_plaintext,
+    AddSecretFlags, AddSecretRequest, ExtensionSecret, GuestSecret, UserData, decode_plaintext,
 };
 use crate::sim::rig::{ANSWER, GUEST_LEN, OK, REQUEST, Rig, loaded, refused, requesting, returned, uvc};
 use crate::sim::{Generation, GuestInsn};

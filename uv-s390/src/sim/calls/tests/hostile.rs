@@ -10,11 +10,11 @@ use uv_core::{GuestAddr, HostAddr, NormalMemory};
 use uv_sim::guest::Step;
 
 use super::random::check;
+use crate::abi::dump::StorageState;
 use crate::abi::se_header::PlaintextControlFlags;
 use crate::abi::sie::{HostMapping, MappingSize, Validity};
 use crate::abi::uvc::{Cc, PgmCode, UvCall, UvRc, UvRrc};
 use crate::abi::uvcb::{ConvertTo, CpuState, CreateConf, DumpStorageState, SetParams, Share, UvCommand};
-use crate::owner::dump::StorageState;
 use crate::sim::rig::{COMPONENT, GIB, GUEST_LEN, Guest, MIB, OK, Rig, diag, refused, uvc};
 use crate::sim::{Generation, GuestInsn, Uvc};
 

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::owner::dump::{BlockError, StorageStateError};
+use crate::abi::dump::{BlockError, StorageStateError};
 
 /// A dump file cannot be read, written or decrypted. `E` is the error of its source or sink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]

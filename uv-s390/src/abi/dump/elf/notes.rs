@@ -10,9 +10,9 @@ use object::endian::{BigEndian, U32};
 use object::pod::bytes_of;
 use zeroize::Zeroizing;
 
-use crate::owner::dump::CpuState;
+use crate::abi::dump::CpuState;
 
-/// Type of the note that carries a [`CpuNote`](crate::owner::dump::CpuNote); its name is `LINUX`.
+/// Type of the note that carries a CPU note; its name is `LINUX`.
 pub const NT_S390_PV_CPU_DATA: u32 = 0x30e;
 
 const CORE: &[u8] = b"CORE\0";
@@ -52,8 +52,10 @@ fn words<const N: usize>(words: &[u64; N]) -> Zeroizing<Vec<u8>> {
     Zeroizing::new(words.iter().flat_map(|word| word.to_be_bytes()).collect())
 }
 
-/// Notes of an ordinary dump: one for the system, then for each CPU its registers (s390-formats §7.6).
-pub(super) fn ordinary_notes(cpus: &[CpuState]) -> Option<Zeroizing<Vec<u8>>> {
+/// Notes of an ordinary dump: one for the system, then for each CPU its registers (s390-formats §7.6). `None` never comes for any
+/// state of registers.
+#[must_use]
+pub fn ordinary_notes(cpus: &[CpuState]) -> Option<Zeroizing<Vec<u8>>> {
     // One CPU has less than 2 KiB of notes: the vector does not grow and leave registers behind.
     let mut notes = Zeroizing::new(Vec::with_capacity(256 + cpus.len() * 2048));
     let mut system = [0; PRPSINFO_SIZE];

@@ -2,7 +2,8 @@
 
 use core::fmt;
 
-use super::plaintext::MAX_PLAINTEXT;
+/// Most bytes a plaintext secret can have.
+pub const MAX_PLAINTEXT: usize = 8190;
 
 /// Type of a secret, as in the secret header and in the secret list (s390-formats §9.3). Unknown types survive.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -18,13 +18,13 @@ const HEAD: usize = 16;
 /// Head of a list, 16 bytes.
 #[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
-pub(crate) struct ListHead {
+pub struct ListHead {
     /// Entries in this list.
-    pub(crate) entries: U16,
+    pub entries: U16,
     /// Secrets in the store.
-    pub(crate) total: U16,
+    pub total: U16,
     /// Where the next list goes on; 0 at the end.
-    pub(crate) next_index: U16,
+    pub next_index: U16,
     reserved6: [u8; 10],
 }
 

@@ -11,9 +11,9 @@ use object::elf::{
 use object::endian::{BigEndian, U16, U32, U64};
 use object::pod::bytes_of;
 
+use super::MemoryBlock;
 use super::error::DumpFileError;
 use super::io::DumpSink;
-use super::reader::MemoryBlock;
 
 const BE: BigEndian = BigEndian;
 const FILE_HEADER: u64 = 64;
@@ -104,8 +104,10 @@ fn segments(headers: &mut Vec<u8>, notes_at: u64, notes: u64, blocks: &[MemoryBl
     Some(at)
 }
 
-/// Headers of a dump without sections.
-pub(super) fn ordinary_headers(notes: &[u8], blocks: &[MemoryBlock]) -> Option<Vec<u8>> {
+/// Headers of a dump without sections. `None` when there are more blocks than a file without sections can count, or sizes that
+/// make no file.
+#[must_use]
+pub fn ordinary_headers(notes: &[u8], blocks: &[MemoryBlock]) -> Option<Vec<u8>> {
     let count = blocks.len().checked_add(1)?;
     let phnum = u16::try_from(count).ok().filter(|&count| count < PN_XNUM)?;
     let notes_at = FILE_HEADER + PROGRAM_HEADER * u64::from(phnum);
