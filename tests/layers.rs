@@ -1,4 +1,4 @@
-//! The dependency arrows of docs/architecture.md, read from what cargo knows.
+//! The dependency arrows of docs/architecture.md, read from what cargo knows, for every feature alone and all together.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -15,22 +15,64 @@ fn metadata() -> Value {
     serde_json::from_slice(&output.stdout).expect("cargo metadata is JSON")
 }
 
-/// The workspace's own crates that a crate names, development dependencies included or not.
-fn siblings(metadata: &Value, name: &str, with_dev: bool) -> BTreeSet<String> {
-    let package = package(metadata, name);
-    let dependencies = package["dependencies"].as_array().expect("a list");
-    dependencies
-        .iter()
-        .filter(|d| with_dev || d["kind"] != "dev")
-        .filter_map(|d| d["name"].as_str())
-        .filter(|name| name.starts_with("uv-") || *name == "ultravisor")
-        .map(str::to_owned)
-        .collect()
-}
-
 fn package<'a>(metadata: &'a Value, name: &str) -> &'a Value {
     let packages = metadata["packages"].as_array().expect("a list");
     packages.iter().find(|p| p["name"] == name).unwrap_or_else(|| panic!("{name} is in the workspace"))
+}
+
+/// What the features switch on, transitively: features by name, dependencies as `dep:name`.
+fn enabled(package: &Value, features: &[&str]) -> BTreeSet<String> {
+    let mut on = BTreeSet::new();
+    let mut next: Vec<String> = features.iter().map(|feature| (*feature).to_owned()).collect();
+    while let Some(feature) = next.pop() {
+        let (name, weak) = match feature.split_once('/') {
+            Some((name, _)) => (name.trim_end_matches('?').to_owned(), name.ends_with('?')),
+            None => (feature.clone(), false),
+        };
+        if weak || !on.insert(feature.clone()) {
+            continue;
+        }
+        if name != feature {
+            on.insert(format!("dep:{name}"));
+        }
+        let more = package["features"][&name].as_array();
+        next.extend(more.into_iter().flatten().filter_map(|entry| entry.as_str()).map(str::to_owned));
+    }
+    on
+}
+
+/// The workspace's own crates that a crate links with these features. Tests and benches do not count.
+fn siblings(metadata: &Value, name: &str, features: &[&str]) -> BTreeSet<String> {
+    let package = package(metadata, name);
+    let on = enabled(package, features);
+    let dependencies = package["dependencies"].as_array().expect("a list");
+    dependencies
+        .iter()
+        .filter(|d| d["kind"] != "dev")
+        .filter_map(|d| Some((d["name"].as_str()?, d["optional"] == true)))
+        .filter(|(name, optional)| !optional || on.contains(&format!("dep:{name}")))
+        .map(|(name, _)| name.to_owned())
+        .filter(|name| name.starts_with("uv-"))
+        .collect()
+}
+
+fn features<'a>(metadata: &'a Value, name: &str) -> Vec<&'a str> {
+    let features = package(metadata, name)["features"].as_object().expect("features");
+    features.keys().map(String::as_str).collect()
+}
+
+/// The same as [`siblings`], with all that those link in their turn.
+fn linked(metadata: &Value, name: &str, features: &[&str]) -> BTreeSet<String> {
+    let mut all = siblings(metadata, name, features);
+    let mut next: Vec<String> = all.iter().cloned().collect();
+    while let Some(crate_name) = next.pop() {
+        for sibling in siblings(metadata, &crate_name, &[]) {
+            if all.insert(sibling.clone()) {
+                next.push(sibling);
+            }
+        }
+    }
+    all
 }
 
 fn set(names: &[&str]) -> BTreeSet<String> {
@@ -39,34 +81,59 @@ fn set(names: &[&str]) -> BTreeSet<String> {
 
 #[test]
 fn core_depends_on_no_sibling() {
-    assert_eq!(siblings(&metadata(), "uv-core", true), set(&[]));
+    let metadata = metadata();
+    assert_eq!(siblings(&metadata, "uv-core", &features(&metadata, "uv-core")), set(&[]));
+}
+
+#[test]
+fn the_ciphers_depend_on_no_sibling() {
+    let metadata = metadata();
+    assert_eq!(siblings(&metadata, "uv-crypto", &features(&metadata, "uv-crypto")), set(&[]));
 }
 
 #[test]
 fn the_engine_knows_no_machine() {
-    assert_eq!(siblings(&metadata(), "uv-sim", true), set(&["uv-core"]));
+    let metadata = metadata();
+    let all = features(&metadata, "uv-sim");
+    assert_eq!(siblings(&metadata, "uv-sim", &all), set(&["uv-core", "uv-crypto"]));
 }
 
 #[test]
 fn the_machines_do_not_know_each_other() {
     let metadata = metadata();
-    assert_eq!(siblings(&metadata, "uv-s390", true), set(&["uv-core", "uv-sim"]));
-    assert_eq!(siblings(&metadata, "uv-power", true), set(&["uv-core", "uv-sim"]));
+    let allowed = set(&["uv-core", "uv-crypto", "uv-sim"]);
+    for name in ["uv-s390", "uv-power"] {
+        let all = features(&metadata, name);
+        for features in all.iter().map(|&feature| vec![feature]).chain([all.clone()]) {
+            let linked = linked(&metadata, name, &features);
+            assert!(linked.is_subset(&allowed), "{name} with {features:?} links {linked:?}");
+        }
+    }
 }
 
 #[test]
 fn the_suite_knows_only_the_traits() {
-    assert_eq!(siblings(&metadata(), "uv-conformance", false), set(&["uv-core"]));
+    let metadata = metadata();
+    assert_eq!(siblings(&metadata, "uv-conformance", &[]), set(&["uv-core"]));
 }
 
 #[test]
-fn ultravisor_halves_and_the_engine_are_optional() {
+fn a_product_on_real_hardware_carries_neither_ciphers_nor_engine() {
     let metadata = metadata();
     for name in ["uv-s390", "uv-power"] {
-        let package = package(&metadata, name);
-        let dependencies = package["dependencies"].as_array().expect("a list");
-        let engine = dependencies.iter().find(|d| d["name"] == "uv-sim" && d["kind"].is_null()).expect("the engine");
-        assert_eq!(engine["optional"], true, "{name} must build without the engine");
-        assert!(package["features"]["sim"].is_array(), "{name} has a feature for its ultravisor half");
+        assert_eq!(linked(&metadata, name, &[]), set(&["uv-core"]), "{name}");
+    }
+}
+
+#[test]
+fn only_the_features_that_simulate_link_the_engine() {
+    let metadata = metadata();
+    for name in ["uv-s390", "uv-power"] {
+        assert!(features(&metadata, name).contains(&"owner"), "{name} has a feature for the owner's side");
+        for feature in features(&metadata, name) {
+            let engine = linked(&metadata, name, &[feature]).contains("uv-sim");
+            let simulates = enabled(package(&metadata, name), &[feature]).contains("sim");
+            assert_eq!(engine, simulates, "{name} with feature {feature}");
+        }
     }
 }

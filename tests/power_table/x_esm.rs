@@ -10,9 +10,9 @@ use uv_power::owner::gcm;
 use uv_power::owner::keys::PrivateKey;
 use uv_power::owner::tree::Property;
 use uv_power::sim::{MachineConfig, ScomList, SvmState};
-use uv_sim::crypto::Suite;
-use uv_sim::crypto::seal::SealMaterial;
 use uv_sim::rng::SimRng;
+use uv_sim::seal::SealMaterial;
+use uv_sim::seal::Suite;
 use uv_sim::{Engine, EngineConfig};
 
 use crate::l_reflection::look;

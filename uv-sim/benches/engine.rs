@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use uv_core::{Gfn, HostAddr, NormalMemory, PageRange, PageSize};
-use uv_sim::crypto::Suite;
+use uv_sim::seal::Suite;
 use uv_sim::{Engine, EngineConfig, HostMemory, SecureSpace};
 
 const BYTES: u64 = 64 << 20;

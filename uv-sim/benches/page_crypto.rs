@@ -16,8 +16,9 @@ use cipher::KeyInit;
 use cipher::array::Array;
 use cipher::consts::{U12, U16};
 use cipher::inout::InOutBuf;
-use uv_sim::crypto::{BATCH, CcmKey, Gcm128Key, PageSealer, SealRecord, Suite, XtsKey};
+use uv_crypto::{BATCH, CcmKey, Gcm128Key, XtsKey};
 use uv_sim::rng::SimRng;
+use uv_sim::seal::{PageSealer, SealRecord, Suite};
 
 /// Bytes of each of the two buffers.
 const BUFFER: usize = 64 << 20;

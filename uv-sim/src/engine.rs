@@ -5,9 +5,9 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use uv_core::PageSize;
 
-use crate::crypto::{PageSealer, Suite};
 use crate::pool::FramePool;
 use crate::rng::SimRng;
+use crate::seal::{PageSealer, Suite};
 use crate::space::{OwnerId, SecureSpace};
 
 /// What a machine is made of.

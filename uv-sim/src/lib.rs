@@ -9,7 +9,7 @@
 //! | [`Engine`] | the machine's secure frames and its VMs |
 //! | [`SecureSpace`] | the secure memory of one VM: page states and every move between them |
 //! | [`HostMemory`] | the hypervisor's normal memory as a buffer |
-//! | [`crypto`] | page ciphers, digests, sealing: the one place of page cryptography |
+//! | [`seal`] | sealing of pages: the suites, over the ciphers of `uv-crypto` |
 //! | [`guest`] | virtual CPUs with a script |
 //! | [`bare`] | the engine alone as a backend of `uv-core`, without any machine's calls |
 //! | [`wrap`] | wrappers that disturb or record what passes through |
@@ -22,7 +22,6 @@
 extern crate alloc;
 
 pub mod bare;
-pub mod crypto;
 mod engine;
 mod fault;
 pub mod guest;
@@ -30,6 +29,7 @@ mod memory;
 mod pool;
 mod record;
 pub mod rng;
+pub mod seal;
 mod space;
 mod table;
 pub mod wrap;

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::crypto::SealRecord;
+use crate::seal::SealRecord;
 
 /// The seal records of one VM, by number. Freed numbers are used again.
 #[derive(Default)]

@@ -13,7 +13,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{SeedableRng, TryCryptoRng, TryRng};
 use zeroize::Zeroizing;
 
-use crate::crypto::digest::sha256;
+use uv_crypto::digest::sha256;
 
 /// A seeded ChaCha20 generator with named sub-streams.
 ///

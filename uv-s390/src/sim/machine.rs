@@ -8,8 +8,8 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use rand_core::Rng;
 use spin::{Mutex, RwLock};
 use uv_core::{GuestAddr, HostAddr, PageCounts, PageSize};
-use uv_sim::crypto::Suite;
 use uv_sim::rng::SimRng;
+use uv_sim::seal::Suite;
 use uv_sim::{Engine, EngineConfig};
 
 use super::answer::Refusal;

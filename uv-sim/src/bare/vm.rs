@@ -9,8 +9,8 @@ use uv_core::{
 };
 
 use super::{BareCall, BareVcpu};
-use crate::crypto::Suite;
 use crate::guest::Program;
+use crate::seal::Suite;
 use crate::{Content, Engine, HostMemory, SecureSpace, SpaceError};
 
 /// A refusal of the bare backend.

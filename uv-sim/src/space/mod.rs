@@ -30,10 +30,10 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use spin::Mutex;
 use uv_core::{Gfn, PageCounts, PageSize, PageState};
 
-use crate::crypto::{PageSealer, SealRecord};
 use crate::fault::SpaceError;
 use crate::pool::FramePool;
 use crate::record::Records;
+use crate::seal::{PageSealer, SealRecord};
 use crate::table::{Label, PageTable, Word};
 use claim::Claim;
 pub use sharing::Content;

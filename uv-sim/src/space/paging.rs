@@ -7,10 +7,11 @@ use uv_core::{AccessError, Gfn, HostAddr, NormalMemory, PageRange, PageState, Ra
 
 use super::SecureSpace;
 use super::claim::Claim;
-use crate::crypto::{BATCH, SealRecord};
 use crate::fault::SpaceError;
 use crate::pool::Frame;
+use crate::seal::SealRecord;
 use crate::table::{Label, Word};
+use uv_crypto::BATCH;
 
 /// Bytes moved in one batch at the most: what stays in the cache between the copy and the cipher.
 const BATCH_BYTES: usize = 512 << 10;

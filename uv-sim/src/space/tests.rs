@@ -5,7 +5,7 @@ use alloc::{sync::Arc, vec, vec::Vec};
 use uv_core::{Access, Gfn, GuestAddr, HostAddr, NormalMemory, PageRange, PageSize, PageState, RangeError};
 
 use super::{Content, SecureSpace};
-use crate::crypto::Suite;
+use crate::seal::Suite;
 use crate::{Engine, EngineConfig, GuestFault, HostMemory, Label, SpaceError};
 
 const ALL: [Suite; 3] = [Suite::Aes256XtsSha256, Suite::Aes256Ccm, Suite::Aes128Gcm];

@@ -17,7 +17,7 @@ use alloc::{boxed::Box, sync::Arc};
 use core::sync::atomic::Ordering;
 
 use uv_core::GuestAddr;
-use uv_sim::crypto::Suite;
+use uv_sim::seal::Suite;
 
 use super::super::esm::transition;
 use super::super::flow::{Port, Uv};

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use uv_sim::crypto::XtsKey;
+use uv_crypto::XtsKey;
 
 use super::completion::CompletionSecrets;
 use crate::abi::dump::StorageState;

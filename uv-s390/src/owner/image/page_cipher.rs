@@ -1,6 +1,6 @@
 //! The cipher of component pages.
 
-use uv_sim::crypto::XtsKey;
+use uv_crypto::XtsKey;
 
 use super::component::{PAGE_SIZE, PAGE_STEP, page_tweak};
 

@@ -4,7 +4,7 @@
 //! lengths are multiples of 16 bytes, so ciphertext stealing never happens.
 //!
 //! XTS hides but does not authenticate: whoever opens a page must check its digest first
-//! ([`PageSealer`](super::PageSealer) does).
+//! (`uv_sim::seal` does).
 
 mod pass;
 #[cfg(test)]
@@ -33,7 +33,7 @@ const UNIT_LIMIT: usize = 16 << 20;
 /// Key bytes and schedules are wiped on drop; `Debug` shows nothing.
 ///
 /// ```
-/// use uv_sim::crypto::XtsKey;
+/// use uv_crypto::XtsKey;
 ///
 /// let key = XtsKey::new(&core::array::from_fn(|i| i as u8));
 /// let page = [0x5a_u8; 4096];
@@ -43,7 +43,7 @@ const UNIT_LIMIT: usize = 16 << 20;
 /// key.decrypt_page([7; 16], &sealed, &mut opened)?;
 /// assert_ne!(page, sealed);
 /// assert_eq!(page, opened);
-/// # Ok::<(), uv_sim::crypto::CryptoError>(())
+/// # Ok::<(), uv_crypto::CryptoError>(())
 /// ```
 pub struct XtsKey {
     bytes: Zeroizing<[u8; XtsKey::BYTES]>,

@@ -1,7 +1,7 @@
 //! The two suites whose tag comes from the mode itself.
 
-use super::super::{BATCH, CcmKey, CryptoError, FailedPages, Gcm128Key, TAG_BYTES};
 use super::SealRecord;
+use uv_crypto::{BATCH, CcmKey, CryptoError, FailedPages, Gcm128Key, TAG_BYTES};
 
 /// AES-256-CCM: nonce = version (8 bytes, big-endian), fixed part; additional data = guest frame, VM (big-endian).
 pub(super) struct Ccm {

@@ -2,9 +2,9 @@ use alloc::format;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::super::{BATCH, XtsKey};
 use super::*;
 use crate::rng::SimRng;
+use uv_crypto::{BATCH, XtsKey};
 
 const SUITES: [Suite; 3] = [Suite::Aes256XtsSha256, Suite::Aes256Ccm, Suite::Aes128Gcm];
 const VM: u64 = 0x1122_3344_5566_7788;
@@ -157,7 +157,7 @@ fn the_dump_key_opens_sealed_pages() {
     let tweak = core::array::from_fn(|i| nonce[i] | entry[i]);
     XtsKey::new(export.expose_key()).decrypt_page(tweak, &sealed, &mut opened).unwrap();
     assert_eq!(opened, page);
-    assert_eq!(record.tag, super::super::digest::sha256(&[&entry, &sealed]));
+    assert_eq!(record.tag, uv_crypto::digest::sha256(&[&entry, &sealed]));
     for suite in [Suite::Aes256Ccm, Suite::Aes128Gcm] {
         let other = super::tests::sealer(suite, 4096);
         assert!(other.dump_key_export().is_none() && other.xts_nonce().is_none() && other.xts_entry(0, 0).is_none());

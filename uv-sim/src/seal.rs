@@ -25,10 +25,10 @@ use core::fmt;
 
 use rand_core::CryptoRng;
 
-use super::error::{check_batch, check_count, check_equal};
-use super::{BadPage, CryptoError, FailedPages};
 pub use material::SealMaterial;
 pub use record::{SealRecord, Suite};
+use uv_crypto::error::{check_batch, check_count, check_equal};
+use uv_crypto::{BadPage, CryptoError, FailedPages};
 use xts_sha::XtsSha;
 pub use xts_sha::{DumpKey, xts_entry};
 
@@ -52,7 +52,7 @@ pub enum OpenError {
 /// drop; `Debug` shows suite and page size only.
 ///
 /// ```
-/// use uv_sim::crypto::{PageSealer, SealRecord, Suite};
+/// use uv_sim::seal::{PageSealer, SealRecord, Suite};
 /// use uv_sim::rng::SimRng;
 ///
 /// let mut rng = SimRng::from_seed(1).fork("vm 1");
@@ -70,7 +70,7 @@ pub enum OpenError {
 /// let failed = sealer.open_range(0x10, &records, &[&out], &mut [&mut back])?;
 /// assert!(failed.page(0).is_err());
 /// assert_eq!(back, [0; 4096]);
-/// # Ok::<(), uv_sim::crypto::CryptoError>(())
+/// # Ok::<(), uv_crypto::CryptoError>(())
 /// ```
 pub struct PageSealer {
     page_bytes: usize,
@@ -143,7 +143,7 @@ impl PageSealer {
     /// Seals the pages of guest frames `gfn_base`, `gfn_base + 1`, ... from `src` into `dst`.
     ///
     /// `versions` is asked once for each page, in order, with the page's index in the call. All lists have one entry for
-    /// each page, at most [`BATCH`](super::BATCH); the pages may lie anywhere.
+    /// each page, at most [`BATCH`](uv_crypto::BATCH); the pages may lie anywhere.
     ///
     /// # Errors
     /// [`CryptoError`] if the lists or pages are shaped wrongly or a frame lies outside the suite's range (XTS: guest

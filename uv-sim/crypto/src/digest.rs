@@ -11,7 +11,7 @@ pub const DIGEST_BYTES: usize = 32;
 /// The parts' lengths are not part of the digest: give parts of fixed length, or make the border clear otherwise.
 ///
 /// ```
-/// use uv_sim::crypto::digest::sha256;
+/// use uv_crypto::digest::sha256;
 ///
 /// assert_eq!(sha256(&[b"page ", b"bytes"]), sha256(&[b"page bytes"]));
 /// ```

@@ -10,24 +10,29 @@
 //! | [`ccm`] | AES-256-CCM, up to [`BATCH`] pages side by side |
 //! | [`gcm`] | AES-128-GCM and AES-256-GCM, detached tag |
 //! | [`digest`] | SHA-256 over several parts, comparison in constant time |
-//! | [`seal`] | [`PageSealer`]: what the page engine uses to move pages in and out of secure memory |
+//!
+//! Both the owner's tools (images, dumps) and the page engine build on it.
 //!
 //! A page is any byte slice whose length is a positive multiple of 16 bytes (4 KiB and 64 KiB in practice).
 //! Source and destination of a copying form never overlap (they are separate slices) and have equal length; the
 //! copying forms read each source byte once and write each destination byte once.
 
+#![no_std]
+#![deny(clippy::std_instead_of_core, clippy::std_instead_of_alloc, clippy::alloc_instead_of_core)]
+
+#[cfg(test)]
+extern crate alloc;
+
 mod block;
 pub mod ccm;
 pub mod digest;
-mod error;
+pub mod error;
 pub mod gcm;
-pub mod seal;
 pub mod xts;
 
 pub use ccm::CcmKey;
 pub use error::{BadPage, CryptoError, FailedPages};
 pub use gcm::{Gcm128Key, Gcm256Key};
-pub use seal::{PageSealer, SealRecord, Suite};
 pub use xts::XtsKey;
 
 /// Pages in one batch: the most a slice-of-slices call takes at once (32).

@@ -1,6 +1,6 @@
 //! The suite names and what the owner keeps of a sealed page.
 
-use super::super::TAG_BYTES;
+use uv_crypto::TAG_BYTES;
 
 /// How the pages of a VM are sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

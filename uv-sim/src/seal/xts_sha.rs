@@ -2,9 +2,9 @@
 
 use core::fmt;
 
-use super::super::digest::{equal, sha256};
-use super::super::{BATCH, CryptoError, FailedPages, XtsKey};
 use super::SealRecord;
+use uv_crypto::digest::{equal, sha256};
+use uv_crypto::{BATCH, CryptoError, FailedPages, XtsKey};
 
 /// Guest addresses the entry has room for: below 2^44.
 const ADDRESS_LIMIT: u64 = 1 << 44;

@@ -113,14 +113,18 @@ impl FailedPages {
         (0..BATCH).filter(move |&index| self.page(index).is_err())
     }
 
-    pub(super) fn mark(&mut self, index: usize) {
+    /// Notes that the page at `index` failed.
+    ///
+    /// # Panics
+    /// In debug builds, if `index` is not below [`BATCH`].
+    pub fn mark(&mut self, index: usize) {
         debug_assert!(index < BATCH);
         self.0 |= 1 << index;
     }
 }
 
 /// Checks one page's length: a positive multiple of 16 bytes, at most `limit`.
-pub(super) fn check_page(len: usize, limit: usize) -> Result<(), CryptoError> {
+pub fn check_page(len: usize, limit: usize) -> Result<(), CryptoError> {
     if len == 0 || !len.is_multiple_of(BLOCK_BYTES) || len > limit {
         return Err(CryptoError::PageLength(len));
     }
@@ -128,18 +132,18 @@ pub(super) fn check_page(len: usize, limit: usize) -> Result<(), CryptoError> {
 }
 
 /// Checks that a second buffer is as long as the first.
-pub(super) fn check_equal(expected: usize, found: usize) -> Result<(), CryptoError> {
+pub fn check_equal(expected: usize, found: usize) -> Result<(), CryptoError> {
     if expected == found { Ok(()) } else { Err(CryptoError::LengthMismatch { expected, found }) }
 }
 
 /// Checks that a second list has as many entries as the first.
-pub(super) fn check_count(expected: usize, found: usize) -> Result<(), CryptoError> {
+pub fn check_count(expected: usize, found: usize) -> Result<(), CryptoError> {
     if expected == found { Ok(()) } else { Err(CryptoError::CountMismatch { expected, found }) }
 }
 
 /// Checks the lists of one batch call: at most [`BATCH`] pages, all of one length; returns that length
 /// (0 for an empty batch).
-pub(super) fn check_batch(src: &[&[u8]], dst: &[&mut [u8]], limit: usize) -> Result<usize, CryptoError> {
+pub fn check_batch(src: &[&[u8]], dst: &[&mut [u8]], limit: usize) -> Result<usize, CryptoError> {
     if src.len() > BATCH {
         return Err(CryptoError::TooManyPages(src.len()));
     }

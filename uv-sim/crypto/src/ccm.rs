@@ -41,7 +41,7 @@ const HEADER_ROWS: usize = 1 + (2 + AAD_LIMIT).div_ceil(16);
 /// An AES-256-CCM key with its expanded schedule, wiped on drop; `Debug` shows nothing.
 ///
 /// ```
-/// use uv_sim::crypto::CcmKey;
+/// use uv_crypto::CcmKey;
 ///
 /// let key = CcmKey::new(&[3; 32]);
 /// let (page, mut sealed, mut opened) = ([0x5a_u8; 4096], [0_u8; 4096], [0_u8; 4096]);
@@ -54,7 +54,7 @@ const HEADER_ROWS: usize = 1 + (2 + AAD_LIMIT).div_ceil(16);
 /// let failed = key.open_pages(&[[1; 12]], &[*b"frame 8"], &[&sealed], &mut [&mut opened], &tag)?;
 /// assert_eq!(failed.bits(), 1);
 /// assert_eq!(opened, [0; 4096]);
-/// # Ok::<(), uv_sim::crypto::CryptoError>(())
+/// # Ok::<(), uv_crypto::CryptoError>(())
 /// ```
 pub struct CcmKey {
     cipher: Aes256Enc,

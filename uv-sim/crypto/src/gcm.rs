@@ -35,7 +35,7 @@ const PAGE_LIMIT: usize = 16 << 20;
 /// Used through [`Gcm128Key`] and [`Gcm256Key`].
 ///
 /// ```
-/// use uv_sim::crypto::Gcm128Key;
+/// use uv_crypto::Gcm128Key;
 ///
 /// let key = Gcm128Key::new(&[3; 16]);
 /// let (page, mut sealed, mut opened) = ([0x5a_u8; 4096], [0_u8; 4096], [0_u8; 4096]);
@@ -44,7 +44,7 @@ const PAGE_LIMIT: usize = 16 << 20;
 /// let failed = key.open_pages(&[[1; 12]], &[b""], &[&sealed], &mut [&mut opened], &tag)?;
 /// assert!(failed.is_none());
 /// assert_eq!(page, opened);
-/// # Ok::<(), uv_sim::crypto::CryptoError>(())
+/// # Ok::<(), uv_crypto::CryptoError>(())
 /// ```
 pub struct GcmKey<C> {
     cipher: C,
