@@ -87,11 +87,3 @@ fn header_of(path: &Path) -> Result<SeHeader, Failure> {
     let (_, header) = read_header(&file).map_err(|error| Failure::unusable(error).at(path.display()))?;
     Ok(header)
 }
-
-/// Refuses to write over a file unless told to.
-fn may_write(path: &Path, overwrite: bool) -> Result<(), Failure> {
-    if !overwrite && path.symlink_metadata().is_ok() {
-        return Err(Failure::unusable(format_args!("{} exists already; --overwrite replaces it", path.display())));
-    }
-    Ok(())
-}

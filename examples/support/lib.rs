@@ -6,7 +6,9 @@
 pub mod esmb;
 pub mod exit;
 pub mod files;
+pub mod logging;
 pub mod output;
+pub mod outputs;
 pub mod power_boot;
 pub mod power_paging;
 pub mod programs;

@@ -35,6 +35,11 @@ pub struct HostKeyArgs {
 }
 
 impl HostKeyArgs {
+    /// The files that are read.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.host_key_documents.iter().chain(&self.certificates).chain(&self.crls).chain(&self.root_cas)
+    }
+
     /// Reads the host keys, verified unless told otherwise.
     ///
     /// # Errors

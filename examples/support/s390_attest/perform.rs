@@ -10,7 +10,8 @@ use uv_s390::request::ConfigUid;
 use zerocopy::FromBytes as _;
 
 use crate::Failure;
-use crate::files::{FileMode, read_file_limited, write_atomic};
+use crate::files::read_file_limited;
+use crate::outputs::{FileMode, OverwriteArg};
 use crate::s390_guest::{Booted, Called, GuestRequest};
 
 /// Options of `perform`.
@@ -28,6 +29,9 @@ pub struct Perform {
     /// Data that is measured along, at most 256 bytes
     #[arg(short, long, value_name = "FILE")]
     pub user_data: Option<PathBuf>,
+    /// Whether files may be replaced.
+    #[command(flatten)]
+    pub overwrite: OverwriteArg,
 }
 
 impl Perform {
@@ -36,6 +40,9 @@ impl Perform {
     /// # Errors
     /// Files that cannot be used; status 1 if the image does not boot or the request is refused.
     pub fn run(&self) -> Result<ExitCode, Failure> {
+        let mut outputs = self.overwrite.outputs();
+        outputs.inputs(self.guest.files().into_iter().chain([&self.request]).chain(&self.user_data))?;
+        let out = outputs.file(&self.out, FileMode::Plain)?;
         let file = read_file_limited(&self.request, super::MAX_FILE)?;
         let exchange = ExchangeFile::parse(&file);
         let exchange = exchange.map_err(|error| Failure::unusable(error).at(self.request.display()))?;
@@ -50,7 +57,8 @@ impl Perform {
             Failure::refused(format_args!("the Ultravisor refuses the request: rc {rc}, rrc {rrc}"))
         })?;
         let response = ExchangeFile::from(response).encode().map_err(Failure::unusable)?;
-        write_atomic(&self.out, &response, FileMode::Plain)?;
+        outputs.write(out, &response)?;
+        outputs.commit(|| Ok(()))?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -42,6 +42,12 @@ pub fn read_cuid(text: &str) -> Result<ConfigUid, String> {
 }
 
 impl GuestRequest {
+    /// The files that are read.
+    #[must_use]
+    pub fn files(&self) -> [&PathBuf; 2] {
+        [&self.image, &self.host_key]
+    }
+
     /// Reads the files and boots.
     ///
     /// # Errors
