@@ -17,7 +17,11 @@ use ultravisor::s390_attest::{Create, Perform, Verify};
 
 /// Attest an IBM Secure Execution guest
 #[derive(Parser, Debug)]
-#[command(name = "s390_attest")]
+#[command(
+    name = "s390_attest",
+    after_help = "Exit status: 0 done, verified; 2 the measurement differs; 1 everything else: refused, unusable input or options, \
+                  a file that cannot be written."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

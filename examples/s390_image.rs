@@ -35,7 +35,11 @@ use uv_s390::image::read_header;
 
 /// Build, show, test and open IBM Secure Execution images
 #[derive(Parser, Debug)]
-#[command(name = "s390_image")]
+#[command(
+    name = "s390_image",
+    after_help = "Exit status: 0 done; 1 refused (a certificate does not verify, no key slot fits, a tag or digest does not \
+                  match); 2 unusable input or options, or a file that cannot be written."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

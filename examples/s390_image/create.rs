@@ -60,7 +60,7 @@ pub(crate) struct Create {
     #[arg(long, value_name = "NUMBER", hide = true)]
     x_seed: Option<u64>,
     /// Image to be written, mode 0600
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, alias = "out", value_name = "FILE")]
     output: PathBuf,
     #[command(flatten)]
     overwrite: OverwriteArg,

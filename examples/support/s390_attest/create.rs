@@ -42,7 +42,7 @@ pub struct Create {
     #[command(flatten)]
     pub host_keys: HostKeyArgs,
     /// Where the request goes
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, alias = "out", value_name = "FILE")]
     pub output: PathBuf,
     /// Where the request key goes; who has it can forge measurements
     #[arg(long, value_name = "FILE")]

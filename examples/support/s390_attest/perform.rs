@@ -7,6 +7,7 @@ use clap::Args;
 use uv_s390::abi::Attest;
 use uv_s390::attest::{AdditionalData, ArcbHead, ExchangeFile, ExchangeResponse, MAX_USER_DATA_SIZE, MEASUREMENT_SIZE};
 use uv_s390::request::ConfigUid;
+use uv_s390::uvc::UvRc;
 use zerocopy::FromBytes as _;
 
 use crate::Failure;
@@ -24,7 +25,7 @@ pub struct Perform {
     #[arg(long, alias = "input", value_name = "FILE")]
     pub request: PathBuf,
     /// Where the response goes
-    #[arg(long, alias = "output", value_name = "FILE")]
+    #[arg(short, long, alias = "output", value_name = "FILE")]
     pub out: PathBuf,
     /// Data that is measured along, at most 256 bytes
     #[arg(short, long, value_name = "FILE")]
@@ -54,12 +55,27 @@ impl Perform {
         let mut booted = self.guest.boot()?;
         let response = measure(&mut booted, exchange.arcb, user_data)?.map_err(|called| {
             let (rc, rrc) = (called.rc, called.rrc);
-            Failure::refused(format_args!("the Ultravisor refuses the request: rc {rc}, rrc {rrc}"))
+            let place = self.request.display();
+            Failure::refused(format_args!("the Ultravisor refuses the request: {} (rc {rc}, rrc {rrc})", meaning(rc)))
+                .at(place)
         })?;
         let response = ExchangeFile::from(response).encode().map_err(Failure::unusable)?;
         outputs.write(out, &response)?;
         outputs.commit(|| Ok(()))?;
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// What a refusal means to the owner of the request.
+const fn meaning(rc: UvRc) -> &'static str {
+    match rc {
+        UvRc::ATTEST_VERSION => "unsupported version, or no attestation request",
+        UvRc::ATTEST_LENGTH | UvRc::ATTEST_ENCRYPTED_SIZE => "its sizes do not fit",
+        UvRc::ATTEST_SLOTS => "it has no key slot",
+        UvRc::ATTEST_FLAGS => "it asks for data that this machine does not report",
+        UvRc::ATTEST_ALGORITHM => "unsupported algorithm",
+        UvRc::ATTEST_OPEN => "not for this machine's host key, or changed",
+        _ => "this machine cannot answer it",
     }
 }
 

@@ -26,7 +26,7 @@ pub struct Verify {
     #[arg(long, value_name = "FILE")]
     pub hdr: PathBuf,
     /// Where the result goes as YAML (default: standard output)
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, alias = "out", value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Where the user data goes
     #[arg(short, long, value_name = "FILE")]

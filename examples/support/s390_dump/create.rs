@@ -32,7 +32,7 @@ pub struct Create {
     #[arg(long, value_name = "PEM", requires = "image")]
     pub host_key: Option<PathBuf>,
     /// Where the dump goes
-    #[arg(long, alias = "output", value_name = "DUMP")]
+    #[arg(short, long, alias = "output", value_name = "DUMP")]
     pub out: PathBuf,
     /// Where the memory goes as the guest sees it
     #[arg(long, value_name = "FILE")]

@@ -114,10 +114,7 @@ impl Booted {
         match vm.boot(&mut |_| {}) {
             Boot::Running(_) => {}
             Boot::Refused(refusal) => {
-                return Err(match refusal.start {
-                    Some(error) => Failure::refused(format_args!("the image does not boot: {error}")),
-                    None => Failure::refused("the image does not boot: the hypervisor refuses its IPL parameter block"),
-                });
+                return Err(Failure::refused(format_args!("the image does not boot: {refusal}")));
             }
         }
         let session = console.attach(&vm)?;

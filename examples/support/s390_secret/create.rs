@@ -20,7 +20,7 @@ use crate::outputs::{FileMode, OverwriteArg};
 use crate::s390_attest::read_identity;
 use crate::s390_guest::read_cuid;
 use crate::s390_keys::{HostKeyArgs, read_key};
-use crate::{Failure, random};
+use crate::{Failure, pem, random};
 use secret::{Named, SecretKind};
 
 /// Flags of a request.
@@ -44,7 +44,7 @@ pub struct Create {
     #[arg(short, long)]
     pub force: bool,
     /// Where the request goes
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, alias = "out", value_name = "FILE")]
     pub output: PathBuf,
     /// Extension secret, 32 bytes
     #[arg(long, value_name = "FILE")]
@@ -189,7 +189,7 @@ impl Create {
 /// Reads a signing key, PEM or DER.
 fn read_signer(path: &Path) -> Result<UserDataSigner, Failure> {
     let bytes = Zeroizing::new(read_file_limited(path, super::MAX_INPUT)?);
-    let unusable = |error| Failure::unusable(error).at(path.display());
+    let unusable = |error| pem::unusable(path, &bytes, "a private key", error);
     if let Some(text) = std::str::from_utf8(&bytes).ok().filter(|text| text.contains("-----BEGIN ")) {
         return UserDataSigner::from_pem(text).map_err(unusable);
     }

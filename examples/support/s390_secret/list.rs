@@ -47,7 +47,7 @@ pub struct List {
     #[arg(long, value_enum, default_value = "human")]
     pub format: Format,
     /// Where the list goes (default: standard output)
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, alias = "out", value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Whether files may be replaced.
     #[command(flatten)]

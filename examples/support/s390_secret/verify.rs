@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use clap::Args;
 use uv_s390::secret::{Asrcb, SignatureError, UserDataKind, UserDataVerifier};
 
-use crate::Failure;
 use crate::files::read_file_limited;
 use crate::output::write;
 use crate::outputs::{FileMode, OverwriteArg};
+use crate::{Failure, pem};
 
 /// Options of `verify`.
 #[derive(Args, Debug)]
@@ -21,7 +21,7 @@ pub struct Verify {
     #[arg(long, value_name = "FILE")]
     pub user_cert: Option<PathBuf>,
     /// Where the user data goes, with its zero fill (default: standard output)
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, alias = "out", value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Whether files may be replaced.
     #[command(flatten)]
@@ -43,8 +43,9 @@ impl Verify {
         let kind = asrcb.head().user_data_kind();
         let data = match (&self.user_cert, kind) {
             (Some(path), _) => {
-                let key = UserDataVerifier::from_document(&read_file_limited(path, super::MAX_INPUT)?)
-                    .map_err(|error| Failure::unusable(error).at(path.display()))?;
+                let file = read_file_limited(path, super::MAX_INPUT)?;
+                let key = UserDataVerifier::from_document(&file)
+                    .map_err(|error| pem::unusable(path, &file, "a certificate", error))?;
                 asrcb.verify_user_data(&key).map_err(|error| match error {
                     SignatureError::Key => Failure::unusable(error).at(&place),
                     _ => Failure::refused(error).at(&place),
