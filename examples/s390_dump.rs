@@ -8,7 +8,9 @@
 //!
 //! `create` boots the image (without arguments a sample), lets the guest dirty, share and touch pages, has the hypervisor page
 //! some of them out, and dumps; `--plain` writes the memory as the guest itself reads it. Dumps are ELF files as QEMU
-//! writes them. Exit status: 0 done; 1 refused (no dumps allowed, wrong key, changed dump); 2 unusable input.
+//! writes them. No file is replaced without `--overwrite`.
+//!
+//! Exit status: 0 done; 1 refused (no dumps allowed, wrong key, changed dump); 2 unusable input.
 
 use std::process::ExitCode;
 

@@ -7,7 +7,9 @@
 //! s390_image extract (--host-key PEM | --hdr-key F) --out DIR IMAGE
 //! ```
 //!
-//! Option names are those of `pvimg`. Exit status: 0 done; 1 refused (a certificate does not verify, no key slot fits,
+//! Option names are those of `pvimg`. No file is replaced without `--overwrite`.
+//!
+//! Exit status: 0 done; 1 refused (a certificate does not verify, no key slot fits,
 //! a tag or digest does not match); 2 unusable input or wrong options.
 
 #[path = "s390_image/create.rs"]

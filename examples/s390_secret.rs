@@ -8,7 +8,9 @@
 //! s390_secret verify [--user-cert F] [-o F] REQUEST
 //! ```
 //!
-//! Option names of `create` are those of `pvsecret create`. Exit status: 0 done; 1 refused (by the Ultravisor, or a signature
+//! Option names of `create` are those of `pvsecret create`. No file is replaced without `--overwrite`.
+//!
+//! Exit status: 0 done; 1 refused (by the Ultravisor, or a signature
 //! does not fit); 2 unusable input or wrong options.
 
 use std::process::ExitCode;

@@ -24,7 +24,7 @@ pub(crate) struct Extract {
     #[arg(long, alias = "x-header-key", value_name = "FILE")]
     hdr_key: Option<PathBuf>,
     /// Folder for the components: kernel, ramdisk, cmdline, stage3b; made if it is not there
-    #[arg(long, value_name = "DIR")]
+    #[arg(short, long, alias = "output", value_name = "DIR")]
     out: PathBuf,
     /// Keep the padding to whole pages
     #[arg(long)]

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | 0 | done |
 //! | 1 | the ultravisor refused, or a check of authentic input said no |
-//! | 2 | unusable input or surroundings: missing, too large, not the expected format, wrong option; a file that exists already or cannot be written |
+//! | 2 | unusable input: missing, too large, not the expected format, wrong option; an output that exists or cannot be written |
 //!
 //! `s390_attest` has 1 for both, since its 2 says that a measurement differs.
 

@@ -16,16 +16,18 @@ pub fn read_file_limited(path: &Path, max: u64) -> Result<Vec<u8>, Failure> {
     let name = path.display();
     let cannot = |error: std::io::Error| Failure::unusable(format_args!("cannot read {name}: {error}"));
     let file = File::open(path).map_err(cannot)?;
-    if file.metadata().map_err(cannot)?.is_dir() {
+    let metadata = file.metadata().map_err(cannot)?;
+    if metadata.is_dir() {
         return Err(Failure::unusable(format_args!("cannot read {name}: it is a folder")));
+    }
+    let too_long = || Failure::unusable(format_args!("{name} is longer than the {max} bytes accepted here"));
+    // A sparse giant is not read up to the limit first.
+    if metadata.is_file() && metadata.len() > max {
+        return Err(too_long());
     }
     let mut bytes = Vec::new();
     file.take(max.saturating_add(1)).read_to_end(&mut bytes).map_err(cannot)?;
-    if u64::try_from(bytes.len()).is_ok_and(|length| length <= max) {
-        Ok(bytes)
-    } else {
-        Err(Failure::unusable(format_args!("{name} is longer than the {max} bytes accepted here")))
-    }
+    if u64::try_from(bytes.len()).is_ok_and(|length| length <= max) { Ok(bytes) } else { Err(too_long()) }
 }
 
 #[cfg(test)]

@@ -32,7 +32,8 @@ pub fn kind(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// Status 2 for a key file that cannot be read. If it is something else than `needed`, the sentence says so; else it says `error`.
+/// Status 2 for a key file that cannot be read. If it is something else than `needed`, the sentence says so; else it says
+/// `error`.
 pub fn unusable(path: &Path, bytes: &[u8], needed: &str, error: impl core::fmt::Display) -> Failure {
     let failure = match kind(bytes) {
         Some(kind) if kind != needed => Failure::unusable(format_args!("this is {kind}, {needed} is needed")),

@@ -1,6 +1,7 @@
 //! The programs lose nothing, whatever goes wrong: every command that writes files, run as a user runs it.
 #![cfg(unix)]
 
+mod bad_inputs;
 mod cases;
 mod folders;
 mod in_place;
@@ -82,6 +83,11 @@ impl Place {
     }
 
     fn snapshot(&self) -> Snapshot {
+        self.snapshot_of(&[""])
+    }
+
+    /// All files below some folders.
+    fn snapshot_of(&self, folders: &[&str]) -> Snapshot {
         fn add(folder: &Path, found: &mut Snapshot) {
             for entry in fs::read_dir(folder).expect("a folder") {
                 let path = entry.expect("an entry").path();
@@ -95,7 +101,7 @@ impl Place {
             }
         }
         let mut found = Snapshot::new();
-        add(self.folder.path(), &mut found);
+        folders.iter().for_each(|folder| add(&self.folder.path().join(folder), &mut found));
         found
     }
 
@@ -200,6 +206,24 @@ fn an_output_that_cannot_be_leaves_the_others_alone() {
             ] {
                 place.refused(&[(output, &path)], &["--overwrite"], part);
             }
+        }
+    }
+}
+
+#[test]
+fn outputs_are_named_alike_everywhere() {
+    for case in CASES.iter().filter(|case| case.arguments.iter().any(|argument| ["-o", "--out"].contains(argument))) {
+        let place = Place::new(case);
+        case.outputs().for_each(|output| fs::write(place.output(output), "old").expect("a file"));
+        let before = place.snapshot();
+        for spelling in ["-o", "--out", "--output"] {
+            let usual = place.command(&[], &[]);
+            let named = |argument: &std::ffi::OsStr| {
+                if argument == "-o" || argument == "--out" { spelling.into() } else { argument.to_owned() }
+            };
+            let output =
+                Command::new(usual.get_program()).args(usual.get_args().map(named)).output().expect("it starts");
+            place.judge(&output, &before, "exists already", spelling);
         }
     }
 }

@@ -20,7 +20,8 @@ use crate::outputs::OverwriteArg;
 #[derive(Debug, Parser)]
 #[command(
     name = "power_esmb",
-    after_help = "A BLOB is rewritten only when all went well. Exit status: 0 done, 2 unusable input, or a file that cannot be written."
+    after_help = "A BLOB is rewritten only when all went well. Exit status: 0 done, 2 unusable input, or a file that cannot be \
+                  written."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -38,7 +39,7 @@ enum Command {
         #[arg(short, long)]
         yaml: PathBuf,
         /// The blob to write
-        #[arg(short, long, short_alias = 'b')]
+        #[arg(short, long, short_alias = 'b', alias = "out")]
         output: PathBuf,
         #[command(flatten)]
         overwrite: OverwriteArg,
@@ -104,7 +105,7 @@ enum Command {
         #[command(flatten)]
         secret: SecretArg,
         /// Where to write its content, readable by you only
-        #[arg(short, long)]
+        #[arg(short, long, alias = "out")]
         output: PathBuf,
         #[command(flatten)]
         overwrite: OverwriteArg,
@@ -125,7 +126,7 @@ enum Command {
         #[command(flatten)]
         blob: BlobArg,
         /// The initramfs with the blob to write
-        #[arg(short, long)]
+        #[arg(short, long, alias = "out")]
         output: PathBuf,
         #[command(flatten)]
         overwrite: OverwriteArg,
