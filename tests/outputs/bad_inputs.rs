@@ -6,8 +6,10 @@ use std::path::Path;
 use super::Place;
 use super::cases::CASES;
 
+type Damage = (&'static str, fn(&Path));
+
 /// Ways to damage a file. Only the last one may go unnoticed: not every bit of every file counts.
-const DAMAGES: [(&str, fn(&Path)); 7] = [
+const DAMAGES: [Damage; 7] = [
     ("missing", |path| fs::remove_file(path).expect("it is there")),
     ("empty", |path| fs::write(path, []).expect("writable")),
     ("cut off", |path| {
