@@ -13,7 +13,7 @@ pub fn print(text: &str) -> Result<(), Failure> {
     write(b"\n")
 }
 
-/// Writes bytes to the standard output, as [`print`].
+/// Writes bytes to the standard output, as [`print()`].
 ///
 /// # Errors
 /// Status 2 if the output cannot be written.
