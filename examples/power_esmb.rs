@@ -11,6 +11,8 @@
 //! power_esmb add     -i initrd.img -b blob.dtb -o secure-initrd.img
 //! ```
 //!
+//! `authorize`, `revoke`, `attach` and `detach` change the blob where it is; no other file is replaced without `--overwrite`.
+//!
 //! The work is done by `uv_power::owner`; the commands are in `examples/support/esmb`.
 
 use std::process::ExitCode;

@@ -1,7 +1,7 @@
 //! Two secure VMs of POWER that have more memory than there is secure memory.
 //!
 //! ```text
-//! power_paging [--memory MIB] [--pool MIB] [--steps N] [--seed N]
+//! power_paging [--memory MIB] [--pool MIB] [--steps N] [--seed N] [--json]
 //! ```
 //!
 //! Each guest writes and reads its pages in random order. The ultravisor asks for pages to go out when its memory is used up,

@@ -7,7 +7,9 @@
 //! ```
 //!
 //! The files are those of `pvattest`. What a simulated machine measures can be verified only with a request made for that
-//! machine's key. Exit status: 0 done, verified; 2 the measurement differs; 1 everything else.
+//! machine's key. No file is replaced without `--overwrite`.
+//!
+//! Exit status: 0 done, verified; 2 the measurement differs; 1 everything else.
 
 use std::process::ExitCode;
 
@@ -17,7 +19,11 @@ use ultravisor::s390_attest::{Create, Perform, Verify};
 
 /// Attest an IBM Secure Execution guest
 #[derive(Parser, Debug)]
-#[command(name = "s390_attest")]
+#[command(
+    name = "s390_attest",
+    after_help = "Exit status: 0 done, verified; 2 the measurement differs; 1 everything else: refused, unusable input or \
+                  options, a file that cannot be written."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -26,7 +26,10 @@ use ultravisor::{Failure, output};
 
 /// Boot a Secure Execution image on a simulated IBM Z machine
 #[derive(Parser, Debug)]
-#[command(name = "s390_boot")]
+#[command(
+    name = "s390_boot",
+    after_help = "Exit status: 0 the guest runs; 1 the Ultravisor refused it; 2 unusable input or options."
+)]
 struct Cli {
     /// The image, as `pvimg create` or `s390_image create` writes it
     #[arg(long, value_name = "FILE", requires = "host_key")]

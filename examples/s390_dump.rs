@@ -3,12 +3,14 @@
 //! ```text
 //! s390_dump create [--image F --host-key PEM] --out DUMP [--plain FILE]
 //! s390_dump decrypt --key CCK [--format elf|raw] DUMP OUT
-//! s390_dump info --key CCK DUMP
+//! s390_dump info --key CCK [--json] DUMP
 //! ```
 //!
 //! `create` boots the image (without arguments a sample), lets the guest dirty, share and touch pages, has the hypervisor page
 //! some of them out, and dumps; `--plain` writes the memory as the guest itself reads it. Dumps are ELF files as QEMU
-//! writes them. Exit status: 0 done; 1 refused (no dumps allowed, wrong key, changed dump); 2 unusable input.
+//! writes them. No file is replaced without `--overwrite`.
+//!
+//! Exit status: 0 done; 1 refused (no dumps allowed, wrong key, changed dump); 2 unusable input.
 
 use std::process::ExitCode;
 
@@ -17,7 +19,11 @@ use ultravisor::s390_dump::{Create, Decrypt, Info};
 
 /// Make and open dumps of IBM Secure Execution guests
 #[derive(Parser, Debug)]
-#[command(name = "s390_dump")]
+#[command(
+    name = "s390_dump",
+    after_help = "Exit status: 0 done; 1 refused (no dumps allowed, wrong key, changed dump); 2 unusable input or options, or a \
+                  file that cannot be written."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

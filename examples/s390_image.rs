@@ -7,7 +7,9 @@
 //! s390_image extract (--host-key PEM | --hdr-key F) --out DIR IMAGE
 //! ```
 //!
-//! Option names are those of `pvimg`. Exit status: 0 done; 1 refused (a certificate does not verify, no key slot fits,
+//! Option names are those of `pvimg`. No file is replaced without `--overwrite`.
+//!
+//! Exit status: 0 done; 1 refused (a certificate does not verify, no key slot fits,
 //! a tag or digest does not match); 2 unusable input or wrong options.
 
 #[path = "s390_image/create.rs"]
@@ -35,7 +37,11 @@ use uv_s390::owner::image::read_header;
 
 /// Build, show, test and open IBM Secure Execution images
 #[derive(Parser, Debug)]
-#[command(name = "s390_image")]
+#[command(
+    name = "s390_image",
+    after_help = "Exit status: 0 done; 1 refused (a certificate does not verify, no key slot fits, a tag or digest does not \
+                  match); 2 unusable input or options, or a file that cannot be written."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -86,12 +92,4 @@ fn header_of(path: &Path) -> Result<SeHeader, Failure> {
     let file = read_image(path)?;
     let (_, header) = read_header(&file).map_err(|error| Failure::unusable(error).at(path.display()))?;
     Ok(header)
-}
-
-/// Refuses to write over a file unless told to.
-fn may_write(path: &Path, overwrite: bool) -> Result<(), Failure> {
-    if !overwrite && path.symlink_metadata().is_ok() {
-        return Err(Failure::unusable(format_args!("{} exists already; --overwrite replaces it", path.display())));
-    }
-    Ok(())
 }

@@ -1,10 +1,12 @@
 //! The life of a protected guest on a simulated IBM Z machine, with the pages by state after each step.
 //!
 //! ```text
-//! s390_lifecycle [--pages N]
+//! s390_lifecycle [--pages N] [--json]
 //! ```
 //! Boot; page out half of the guest and in again on fault; share a bounce buffer; reset; re-IPL; end protection
 //! asynchronously, then at once.
+//!
+//! Exit status: 0 every step went well; 1 a step was refused, or the guest read wrong bytes; 2 unusable options.
 
 #[path = "s390_lifecycle/guest.rs"]
 mod guest;
@@ -32,23 +34,30 @@ use crate::table::Table;
 
 /// Walk a protected guest through its life
 #[derive(Parser, Debug)]
-#[command(name = "s390_lifecycle")]
+#[command(
+    name = "s390_lifecycle",
+    after_help = "Exit status: 0 every step went well; 1 a step was refused, or the guest read wrong bytes; 2 unusable options."
+)]
 struct Cli {
-    /// How many pages the guest uses besides its image
+    /// How many pages the guest uses besides its image, 2 to 200
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(2..=200))]
     pages: u64,
+    /// Print one JSON object and nothing else
+    #[arg(long)]
+    json: bool,
 }
 
 fn main() -> ExitCode {
-    ultravisor::run(|| live(Cli::parse().pages))
+    ultravisor::run(|| live(&Cli::parse()))
 }
 
-fn live(pages: u64) -> Result<ExitCode, Failure> {
+fn live(cli: &Cli) -> Result<ExitCode, Failure> {
+    let pages = cli.pages;
     let (mut platform, image) = machine()?;
     let mut vm = platform.load(&image)?;
     let story = guest::Story::new(&image, pages);
     vm.set_guest_code(story.clone())?;
-    let mut table = Table::new()?;
+    let mut table = Table::new(cli.json)?;
 
     boot(&mut vm)?;
     table.row("boot: image unpacked and verified", &vm)?;

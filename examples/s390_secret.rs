@@ -8,7 +8,9 @@
 //! s390_secret verify [--user-cert F] [-o F] REQUEST
 //! ```
 //!
-//! Option names of `create` are those of `pvsecret create`. Exit status: 0 done; 1 refused (by the Ultravisor, or a signature
+//! Option names of `create` are those of `pvsecret create`. No file is replaced without `--overwrite`.
+//!
+//! Exit status: 0 done; 1 refused (by the Ultravisor, or a signature
 //! does not fit); 2 unusable input or wrong options.
 
 use std::process::ExitCode;
@@ -18,7 +20,11 @@ use ultravisor::s390_secret::{Add, Create, List, Verify};
 
 /// Manage secrets of IBM Secure Execution guests
 #[derive(Parser, Debug)]
-#[command(name = "s390_secret")]
+#[command(
+    name = "s390_secret",
+    after_help = "Exit status: 0 done; 1 refused (by the Ultravisor, or a signature does not fit); 2 unusable input or options, \
+                  or a file that cannot be written."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

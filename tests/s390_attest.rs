@@ -34,8 +34,17 @@ fn answers_that_the_real_verifier_takes_and_refuses() {
         let (arpk, hdr) = (file("arpk.bin"), fixture("pvattest/se.hdr"));
         let status = |response: &str, hdr: &std::path::Path| {
             let response = file(response);
-            let arguments =
-                ["--response", text(&response), "--arpk", text(&arpk), "--hdr", text(hdr), "-o", text(&yaml)];
+            let arguments = [
+                "--response",
+                text(&response),
+                "--arpk",
+                text(&arpk),
+                "--hdr",
+                text(hdr),
+                "-o",
+                text(&yaml),
+                "--overwrite",
+            ];
             verify(&arguments).unwrap()
         };
         assert_eq!(status("response-simulated.bin", &hdr), ExitCode::SUCCESS);
@@ -79,12 +88,13 @@ fn a_real_request_is_performed_and_its_answer_verifies() {
             text(&user_data),
             "--cuid",
             cuid,
+            "--overwrite",
         ];
         assert_eq!(options::<Perform>(&arguments).run().unwrap(), ExitCode::SUCCESS);
         let hdr = fixture("pvattest/se.hdr");
         let mut arguments = vec!["--response", text(&response), "--arpk", text(&arpk), "--hdr", text(&hdr)];
         let back = out.path().join("back");
-        arguments.extend(["-u", text(&back), "--json"]);
+        arguments.extend(["-u", text(&back), "--json", "--overwrite"]);
         assert_eq!(verify(&arguments).unwrap(), ExitCode::SUCCESS);
         assert_eq!(fs::read(&back).unwrap(), b"what the guest says");
         let other = image_fixture("b-odd-sizes/image.bin");

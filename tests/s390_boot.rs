@@ -66,9 +66,7 @@ fn codes(refusal: &Refusal) -> (UvRc, UvRrc) {
 // The program.
 
 fn run(arguments: &[&str]) -> Output {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    let program = PROGRAM.get_or_init(|| programs::example("s390_boot"));
-    Command::new(program).args(arguments).output().expect("the program starts")
+    Command::new(programs::example("s390_boot")).args(arguments).output().expect("the program starts")
 }
 
 fn boot(image: &str, key: u32) -> (Option<i32>, Value) {

@@ -27,7 +27,7 @@ use uv_s390::sim::Generation;
 use zerocopy::{FromBytes as _, IntoBytes as _};
 
 fn decrypt(key: &Path, dump: &Path, out: &Path, format: &str) -> Result<ExitCode, ultravisor::Failure> {
-    options::<Decrypt>(&["--key", text(key), "--format", format, text(dump), text(out)]).run()
+    options::<Decrypt>(&["--key", text(key), "--format", format, "--overwrite", text(dump), text(out)]).run()
 }
 
 /// Bytes of the only memory segment of an ordinary dump.
@@ -75,7 +75,7 @@ fn a_dump_that_the_real_reader_refuses() {
 fn create(folder: &TempDir, more: &[&str]) -> (PathBuf, PathBuf, Result<ExitCode, ultravisor::Failure>) {
     let (out, plain) = (folder.path().join("dump"), folder.path().join("plain"));
     let arguments: Vec<&str> =
-        ["--out", text(&out), "--plain", text(&plain)].into_iter().chain(more.iter().copied()).collect();
+        ["--out", text(&out), "--plain", text(&plain), "--overwrite"].into_iter().chain(more.iter().copied()).collect();
     let result = options::<Create>(&arguments).run();
     (out, plain, result)
 }

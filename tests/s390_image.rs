@@ -1,44 +1,23 @@
 //! The program `examples/s390_image.rs`, run as a user runs it on files of the real image builder.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
-use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 use tempfile::TempDir;
+use ultravisor::programs;
 use uv_s390::owner::crypto::HostPrivateKey;
 use uv_s390::owner::hostkey::Crl;
 use uv_s390::owner::hostkey::test_pki::TestPki;
-
-/// The built program, beside this test.
-fn program() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let test = std::env::current_exe().expect("a test has a path");
-        let profile = test.ancestors().nth(2).expect("tests are in target/PROFILE/deps");
-        let program = profile.join("examples").join(format!("s390_image{}", std::env::consts::EXE_SUFFIX));
-        if !program.exists() {
-            // `cargo test --test s390_image` alone does not build examples.
-            let release = profile.ends_with("release").then_some("--release");
-            let status = Command::new(env!("CARGO"))
-                .args(["build", "--quiet", "--example", "s390_image"])
-                .args(release)
-                .status()
-                .expect("cargo runs");
-            assert!(status.success(), "the example builds");
-        }
-        program
-    })
-}
 
 fn fixture(name: &str) -> String {
     format!("{}/tests/fixtures/pvimg/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
 fn run(arguments: &[&str]) -> Output {
-    Command::new(program()).args(arguments).output().expect("the program starts")
+    Command::new(programs::example("s390_image")).args(arguments).output().expect("the program starts")
 }
 
 fn status(arguments: &[&str]) -> Option<i32> {

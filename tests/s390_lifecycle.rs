@@ -42,3 +42,13 @@ fn pages_are_where_each_step_leaves_them() {
     }
     assert_eq!(pages(7), pages(10));
 }
+
+#[test]
+fn only_2_to_200_pages_fit() {
+    for (pages, status) in [("1", 2), ("2", 0), ("201", 2), ("-1", 2), ("many", 2)] {
+        let output = Command::new(programs::example("s390_lifecycle")).args(["--pages", pages]).output().unwrap();
+        assert_eq!(output.status.code(), Some(status), "{pages}");
+    }
+    let output = Command::new(programs::example("s390_lifecycle")).args(["--pages", "201"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("2..=200"));
+}

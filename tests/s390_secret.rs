@@ -30,7 +30,8 @@ fn real_request(case: &str) -> Vec<u8> {
 /// Runs `create` with the header of the real image and the real host key.
 fn create(folder: &TempDir, name: &str, more: &[&str], secret: &[&str]) -> Vec<u8> {
     let (out, certificate, image) = (folder.path().join(name), real_certificate(), real_image());
-    let mut arguments = vec!["-k", text(&certificate), "--no-verify", "--hdr", text(&image), "-o", text(&out)];
+    let mut arguments =
+        vec!["-k", text(&certificate), "--no-verify", "--overwrite", "--hdr", text(&image), "-o", text(&out)];
     arguments.extend(more.iter().chain(secret));
     assert_eq!(options::<Create>(&arguments).run().expect("the test's own input works"), ExitCode::SUCCESS);
     fs::read(&out).expect("the test's own input works")
@@ -226,7 +227,7 @@ fn signatures() {
         let mut request = create(&folder, "r", &sign, &["meta"]);
         let path = folder.path().join("r");
         let verify = |certificate: &Path| {
-            options::<Verify>(&[text(&path), "--user-cert", text(certificate), "-o", text(&out)]).run()
+            options::<Verify>(&[text(&path), "--user-cert", text(certificate), "-o", text(&out), "--overwrite"]).run()
         };
         assert_eq!(verify(&certificate).unwrap(), ExitCode::SUCCESS);
         let mut expected = fs::read(&small).unwrap();

@@ -27,16 +27,6 @@ pub(crate) struct Input {
 /// Status 2 with a sentence that names the file.
 pub(crate) fn read(image: &Path, host_key: &Path) -> Result<Input, Failure> {
     let host_key = s390_keys::read_host_private_key(host_key)?;
-    // A sparse giant is not read up to the limit first.
-    if let Ok(metadata) = std::fs::metadata(image)
-        && metadata.is_file()
-        && metadata.len() > MAX_IMAGE
-    {
-        return Err(Failure::unusable(format_args!(
-            "{} is longer than the {MAX_IMAGE} bytes accepted here",
-            image.display()
-        )));
-    }
     let file = files::read_file_limited(image, MAX_IMAGE)?;
     let found = BootImage::find(file).map_err(|failure| failure.at(image.display()))?;
     Ok(Input { origin: image.display().to_string(), image: found, host_key })

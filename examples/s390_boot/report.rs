@@ -94,11 +94,7 @@ impl Report {
             }
             Outcome::Refused(refusal) => {
                 let response = refusal.response.map_or_else(|| "nothing".to_owned(), code);
-                let reason = match refusal.start {
-                    Some(start) => start.to_string(),
-                    None => "the hypervisor refuses the IPIB".to_owned(),
-                };
-                format!("refused: {reason}\n  the guest goes on as an ordinary one; DIAG 308 answered {response}")
+                format!("refused: {refusal}\n  the guest goes on as an ordinary one; DIAG 308 answered {response}")
             }
         }
     }

@@ -5,15 +5,16 @@ use std::process::ExitCode;
 
 use clap::Args;
 use ultravisor::Failure;
-use ultravisor::files::{FileMode, read_file_limited, write_atomic};
+use ultravisor::files::read_file_limited;
 use ultravisor::output::print;
+use ultravisor::outputs::{FileMode, OverwriteArg};
 use ultravisor::random;
 use ultravisor::s390_keys::{HostKeyArgs, read_key};
 use uv_s390::owner::crypto::Cck;
 use uv_s390::owner::image::{BootLoader, Image, ImageBuilder, ImageLayout};
 
+use crate::MAX_FILE;
 use crate::flags::{FlagArgs, hex_word};
-use crate::{MAX_FILE, may_write};
 
 /// Longest file taken as command line or boot-loader blob.
 const MAX_SMALL_FILE: u64 = 16 << 20;
@@ -59,17 +60,23 @@ pub(crate) struct Create {
     #[arg(long, value_name = "NUMBER", hide = true)]
     x_seed: Option<u64>,
     /// Image to be written, mode 0600
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, alias = "out", value_name = "FILE")]
     output: PathBuf,
-    /// Replace the output if it exists
-    #[arg(long)]
-    overwrite: bool,
+    #[command(flatten)]
+    overwrite: OverwriteArg,
 }
 
 impl Create {
     /// Builds and writes the image.
     pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
-        may_write(&self.output, self.overwrite)?;
+        let mut outputs = self.overwrite.outputs();
+        outputs.inputs(self.host_keys.files().chain([&self.kernel]))?;
+        let more = [&self.ramdisk, &self.parmfile, &self.cck, &self.hdr_key, &self.image_key];
+        outputs.inputs(more.into_iter().flatten())?;
+        if let Some(folder) = &self.bootloader_dir {
+            outputs.inputs(&[BootLoader::STAGE3A_FILE, BootLoader::STAGE3B_FILE].map(|name| folder.join(name)))?;
+        }
+        let output = outputs.file(&self.output, FileMode::Secret)?;
         let (pcf, scf) = self.flags.words(self.cck.is_some())?;
         let host_keys = self.host_keys.load()?;
         let kernel = read_file_limited(&self.kernel, MAX_FILE)?;
@@ -114,11 +121,12 @@ impl Create {
             .fixed()
             .page_count
             .get();
-        write_atomic(&self.output, &built.bytes, FileMode::Secret)?;
+        outputs.write(output, &built.bytes)?;
+        let told = format!("{}: {} bytes, {pages} component pages", self.output.display(), built.bytes.len());
+        outputs.commit(|| print(&told))?;
         if self.bootloader_dir.is_none() {
             eprintln!("note: without --bootloader-dir the image holds no boot loader; it measures, but cannot run");
         }
-        print(&format!("{}: {} bytes, {pages} component pages", self.output.display(), built.bytes.len()))?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -1,18 +1,17 @@
 //! `extract`: writes the plain components.
 
-use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{ArgGroup, Args};
 use ultravisor::Failure;
-use ultravisor::files::{FileMode, write_atomic};
 use ultravisor::output::print;
+use ultravisor::outputs::{FileMode, OverwriteArg};
 use ultravisor::s390_keys::{read_host_private_key, read_key};
 use uv_s390::abi::se_header::{ConfidentialArea, SeHeader};
 use uv_s390::owner::image::{Image, PlainComponent};
 
-use crate::{may_write, read_image};
+use crate::read_image;
 
 /// Options of `extract`.
 #[derive(Args, Debug)]
@@ -25,14 +24,13 @@ pub(crate) struct Extract {
     #[arg(long, alias = "x-header-key", value_name = "FILE")]
     hdr_key: Option<PathBuf>,
     /// Folder for the components: kernel, ramdisk, cmdline, stage3b; made if it is not there
-    #[arg(long, value_name = "DIR")]
+    #[arg(short, long, alias = "output", value_name = "DIR")]
     out: PathBuf,
     /// Keep the padding to whole pages
     #[arg(long)]
     padded: bool,
-    /// Replace files that exist
-    #[arg(long)]
-    overwrite: bool,
+    #[command(flatten)]
+    overwrite: OverwriteArg,
     /// Image
     image: PathBuf,
 }
@@ -46,18 +44,22 @@ impl Extract {
         let components =
             image.extract(&confidential).map_err(|error| Failure::refused(error).at(self.image.display()))?;
 
-        let cannot = |error| Failure::unusable(format_args!("cannot make the folder {}: {error}", self.out.display()));
-        fs::create_dir_all(&self.out).map_err(cannot)?;
-        let paths: Vec<PathBuf> =
-            components.iter().enumerate().map(|(index, component)| self.out.join(name(index, component))).collect();
-        for path in &paths {
-            may_write(path, self.overwrite)?;
+        let mut outputs = self.overwrite.outputs();
+        outputs.inputs([&self.image].into_iter().chain(&self.host_key).chain(&self.hdr_key))?;
+        outputs.folder(&self.out);
+        let mut planned = Vec::new();
+        for (index, component) in components.iter().enumerate() {
+            let path = self.out.join(name(index, component));
+            planned.push((outputs.file(&path, FileMode::Secret)?, path));
         }
-        for (path, component) in paths.iter().zip(&components) {
+        let mut told = Vec::new();
+        for ((slot, path), component) in planned.iter().zip(&components) {
             let bytes = if self.padded { component.pages() } else { component.contents() };
-            write_atomic(path, bytes, FileMode::Secret)?;
-            print(&format!("{}: {} bytes from {:#x}", path.display(), bytes.len(), component.entry().address.get()))?;
+            outputs.write(*slot, bytes)?;
+            let address = component.entry().address.get();
+            told.push(format!("{}: {} bytes from {address:#x}", path.display(), bytes.len()));
         }
+        outputs.commit(|| print(&told.join("\n")))?;
         Ok(ExitCode::SUCCESS)
     }
 

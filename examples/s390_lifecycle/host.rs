@@ -12,7 +12,7 @@ use uv_s390::hypervisor::kernel::S390Exit;
 pub(crate) fn boot(vm: &mut Vm) -> Result<(), Failure> {
     match vm.boot(&mut |_| {}) {
         Boot::Running(_) => Ok(()),
-        Boot::Refused(refusal) => Err(Failure::refused(format_args!("the image is refused: {refusal:?}"))),
+        Boot::Refused(refusal) => Err(Failure::refused(format_args!("the image is refused: {refusal}"))),
     }
 }
 

@@ -4,10 +4,14 @@
 //! |---|---|
 //! | 0 | done |
 //! | 1 | the ultravisor refused, or a check of authentic input said no |
-//! | 2 | unusable input: missing, too large, not the expected format, wrong option |
+//! | 2 | unusable input: missing, too large, not the expected format, wrong option; an output that exists or cannot be written |
+//!
+//! `s390_attest` has 1 for both, since its 2 says that a measurement differs.
 
 use core::fmt;
 use std::process::ExitCode;
+
+use crate::{logging, outputs};
 
 /// Why a program ends early: an exit status and one sentence for the person at the terminal.
 ///
@@ -63,9 +67,13 @@ impl core::error::Error for Failure {}
 
 /// Runs a program: prints the sentence of a failure on the standard error stream and gives the exit status.
 ///
+/// Signals take back what is half written, and `RUST_LOG` shows the libraries' events.
+///
 /// `program` returns its own [`ExitCode`] when it ends by itself, so that a program which already told the
 /// outcome on its standard output (as `--json` does) can still end with status 1.
 pub fn run(program: impl FnOnce() -> Result<ExitCode, Failure>) -> ExitCode {
+    outputs::catch_signals();
+    logging::start();
     match program() {
         Ok(code) => code,
         Err(failure) => {

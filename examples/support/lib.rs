@@ -1,4 +1,4 @@
-//! What the example programs share: files without surprises, exit status,
+//! What the example programs share: files without surprises, events, exit status,
 //! random numbers, and the keys that several programs take.
 //!
 //! This package exists to own `examples/` and `tests/`; nothing in it is part of the libraries.
@@ -6,7 +6,10 @@
 pub mod esmb;
 pub mod exit;
 pub mod files;
+pub mod logging;
 pub mod output;
+pub mod outputs;
+pub mod pem;
 pub mod power_boot;
 pub mod power_paging;
 pub mod programs;

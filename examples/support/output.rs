@@ -9,8 +9,17 @@ use crate::exit::Failure;
 /// # Errors
 /// Status 2 if the output cannot be written.
 pub fn print(text: &str) -> Result<(), Failure> {
+    write(text.as_bytes())?;
+    write(b"\n")
+}
+
+/// Writes bytes to the standard output, as [`print()`].
+///
+/// # Errors
+/// Status 2 if the output cannot be written.
+pub fn write(bytes: &[u8]) -> Result<(), Failure> {
     let mut out = stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()) {
+    match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(Failure::unusable(format_args!("cannot write the output: {error}")))
         }

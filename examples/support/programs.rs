@@ -1,16 +1,24 @@
 //! The example programs, for tests that run them as a user does.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 /// Path of the program `examples/NAME.rs`, built with the profile of the running test.
 ///
-/// It is built anew if its sources changed: `cargo test --test NAME` alone does not build examples.
+/// It is built anew, once a test program, if its sources changed: `cargo test --test NAME` alone does not build examples.
 ///
 /// # Panics
 /// When the program does not build, or when the caller is not a test that cargo runs.
 #[must_use]
 pub fn example(name: &str) -> PathBuf {
+    static BUILT: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    built.entry(name.into()).or_insert_with(|| build(name)).clone()
+}
+
+fn build(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test has a path");
     let profile = test.ancestors().nth(2).expect("tests are in target/PROFILE/deps");
     let release = profile.ends_with("release").then_some("--release");

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::exit::Failure;
 use crate::files::read_file_limited;
+use crate::pem;
 
 /// Host-key documents, and how they are verified.
 #[derive(Args, Debug, Clone)]
@@ -35,6 +36,11 @@ pub struct HostKeyArgs {
 }
 
 impl HostKeyArgs {
+    /// The files that are read.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.host_key_documents.iter().chain(&self.certificates).chain(&self.crls).chain(&self.root_cas)
+    }
+
     /// Reads the host keys, verified unless told otherwise.
     ///
     /// # Errors
@@ -82,7 +88,8 @@ impl HostKeyArgs {
 /// # Errors
 /// Status 2 if it is not a certificate with a P-521 key.
 pub fn read_document(path: &Path) -> Result<HostKeyDocument, Failure> {
-    HostKeyDocument::from_bytes(&read_input(path)?).map_err(|error| Failure::unusable(error).at(path.display()))
+    let bytes = read_input(path)?;
+    HostKeyDocument::from_bytes(&bytes).map_err(|error| pem::unusable(path, &bytes, "a certificate", error))
 }
 
 /// Reads a machine's private host key in PEM.
@@ -90,8 +97,8 @@ pub fn read_document(path: &Path) -> Result<HostKeyDocument, Failure> {
 /// # Errors
 /// Status 2 if it is not a P-521 private key.
 pub fn read_host_private_key(path: &Path) -> Result<HostPrivateKey, Failure> {
-    let unusable = |sentence: &dyn core::fmt::Display| Failure::unusable(sentence).at(path.display());
     let bytes = Zeroizing::new(read_input(path)?);
+    let unusable = |sentence: &dyn core::fmt::Display| pem::unusable(path, &bytes, "a private key", sentence);
     let text = core::str::from_utf8(&bytes).map_err(|_| unusable(&"not a PEM file"))?;
     HostPrivateKey::from_pem(text).map_err(|error| unusable(&error))
 }
@@ -102,7 +109,8 @@ pub fn read_host_private_key(path: &Path) -> Result<HostPrivateKey, Failure> {
 /// Status 2 for any other length.
 pub fn read_key<const N: usize>(path: &Path) -> Result<SecretBytes<N>, Failure> {
     let bytes = Zeroizing::new(read_input(path)?);
-    SecretBytes::from_slice(&bytes).map_err(|error| Failure::unusable(error).at(path.display()))
+    SecretBytes::from_slice(&bytes)
+        .map_err(|error| pem::unusable(path, &bytes, "a file with the bytes of the key", error))
 }
 
 /// Reads a small file: a certificate, list or key.

@@ -65,6 +65,14 @@ pub struct EsmInput {
 }
 
 impl EsmInput {
+    /// The files that it names.
+    pub fn paths(&self) -> impl Iterator<Item = &String> {
+        let recipients = self.recipients.iter().map(|recipient| &recipient.pubkey);
+        let files = self.files.iter().map(|file| &file.path);
+        let own = [&self.origin.pubkey, &self.origin.seckey, &self.digest.kernel, &self.digest.initramfs];
+        own.into_iter().chain(recipients).chain(files)
+    }
+
     /// Reads the file's text.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::exit::Failure;
 use crate::files::read_file_limited;
+use crate::pem;
 
 /// Longest key file that is read, in bytes.
 const KEY_FILE_MAX: u64 = 1 << 16;
@@ -16,8 +17,8 @@ const KEY_FILE_MAX: u64 = 1 << 16;
 /// # Errors
 /// Status 2 with a sentence that names the file.
 pub fn public_key(path: &Path) -> Result<PublicKey, Failure> {
-    PublicKey::from_pem(&read_file_limited(path, KEY_FILE_MAX)?)
-        .map_err(|error| Failure::unusable(error).at(path.display()))
+    let file = read_file_limited(path, KEY_FILE_MAX)?;
+    PublicKey::from_pem(&file).map_err(|error| pem::unusable(path, &file, "a public key", error))
 }
 
 /// Where the pass phrase of an encrypted key comes from.
@@ -41,7 +42,12 @@ impl core::fmt::Debug for Passphrase<'_> {
 /// Status 2 with a sentence that names the file: unusable key, wrong pass phrase, unset variable, no terminal.
 pub fn private_key(path: &Path, phrase: Passphrase<'_>) -> Result<PrivateKey, Failure> {
     let file = Zeroizing::new(read_file_limited(path, KEY_FILE_MAX)?);
-    let failure = |error: KeyError| Failure::unusable(error).at(path.display());
+    let failure = |error: KeyError| match error {
+        KeyError::NotPem | KeyError::NotRsa | KeyError::PublicGiven => {
+            pem::unusable(path, &file, "a private key", error)
+        }
+        _ => Failure::unusable(error).at(path.display()),
+    };
     match PrivateKey::from_pem(&file, None) {
         Err(KeyError::PassphraseNeeded) => {
             let phrase = ask(path, phrase)?;

@@ -14,12 +14,14 @@ use clap::{Args, Parser, Subcommand};
 
 use self::keys::Passphrase;
 use crate::exit::Failure;
+use crate::outputs::OverwriteArg;
 
 /// Make, change and show ESM blobs, which let a VM become secure on the machines its owner names.
 #[derive(Debug, Parser)]
 #[command(
     name = "power_esmb",
-    after_help = "A BLOB is rewritten only when all went well. Exit status: 0 done, 2 unusable input."
+    after_help = "A BLOB is rewritten only when all went well. Exit status: 0 done, 2 unusable input, or a file that cannot be \
+                  written."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -37,8 +39,10 @@ enum Command {
         #[arg(short, long)]
         yaml: PathBuf,
         /// The blob to write
-        #[arg(short, long, short_alias = 'b')]
+        #[arg(short, long, short_alias = 'b', alias = "out")]
         output: PathBuf,
+        #[command(flatten)]
+        overwrite: OverwriteArg,
     },
     /// Make a blob with nothing but its owner's lockbox
     Create {
@@ -48,6 +52,8 @@ enum Command {
         public: PublicArg,
         #[command(flatten)]
         comment: CommentArg,
+        #[command(flatten)]
+        overwrite: OverwriteArg,
     },
     /// Let one more key open the blob: another machine, or another owner
     Authorize {
@@ -99,8 +105,10 @@ enum Command {
         #[command(flatten)]
         secret: SecretArg,
         /// Where to write its content, readable by you only
-        #[arg(short, long)]
+        #[arg(short, long, alias = "out")]
         output: PathBuf,
+        #[command(flatten)]
+        overwrite: OverwriteArg,
     },
     /// Show what a blob holds
     Display {
@@ -118,8 +126,10 @@ enum Command {
         #[command(flatten)]
         blob: BlobArg,
         /// The initramfs with the blob to write
-        #[arg(short, long)]
+        #[arg(short, long, alias = "out")]
         output: PathBuf,
+        #[command(flatten)]
+        overwrite: OverwriteArg,
     },
 }
 
@@ -179,8 +189,10 @@ pub fn main(
     };
     let phrase = Passphrase { variable: cli.passphrase_env.as_deref(), environment };
     match cli.command {
-        Command::Make { yaml, output } => commands::make(&yaml, &output, phrase)?,
-        Command::Create { blob, public, comment } => commands::create(&blob.blob, &public.pubkey, &comment.comment)?,
+        Command::Make { yaml, output, overwrite } => commands::make(&yaml, &output, phrase, overwrite)?,
+        Command::Create { blob, public, comment, overwrite } => {
+            commands::create(&blob.blob, &public.pubkey, &comment.comment, overwrite)?;
+        }
         Command::Authorize { blob, public, secret, comment } => {
             commands::authorize(&blob.blob, &public.pubkey, &secret.seckey, &comment.comment, phrase)?;
         }
@@ -191,11 +203,11 @@ pub fn main(
         Command::Detach { blob, name, secret } => {
             commands::detach(&blob.blob, &name.name, &secret.seckey, phrase)?;
         }
-        Command::Extract { blob, name, secret, output } => {
-            commands::extract(&blob.blob, &name.name, &secret.seckey, &output, phrase)?;
+        Command::Extract { blob, name, secret, output, overwrite } => {
+            commands::extract(&blob.blob, &name.name, &secret.seckey, &output, phrase, overwrite)?;
         }
         Command::Display { blob, json } => show(out, &commands::display(&blob.blob, json)?)?,
-        Command::Add { initrd, blob, output } => commands::add(&initrd, &blob.blob, &output)?,
+        Command::Add { initrd, blob, output, overwrite } => commands::add(&initrd, &blob.blob, &output, overwrite)?,
     }
     Ok(ExitCode::SUCCESS)
 }

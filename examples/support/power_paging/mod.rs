@@ -15,6 +15,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
+use serde_json::{Value, json};
 
 pub use host::{Load, Result as LoadResult, run};
 
@@ -39,6 +40,9 @@ struct Cli {
     /// Everything random comes from this number.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Show one JSON object in place of text.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Runs the program; `live` gets the line that changes while the load runs, `out` what stays.
@@ -64,6 +68,11 @@ pub fn main(
     let pages = |mib: u32| u64::from(mib) << 4;
     let load = Load { work_pages: pages(cli.memory), pool_pages: pages(cli.pool), steps: cli.steps, seed: cli.seed };
     let result = run(&load, live)?;
+    let right = result.is_right();
+    if cli.json {
+        writeln!(out, "{}", json(&load, &result)).map_err(cannot)?;
+        return Ok(ExitCode::from(u8::from(!right)));
+    }
     writeln!(
         out,
         "two VMs of {} pages each on {} secure pages: {} pages in, {} pages out ({} asked for by the ultravisor), at most {} secure pages in use",
@@ -78,8 +87,29 @@ pub fn main(
         )
         .map_err(cannot)?;
     }
-    let right = result.is_right();
     writeln!(out, "{}", if right { "every byte is as the guests wrote it" } else { "BYTES ARE WRONG" })
         .map_err(cannot)?;
     Ok(ExitCode::from(u8::from(!right)))
+}
+
+/// The result as JSON.
+fn json(load: &Load, result: &LoadResult) -> Value {
+    let guest = |guest: &guest::Tally| {
+        json!({
+            "pages_written": guest.written,
+            "pages_read": guest.read,
+            "bytes_compared": guest.compared,
+            "bytes_wrong": guest.wrong,
+        })
+    };
+    json!({
+        "result": if result.is_right() { "right" } else { "wrong" },
+        "vm_pages": result.vm_pages,
+        "secure_pages": load.pool_pages,
+        "pages_in": result.pages_in,
+        "pages_out": result.pages_out,
+        "asked_out": result.asked_out,
+        "most_in_use": result.most_in_use,
+        "guests": result.guests.iter().map(guest).collect::<Value>(),
+    })
 }

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use uv_s390::owner::attest::{AdditionalData, AttestationFlags, AttestationRequest, ExchangeFile};
 use uv_s390::owner::request::RequestSecrets;
 
-use crate::files::{FileMode, write_atomic};
+use crate::outputs::{FileMode, OverwriteArg};
 use crate::s390_keys::HostKeyArgs;
 use crate::{Failure, random};
 
@@ -42,7 +42,7 @@ pub struct Create {
     #[command(flatten)]
     pub host_keys: HostKeyArgs,
     /// Where the request goes
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, alias = "out", value_name = "FILE")]
     pub output: PathBuf,
     /// Where the request key goes; who has it can forge measurements
     #[arg(long, value_name = "FILE")]
@@ -50,6 +50,9 @@ pub struct Create {
     /// Additional data to report; may be given more than once
     #[arg(long, value_name = "DATA", value_enum)]
     pub add_data: Vec<AddData>,
+    /// Whether files may be replaced.
+    #[command(flatten)]
+    pub overwrite: OverwriteArg,
     /// Draw random numbers from this seed: for tests, the request protects nothing then
     #[arg(long, value_name = "NUMBER", hide = true)]
     pub x_seed: Option<u64>,
@@ -61,6 +64,10 @@ impl Create {
     /// # Errors
     /// Those of the files and of the host keys; nothing is written then.
     pub fn run(&self) -> Result<ExitCode, Failure> {
+        let mut outputs = self.overwrite.outputs();
+        outputs.inputs(self.host_keys.files())?;
+        let arpk = outputs.file(&self.arpk, FileMode::Secret)?;
+        let output = outputs.file(&self.output, FileMode::Plain)?;
         let hosts = self.host_keys.load()?;
         let mut rng = random::rng(self.x_seed)?;
         let flags = self.add_data.iter().fold(AttestationFlags::empty(), |flags, data| flags | (*data).into());
@@ -68,8 +75,9 @@ impl Create {
         let arcb = AttestationRequest::random(flags, &mut rng).seal(&secrets, &hosts).map_err(Failure::unusable)?;
         let file = ExchangeFile::request(arcb, AdditionalData::expected_size(flags)).map_err(Failure::unusable)?;
         let file = file.encode().map_err(Failure::unusable)?;
-        write_atomic(&self.arpk, secrets.key.expose(), FileMode::Secret)?;
-        write_atomic(&self.output, &file, FileMode::Plain)?;
+        outputs.write(arpk, secrets.key.expose())?;
+        outputs.write(output, &file)?;
+        outputs.commit(|| Ok(()))?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -1,6 +1,7 @@
 //! What `examples/s390_attest.rs` does: each subcommand in a file.
 //!
-//! Exit status of the program: 0 done or verified; 2 the measurement differs; 1 everything else, as the real tool has it.
+//! Exit status of the program: 0 done or verified; 2 the measurement differs; 1 everything else, as the real tool has it. Where the subcommands' own documents say status 2 for
+//! what cannot be used, the program ends with 1.
 
 mod create;
 mod perform;

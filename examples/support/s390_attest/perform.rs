@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use uv_s390::abi::uvc::UvRc;
 use uv_s390::abi::uvcb::Attest;
 use uv_s390::owner::attest::{
     AdditionalData, ArcbHead, ExchangeFile, ExchangeResponse, MAX_USER_DATA_SIZE, MEASUREMENT_SIZE,
@@ -12,7 +13,8 @@ use uv_s390::owner::request::ConfigUid;
 use zerocopy::FromBytes as _;
 
 use crate::Failure;
-use crate::files::{FileMode, read_file_limited, write_atomic};
+use crate::files::read_file_limited;
+use crate::outputs::{FileMode, OverwriteArg};
 use crate::s390_guest::{Booted, Called, GuestRequest};
 
 /// Options of `perform`.
@@ -25,11 +27,14 @@ pub struct Perform {
     #[arg(long, alias = "input", value_name = "FILE")]
     pub request: PathBuf,
     /// Where the response goes
-    #[arg(long, alias = "output", value_name = "FILE")]
+    #[arg(short, long, alias = "output", value_name = "FILE")]
     pub out: PathBuf,
     /// Data that is measured along, at most 256 bytes
     #[arg(short, long, value_name = "FILE")]
     pub user_data: Option<PathBuf>,
+    /// Whether files may be replaced.
+    #[command(flatten)]
+    pub overwrite: OverwriteArg,
 }
 
 impl Perform {
@@ -38,6 +43,9 @@ impl Perform {
     /// # Errors
     /// Files that cannot be used; status 1 if the image does not boot or the request is refused.
     pub fn run(&self) -> Result<ExitCode, Failure> {
+        let mut outputs = self.overwrite.outputs();
+        outputs.inputs(self.guest.files().into_iter().chain([&self.request]).chain(&self.user_data))?;
+        let out = outputs.file(&self.out, FileMode::Plain)?;
         let file = read_file_limited(&self.request, super::MAX_FILE)?;
         let exchange = ExchangeFile::parse(&file);
         let exchange = exchange.map_err(|error| Failure::unusable(error).at(self.request.display()))?;
@@ -49,11 +57,27 @@ impl Perform {
         let mut booted = self.guest.boot()?;
         let response = measure(&mut booted, exchange.arcb, user_data)?.map_err(|called| {
             let (rc, rrc) = (called.rc, called.rrc);
-            Failure::refused(format_args!("the Ultravisor refuses the request: rc {rc}, rrc {rrc}"))
+            let place = self.request.display();
+            Failure::refused(format_args!("the Ultravisor refuses the request: {} (rc {rc}, rrc {rrc})", meaning(rc)))
+                .at(place)
         })?;
         let response = ExchangeFile::from(response).encode().map_err(Failure::unusable)?;
-        write_atomic(&self.out, &response, FileMode::Plain)?;
+        outputs.write(out, &response)?;
+        outputs.commit(|| Ok(()))?;
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// What a refusal means to the owner of the request.
+const fn meaning(rc: UvRc) -> &'static str {
+    match rc {
+        UvRc::ATTEST_VERSION => "unsupported version, or no attestation request",
+        UvRc::ATTEST_LENGTH | UvRc::ATTEST_ENCRYPTED_SIZE => "its sizes do not fit",
+        UvRc::ATTEST_SLOTS => "it has no key slot",
+        UvRc::ATTEST_FLAGS => "it asks for data that this machine does not report",
+        UvRc::ATTEST_ALGORITHM => "unsupported algorithm",
+        UvRc::ATTEST_OPEN => "not for this machine's host key, or changed",
+        _ => "this machine cannot answer it",
     }
 }
 

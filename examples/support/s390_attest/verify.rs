@@ -8,8 +8,9 @@ use serde_json::{Map, Value, json};
 use uv_s390::owner::attest::{ExchangeFile, Verdict, Verification, verify};
 
 use crate::Failure;
-use crate::files::{FileMode, read_file_limited, write_atomic};
+use crate::files::read_file_limited;
 use crate::output::print;
+use crate::outputs::{FileMode, OverwriteArg};
 use crate::s390_keys::read_key;
 
 /// Options of `verify`.
@@ -25,7 +26,7 @@ pub struct Verify {
     #[arg(long, value_name = "FILE")]
     pub hdr: PathBuf,
     /// Where the result goes as YAML (default: standard output)
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, alias = "out", value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Where the user data goes
     #[arg(short, long, value_name = "FILE")]
@@ -33,6 +34,9 @@ pub struct Verify {
     /// Print one JSON object instead
     #[arg(long)]
     pub json: bool,
+    /// Whether files may be replaced.
+    #[command(flatten)]
+    pub overwrite: OverwriteArg,
 }
 
 /// Exit status of a measurement that differs.
@@ -44,6 +48,11 @@ impl Verify {
     /// # Errors
     /// Files that cannot be used, or a request that the key does not open.
     pub fn run(&self) -> Result<ExitCode, Failure> {
+        let mut outputs = self.overwrite.outputs();
+        outputs.inputs([&self.response, &self.arpk, &self.hdr])?;
+        let mut plan =
+            |path: &Option<PathBuf>| path.as_ref().map(|path| outputs.file(path, FileMode::Plain)).transpose();
+        let (output, user_data) = (plan(&self.output)?, plan(&self.user_data)?);
         let file = read_file_limited(&self.response, super::MAX_FILE)?;
         let response = ExchangeFile::parse(&file).and_then(ExchangeFile::into_response);
         let response = response.map_err(|error| Failure::unusable(error).at(self.response.display()))?;
@@ -57,21 +66,25 @@ impl Verify {
             }
             return Ok(ExitCode::from(DIFFERS));
         }
-        if let Some(path) = &self.user_data {
+        if let Some(slot) = user_data {
             if result.user_data.is_empty() {
                 eprintln!("warning: the response has no user data");
             }
-            write_atomic(path, &result.user_data, FileMode::Plain)?;
+            outputs.write(slot, &result.user_data)?;
         }
         let yaml = result.to_yaml();
-        match &self.output {
-            Some(path) => write_atomic(path, yaml.as_bytes(), FileMode::Plain)?,
-            None if !self.json => print(yaml.trim_end())?,
-            None => {}
+        if let Some(slot) = output {
+            outputs.write(slot, yaml.as_bytes())?;
         }
-        if self.json {
-            print(&to_json(&result).to_string())?;
-        }
+        outputs.commit(|| {
+            if self.json {
+                print(&to_json(&result).to_string())
+            } else if self.output.is_none() {
+                print(yaml.trim_end())
+            } else {
+                Ok(())
+            }
+        })?;
         Ok(ExitCode::SUCCESS)
     }
 }

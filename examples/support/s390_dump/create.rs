@@ -1,13 +1,13 @@
 //! `create`: boots a guest, lets it work, dumps it.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
 use rand_core::Rng as _;
 use uv_s390::abi::dump::CpuState;
-use uv_s390::abi::dump::elf::{DumpSink as _, MemoryBlock};
+use uv_s390::abi::dump::elf::MemoryBlock;
 use uv_s390::abi::se_header::PlaintextControlFlags;
 use uv_s390::abi::uvc::UvRc;
 use uv_s390::hypervisor::vmm::dump::{DumpStep, GuestDump};
@@ -16,8 +16,8 @@ use uv_s390::owner::image::ImageBuilder;
 
 use super::program::{Busy, busy_guest, read_memory};
 use super::{FileSink, progress};
-use crate::files::{FileMode, write_atomic, write_atomic_with};
 use crate::output::print;
+use crate::outputs::{FileMode, OverwriteArg};
 use crate::s390_guest::{Booted, GuestRequest};
 use crate::s390_vm::Vm;
 use crate::{Failure, random};
@@ -32,7 +32,7 @@ pub struct Create {
     #[arg(long, value_name = "PEM", requires = "image")]
     pub host_key: Option<PathBuf>,
     /// Where the dump goes
-    #[arg(long, alias = "output", value_name = "DUMP")]
+    #[arg(short, long, alias = "output", value_name = "DUMP")]
     pub out: PathBuf,
     /// Where the memory goes as the guest sees it
     #[arg(long, value_name = "FILE")]
@@ -40,6 +40,9 @@ pub struct Create {
     /// Where the customer communication key of the sample image goes (default: the name of the dump and `.cck`)
     #[arg(long, value_name = "FILE", conflicts_with = "image")]
     pub cck_out: Option<PathBuf>,
+    /// Whether files may be replaced.
+    #[command(flatten)]
+    pub overwrite: OverwriteArg,
 }
 
 /// What was dumped.
@@ -57,6 +60,14 @@ impl Create {
     /// # Errors
     /// Files that cannot be used; status 1 if the image does not boot or must not be dumped.
     pub fn run(&self) -> Result<ExitCode, Failure> {
+        let mut outputs = self.overwrite.outputs();
+        outputs.inputs(self.image.iter().chain(&self.host_key))?;
+        let out = outputs.file(&self.out, FileMode::Plain)?;
+        let plain = self.plain.as_ref().map(|path| outputs.file(path, FileMode::Secret)).transpose()?;
+        let key = match &self.image {
+            None => Some(outputs.file(&self.cck_path(), FileMode::Secret)?),
+            Some(_) => None,
+        };
         let (mut booted, cck) = match (&self.image, &self.host_key) {
             (Some(image), Some(host_key)) => {
                 let request = GuestRequest { image: image.clone(), host_key: host_key.clone(), cuid: None };
@@ -68,25 +79,23 @@ impl Create {
             }
         };
         let busy = busy_guest(&mut booted)?;
-        let memory = write_atomic_with(&self.out, FileMode::Plain, |file| {
-            let memory = dump(&booted.vm, file)?;
-            if let Some(path) = &self.plain {
-                write_plain(&mut booted, memory, path)?;
-            }
-            if let Some(cck) = &cck {
-                write_atomic(&self.cck_path(), cck.expose(), FileMode::Secret)?;
-            }
-            Ok(memory)
-        })?;
+        let memory = outputs.fill(out, |file| dump_into(&booted.vm, FileSink::new(file, &self.out)))?;
+        if let (Some(slot), Some(path)) = (plain, &self.plain) {
+            outputs.fill(slot, |file| write_plain(&mut booted, memory, file, path))?;
+        }
+        if let (Some(slot), Some(cck)) = (key, &cck) {
+            outputs.write(slot, cck.expose())?;
+        }
         let Busy { dirty, exported, shared, zero } = busy;
-        print(&format!(
+        let mut told = format!(
             "{}: {memory} bytes of memory; the guest wrote {dirty} private pages ({exported} of them paged out before), \
              shared {shared} and touched {zero} more",
             self.out.display()
-        ))?;
+        );
         if cck.is_some() {
-            print(&format!("{}: key of the sample image", self.cck_path().display()))?;
+            told.push_str(&format!("\n{}: key of the sample image", self.cck_path().display()));
         }
+        outputs.commit(|| print(&told))?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -122,6 +131,10 @@ fn sample() -> Result<(Booted, Cck), Failure> {
 /// # Errors
 /// Status 1 if the guest must not be dumped; status 2 if the file cannot be written.
 pub fn dump(vm: &Vm, file: &mut File) -> Result<u64, Failure> {
+    dump_into(vm, FileSink::new(file, Path::new("the dump")))
+}
+
+fn dump_into(vm: &Vm, mut sink: FileSink<'_>) -> Result<u64, Failure> {
     let guest = vm.guest();
     let begun = GuestDump::begin(&**guest).map_err(|error| match error.rc {
         UvRc::NOT_ALLOWED => Failure::refused("the owner does not allow dumps of this guest"),
@@ -133,11 +146,11 @@ pub fn dump(vm: &Vm, file: &mut File) -> Result<u64, Failure> {
         cpus.push((number, visible(vm, number)?));
     }
     let bar = progress("dumping", 2 * memory);
-    let sink = begun.write(
+    let written = begun.write(
         &cpus,
         &[MemoryBlock { address: 0, size: memory }],
         &mut |at, into| guest.host_read(at, into),
-        FileSink::new(file),
+        &mut sink,
         &mut |step| match step {
             DumpStep::Memory(done) => bar.set_position(done),
             DumpStep::StorageState(done) => bar.set_position(memory + done),
@@ -145,7 +158,8 @@ pub fn dump(vm: &Vm, file: &mut File) -> Result<u64, Failure> {
         },
     );
     bar.finish_and_clear();
-    sink.map_err(|error| Failure::refused(format_args!("the dump failed: {error}")))?.finish()?;
+    let written = written.map(drop).map_err(|error| Failure::refused(format_args!("the dump failed: {error}")));
+    sink.finish(written)?;
     Ok(memory)
 }
 
@@ -160,16 +174,13 @@ fn visible(vm: &Vm, number: u16) -> Result<CpuState, Failure> {
     })
 }
 
-fn write_plain(booted: &mut Booted, memory: u64, path: &std::path::Path) -> Result<(), Failure> {
-    write_atomic_with(path, FileMode::Secret, |file| {
-        let mut sink = FileSink::new(file);
-        let bar = progress("reading", memory);
-        read_memory(&mut booted.session, memory, |bytes| {
-            bar.inc(u64::try_from(bytes.len()).unwrap_or(0));
-            sink.write(bytes)
-                .map_err(|error| Failure::unusable(format_args!("cannot write {}: {error}", path.display())))
-        })?;
-        bar.finish_and_clear();
-        sink.finish()
-    })
+fn write_plain(booted: &mut Booted, memory: u64, file: &mut File, shown: &Path) -> Result<(), Failure> {
+    let mut sink = FileSink::new(file, shown);
+    let bar = progress("reading", memory);
+    let read = read_memory(&mut booted.session, memory, |bytes| {
+        bar.inc(u64::try_from(bytes.len()).unwrap_or(0));
+        sink.write(bytes).map_err(Failure::unusable)
+    });
+    bar.finish_and_clear();
+    sink.finish(read)
 }

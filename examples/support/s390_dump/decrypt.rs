@@ -12,8 +12,8 @@ use uv_s390::owner::dump::elf::{DecryptedDump, DumpReader};
 
 use super::{FileSink, FileSource, progress};
 use crate::Failure;
-use crate::files::{FileMode, write_atomic_with};
 use crate::output::print;
+use crate::outputs::{FileMode, OverwriteArg};
 use crate::s390_keys::read_key;
 
 /// Form of the output.
@@ -38,6 +38,9 @@ pub struct Decrypt {
     pub dump: PathBuf,
     /// Where the plain dump goes
     pub out: PathBuf,
+    /// Whether files may be replaced.
+    #[command(flatten)]
+    pub overwrite: OverwriteArg,
 }
 
 /// Says what is wrong with a dump: a wrong key or a changed part is a refusal, everything else unusable input.
@@ -74,19 +77,22 @@ impl Decrypt {
     /// # Errors
     /// Status 1 with a wrong key or a changed part; status 2 for anything that is no such dump.
     pub fn run(&self) -> Result<ExitCode, Failure> {
+        let mut outputs = self.overwrite.outputs();
+        outputs.inputs([&self.key, &self.dump])?;
+        let out = outputs.file(&self.out, FileMode::Secret)?;
         let dump = open(&self.dump, &self.key)?;
         let memory: u64 = dump.memory().map(|block| block.size).sum();
-        write_atomic_with(&self.out, FileMode::Secret, |file| {
-            let mut sink = Counted(FileSink::new(file), progress("decrypting", memory));
+        outputs.fill(out, |file| {
+            let mut sink = Counted(FileSink::new(file, &self.out), progress("decrypting", memory));
             let written = match self.format {
                 Format::Elf => dump.write_elf(&mut sink),
                 Format::Raw => dump.write_raw(&mut sink),
             };
             sink.1.finish_and_clear();
-            written.map_err(|error| failure(&self.dump, &error))?;
-            sink.0.finish()
+            sink.0.finish(written.map(drop).map_err(|error| failure(&self.dump, &error)))
         })?;
-        print(&format!("{}: {memory} bytes of memory, {} CPUs", self.out.display(), dump.cpus().len()))?;
+        let told = format!("{}: {memory} bytes of memory, {} CPUs", self.out.display(), dump.cpus().len());
+        outputs.commit(|| print(&told))?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use uv_s390::abi::dump::elf::{DumpSink, DumpSource};
 
 use crate::Failure;
+use crate::outputs::cannot_write;
 
 /// A dump file that is read.
 #[derive(Debug)]
@@ -48,28 +49,46 @@ impl DumpSource for FileSource {
 
 /// A file that is written from its start on.
 #[derive(Debug)]
-pub struct FileSink<'f>(BufWriter<&'f mut File>);
+pub struct FileSink<'f> {
+    file: BufWriter<&'f mut File>,
+    shown: &'f Path,
+    failed: Option<Failure>,
+}
 
 impl<'f> FileSink<'f> {
-    /// Writes to `file`.
+    /// Writes to `file`, which has the name `shown` for people.
     #[must_use]
-    pub fn new(file: &'f mut File) -> Self {
-        Self(BufWriter::with_capacity(1 << 20, file))
+    pub fn new(file: &'f mut File, shown: &'f Path) -> Self {
+        Self { file: BufWriter::with_capacity(1 << 20, file), shown, failed: None }
     }
 
-    /// Writes what is still in memory.
+    /// Writes what is still in memory, after `written`, which is how the writing ended.
     ///
     /// # Errors
-    /// Status 2 if it cannot be written.
-    pub fn finish(mut self) -> Result<(), Failure> {
-        self.0.flush().map_err(|error| Failure::unusable(format_args!("cannot write the output: {error}")))
+    /// Status 2 if a part cannot be written, or could not: that is why the writing ended. Else that of `written`.
+    pub fn finish(mut self, written: Result<(), Failure>) -> Result<(), Failure> {
+        if let Some(failed) = self.failed {
+            return Err(failed);
+        }
+        written?;
+        self.file.flush().map_err(|error| cannot_write(self.shown, &error))
     }
 }
 
-impl DumpSink for FileSink<'_> {
+impl DumpSink for &mut FileSink<'_> {
     type Error = io::Error;
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_all(bytes)
+        FileSink::write(self, bytes)
+    }
+}
+
+impl FileSink<'_> {
+    /// Writes the next bytes.
+    ///
+    /// # Errors
+    /// The system's; [`FileSink::finish`] tells it to people.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes).inspect_err(|error| self.failed = Some(cannot_write(self.shown, error)))
     }
 }

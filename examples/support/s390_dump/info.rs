@@ -4,7 +4,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use serde_json::{Value, json};
+use uv_s390::owner::dump::elf::{DecryptedDump, DumpPageCounts};
 
+use super::FileSource;
 use super::decrypt::{failure, open};
 use crate::Failure;
 use crate::output::print;
@@ -15,6 +18,9 @@ pub struct Info {
     /// Customer communication key, 32 bytes
     #[arg(short, long, value_name = "CCK")]
     pub key: PathBuf,
+    /// Print one JSON object and nothing else
+    #[arg(long)]
+    pub json: bool,
     /// Dump of a protected guest
     pub dump: PathBuf,
 }
@@ -27,6 +33,10 @@ impl Info {
     pub fn run(&self) -> Result<ExitCode, Failure> {
         let dump = open(&self.dump, &self.key)?;
         let counts = dump.page_counts().map_err(|error| failure(&self.dump, &error))?;
+        if self.json {
+            print(&json(&dump, counts).to_string())?;
+            return Ok(ExitCode::SUCCESS);
+        }
         let mut text = format!("{}: dump of a protected guest, the key fits\n", self.dump.display());
         for block in dump.memory() {
             text.push_str(&format!("memory  {:#014x}, {} bytes\n", block.address, block.size));
@@ -43,4 +53,21 @@ impl Info {
         print(text.trim_end())?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn json(dump: &DecryptedDump<FileSource>, counts: DumpPageCounts) -> Value {
+    let wide = |value: u64| format!("{value:#018x}");
+    let memory = dump.memory().map(|block| json!({ "address": wide(block.address), "bytes": block.size }));
+    let cpus = dump.cpus().iter().map(|cpu| {
+        json!({
+            "psw": { "mask": wide(cpu.psw_mask), "address": wide(cpu.psw_address) },
+            "prefix": format!("{:#010x}", cpu.prefix),
+            "partial_instruction": cpu.partial_instruction,
+        })
+    });
+    json!({
+        "memory": memory.collect::<Value>(),
+        "pages": { "encrypted": counts.encrypted, "shared": counts.shared, "zero": counts.zero },
+        "cpus": cpus.collect::<Value>(),
+    })
 }

@@ -1,6 +1,6 @@
 //! A booted guest with room to work in.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use uv_s390::abi::uvcb::QueryInfo;
@@ -42,29 +42,21 @@ pub fn read_cuid(text: &str) -> Result<ConfigUid, String> {
 }
 
 impl GuestRequest {
+    /// The files that are read.
+    #[must_use]
+    pub fn files(&self) -> [&PathBuf; 2] {
+        [&self.image, &self.host_key]
+    }
+
     /// Reads the files and boots.
     ///
     /// # Errors
     /// Status 2 for files that cannot be used, status 1 for an image that the Ultravisor refuses.
     pub fn boot(&self) -> Result<Booted, Failure> {
         let host_key = read_host_private_key(&self.host_key)?;
-        let file = read_image(&self.image)?;
+        let file = read_file_limited(&self.image, MAX_IMAGE)?;
         Booted::new(file, host_key, self.cuid).map_err(|failure| failure.at(self.image.display()))
     }
-}
-
-/// Reads an image file.
-///
-/// # Errors
-/// Status 2 if it cannot be read, or is longer than 1 GiB.
-fn read_image(path: &Path) -> Result<Vec<u8>, Failure> {
-    // A sparse giant is not read up to the limit first.
-    if std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() > MAX_IMAGE) {
-        return Err(
-            Failure::unusable(format_args!("longer than the {MAX_IMAGE} bytes accepted here")).at(path.display())
-        );
-    }
-    read_file_limited(path, MAX_IMAGE)
 }
 
 /// A protected guest that runs, and a session in it.
@@ -108,10 +100,7 @@ impl Booted {
         match vm.boot(&mut |_| {}) {
             Boot::Running(_) => {}
             Boot::Refused(refusal) => {
-                return Err(match refusal.start {
-                    Some(error) => Failure::refused(format_args!("the image does not boot: {error}")),
-                    None => Failure::refused("the image does not boot: the hypervisor refuses its IPL parameter block"),
-                });
+                return Err(Failure::refused(format_args!("the image does not boot: {refusal}")));
             }
         }
         let session = console.attach(&vm)?;

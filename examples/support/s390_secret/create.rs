@@ -2,7 +2,6 @@
 
 mod secret;
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -15,12 +14,13 @@ use uv_s390::owner::secret::{
 };
 use zeroize::Zeroizing;
 
-use crate::files::{FileMode, read_file_limited, write_atomic};
+use crate::files::read_file_limited;
 use crate::output::print;
+use crate::outputs::{FileMode, OverwriteArg};
 use crate::s390_attest::read_identity;
 use crate::s390_guest::read_cuid;
 use crate::s390_keys::{HostKeyArgs, read_key};
-use crate::{Failure, random};
+use crate::{Failure, pem, random};
 use secret::{Named, SecretKind};
 
 /// Flags of a request.
@@ -44,7 +44,7 @@ pub struct Create {
     #[arg(short, long)]
     pub force: bool,
     /// Where the request goes
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, alias = "out", value_name = "FILE")]
     pub output: PathBuf,
     /// Extension secret, 32 bytes
     #[arg(long, value_name = "FILE")]
@@ -79,6 +79,9 @@ pub struct Create {
     /// Take the name itself as id of the secret, not its hash
     #[arg(long)]
     pub use_name: bool,
+    /// Whether files may be replaced.
+    #[command(flatten)]
+    pub overwrite: OverwriteArg,
     /// Draw random numbers from this seed: for tests, the request protects nothing then
     #[arg(long, value_name = "NUMBER", hide = true)]
     pub x_seed: Option<u64>,
@@ -99,9 +102,20 @@ impl Create {
     /// # Errors
     /// Those of the files and host keys. Nothing is written then.
     pub fn run(&self) -> Result<ExitCode, Failure> {
+        let mut outputs = self.overwrite.outputs();
+        outputs.inputs(self.host_keys.files().chain([&self.hdr]).chain(self.secret.files()))?;
+        let more = [&self.extension_secret, &self.cck, &self.cuid, &self.user_data, &self.policy, &self.user_sign_key];
+        outputs.inputs(more.into_iter().flatten())?;
+        let output = outputs.file(&self.output, FileMode::Plain)?;
+        let secret = self.secret.output().map(|path| outputs.file(path, FileMode::Secret)).transpose()?;
+        let tags = self.toc_policy.as_ref().map(|path| outputs.append(path)).transpose()?;
+        let folder = self.output.parent().unwrap_or_else(|| Path::new(""));
+        let side = self.secret.side_file().map(|name| folder.join(side_file_name(name)));
+        let side = side.map(|path| outputs.file(&path, FileMode::Plain)).transpose()?;
+
         let hosts = self.host_keys.load()?;
         let mut rng = random::rng(self.x_seed)?;
-        let Named { secret, name, stdout, generated } = self.secret.read(self.use_name, &mut rng)?;
+        let Named { secret: value, name, generated } = self.secret.read(self.use_name, &mut rng)?;
         let flags = self
             .flags
             .iter()
@@ -111,7 +125,7 @@ impl Create {
             cuid: self.cuid()?,
             flags: self.pcf.map_or(flags, AddSecretFlags::from_bits_retain),
             extension: self.extension()?,
-            secret,
+            secret: value,
         };
         let secrets = RequestSecrets::random(&mut rng);
         let bytes = match (&self.user_sign_key, self.user_data()?) {
@@ -126,21 +140,22 @@ impl Create {
         };
         let bytes = bytes.map_err(Failure::unusable)?;
 
-        if let Some((path, value)) = generated {
-            write_atomic(&path, &value, FileMode::Secret)?;
+        if let (Some(slot), Some(value)) = (secret, generated) {
+            outputs.write(slot, &value)?;
         }
-        write_atomic(&self.output, &bytes, FileMode::Plain)?;
-        if let Some(path) = &self.toc_policy {
-            append_tag(path, &bytes)?;
+        outputs.write(output, &bytes)?;
+        if let Some(slot) = tags {
+            let tag = Asrcb::parse(&bytes).map_err(Failure::unusable)?.tag().to_vec();
+            outputs.write(slot, format!("{}\n", hex::encode(tag)).as_bytes())?;
         }
-        match name.as_deref().and_then(|name| Some((name, side_file(name, &request.secret)?))) {
-            Some((_, text)) if stdout => print(text.trim_end())?,
-            Some((name, text)) => {
-                let folder = self.output.parent().unwrap_or_else(|| Path::new(""));
-                write_atomic(&folder.join(side_file_name(name)), text.as_bytes(), FileMode::Plain)?;
-            }
-            None => {}
+        let told = name.and_then(|name| side_file(&name, &request.secret));
+        if let (Some(slot), Some(text)) = (side, &told) {
+            outputs.write(slot, text.as_bytes())?;
         }
+        outputs.commit(|| match (side, told) {
+            (None, Some(text)) => print(text.trim_end()),
+            _ => Ok(()),
+        })?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -174,7 +189,7 @@ impl Create {
 /// Reads a signing key, PEM or DER.
 fn read_signer(path: &Path) -> Result<UserDataSigner, Failure> {
     let bytes = Zeroizing::new(read_file_limited(path, super::MAX_INPUT)?);
-    let unusable = |error| Failure::unusable(error).at(path.display());
+    let unusable = |error| pem::unusable(path, &bytes, "a private key", error);
     if let Some(text) = std::str::from_utf8(&bytes).ok().filter(|text| text.contains("-----BEGIN ")) {
         return UserDataSigner::from_pem(text).map_err(unusable);
     }
@@ -189,13 +204,4 @@ fn read_signer(path: &Path) -> Result<UserDataSigner, Failure> {
         }
     }
     Err(unusable(last))
-}
-
-/// Appends the tag of a request to a list of tags.
-fn append_tag(path: &Path, request: &[u8]) -> Result<(), Failure> {
-    let asrcb = Asrcb::parse(request).map_err(Failure::unusable)?;
-    let line = format!("{}\n", hex::encode(asrcb.tag()));
-    let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
-    file.and_then(|mut file| file.write_all(line.as_bytes()))
-        .map_err(|error| Failure::unusable(format_args!("cannot write {}: {error}", path.display())))
 }

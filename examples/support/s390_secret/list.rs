@@ -9,8 +9,9 @@ use uv_s390::abi::secret::{LIST_PAGE_SIZE, SecretEntry, SecretList};
 use super::add::read_requests;
 use super::store::{Store, list_json, list_text};
 use crate::Failure;
-use crate::files::{FileMode, read_file_limited, write_atomic};
-use crate::output::print;
+use crate::files::read_file_limited;
+use crate::output::write;
+use crate::outputs::{FileMode, Outputs, OverwriteArg, Slot};
 use crate::s390_guest::{GuestRequest, read_cuid};
 use uv_s390::owner::request::ConfigUid;
 
@@ -46,8 +47,11 @@ pub struct List {
     #[arg(long, value_enum, default_value = "human")]
     pub format: Format,
     /// Where the list goes (default: standard output)
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, alias = "out", value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Whether files may be replaced.
+    #[command(flatten)]
+    pub overwrite: OverwriteArg,
     /// Requests that are added first
     #[arg(value_name = "REQUEST")]
     pub requests: Vec<PathBuf>,
@@ -62,6 +66,9 @@ impl List {
         if self.format == Format::Bin && self.output.is_none() {
             return Err(Failure::unusable("--format bin needs --output"));
         }
+        let mut outputs = self.overwrite.outputs();
+        outputs.inputs(self.image.iter().chain(&self.host_key).chain(&self.input).chain(&self.requests))?;
+        let output = self.output.as_ref().map(|path| outputs.file(path, FileMode::Plain)).transpose()?;
         let mut done = true;
         let list = match (&self.input, &self.image, &self.host_key) {
             (None, Some(image), Some(host_key)) => {
@@ -81,26 +88,29 @@ impl List {
                 .map_err(|error| Failure::unusable(error).at(input.display()))?,
             _ => return Err(Failure::unusable("give --input, or --image and --host-key")),
         };
-        self.write(&list)?;
+        self.write(&list, outputs, output)?;
         Ok(if done { ExitCode::SUCCESS } else { ExitCode::from(Failure::REFUSED) })
     }
 
-    fn write(&self, list: &SecretList) -> Result<(), Failure> {
-        let text = match self.format {
-            Format::Human => list_text(list),
-            Format::Yaml => yaml(list),
-            Format::Json => list_json(list).to_string(),
+    fn write(&self, list: &SecretList, mut outputs: Outputs, output: Option<Slot>) -> Result<(), Failure> {
+        let bytes = match self.format {
+            Format::Human => list_text(list).into_bytes(),
+            Format::Yaml => yaml(list).into_bytes(),
+            Format::Json => list_json(list).to_string().into_bytes(),
             Format::Bin => {
                 let bytes = 16 + list.entries.len() * size_of::<SecretEntry>();
                 let mut pages = vec![0; bytes.next_multiple_of(LIST_PAGE_SIZE)];
                 list.encode(&mut pages).map_err(Failure::unusable)?;
-                let output = self.output.as_deref().unwrap_or_else(|| std::path::Path::new(""));
-                return write_atomic(output, &pages, FileMode::Plain);
+                pages
             }
         };
-        match &self.output {
-            Some(path) => write_atomic(path, format!("{text}\n").as_bytes(), FileMode::Plain),
-            None => print(&text),
+        let end: &[u8] = if self.format == Format::Bin { b"" } else { b"\n" };
+        match output {
+            Some(slot) => {
+                outputs.write(slot, &[&bytes, end].concat())?;
+                outputs.commit(|| Ok(()))
+            }
+            None => write(&[&bytes, end].concat()),
         }
     }
 }

@@ -6,8 +6,10 @@ use std::process::ExitCode;
 use clap::Args;
 use uv_s390::owner::secret::{Asrcb, SignatureError, UserDataKind, UserDataVerifier};
 
-use crate::Failure;
-use crate::files::{FileMode, read_file_limited, write_atomic};
+use crate::files::read_file_limited;
+use crate::output::write;
+use crate::outputs::{FileMode, OverwriteArg};
+use crate::{Failure, pem};
 
 /// Options of `verify`.
 #[derive(Args, Debug)]
@@ -19,8 +21,11 @@ pub struct Verify {
     #[arg(long, value_name = "FILE")]
     pub user_cert: Option<PathBuf>,
     /// Where the user data goes, with its zero fill (default: standard output)
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, alias = "out", value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Whether files may be replaced.
+    #[command(flatten)]
+    pub overwrite: OverwriteArg,
 }
 
 impl Verify {
@@ -29,14 +34,18 @@ impl Verify {
     /// # Errors
     /// Status 2 for a file that is no request or key; status 1 if the signature is missing or does not fit.
     pub fn run(&self) -> Result<ExitCode, Failure> {
+        let mut outputs = self.overwrite.outputs();
+        outputs.inputs([&self.request].into_iter().chain(&self.user_cert))?;
+        let output = self.output.as_ref().map(|path| outputs.file(path, FileMode::Plain)).transpose()?;
         let place = self.request.display();
         let bytes = read_file_limited(&self.request, super::MAX_REQUEST)?;
         let asrcb = Asrcb::parse(&bytes).map_err(|error| Failure::unusable(error).at(&place))?;
         let kind = asrcb.head().user_data_kind();
         let data = match (&self.user_cert, kind) {
             (Some(path), _) => {
-                let key = UserDataVerifier::from_document(&read_file_limited(path, super::MAX_INPUT)?)
-                    .map_err(|error| Failure::unusable(error).at(path.display()))?;
+                let file = read_file_limited(path, super::MAX_INPUT)?;
+                let key = UserDataVerifier::from_document(&file)
+                    .map_err(|error| pem::unusable(path, &file, "a certificate", error))?;
                 asrcb.verify_user_data(&key).map_err(|error| match error {
                     SignatureError::Key => Failure::unusable(error).at(&place),
                     _ => Failure::refused(error).at(&place),
@@ -51,12 +60,12 @@ impl Verify {
                 return Err(Failure::unusable(format_args!("unknown kind of user data {kind}")).at(&place));
             }
         };
-        match &self.output {
-            Some(path) => write_atomic(path, data, FileMode::Plain)?,
-            None => {
-                use std::io::Write as _;
-                std::io::stdout().write_all(data).map_err(Failure::unusable)?;
+        match output {
+            Some(slot) => {
+                outputs.write(slot, data)?;
+                outputs.commit(|| Ok(()))?;
             }
+            None => write(data)?,
         }
         eprintln!("{place}: {}", if kind.is_signed() { "the signature fits" } else { "a request, not signed" });
         Ok(ExitCode::SUCCESS)

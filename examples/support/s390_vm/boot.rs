@@ -5,7 +5,7 @@ use uv_s390::hypervisor::vmm::diag308::{self, Diag308, Machine, Operand, Outcome
 use uv_s390::hypervisor::vmm::ipl::{self, IplOptions, StartError, StartStep, Started};
 use uv_sim::guest::{GuestCpu, GuestEvent, NormalView, Script, Step};
 
-use super::Vm;
+use super::{Refusal, Vm};
 
 /// Offset of header address and length in the IPIB.
 const IPIB_HEADER: u64 = 0x78;
@@ -21,15 +21,6 @@ pub enum BootEvent {
     Answer(Response),
     /// The VMM begins a step of the start.
     Step(StartStep),
-}
-
-/// Why a guest does not run protected.
-#[derive(Debug, Clone, Copy)]
-pub struct Refusal {
-    /// What DIAG 308 answered; `None` when it ended with a program interruption.
-    pub response: Option<Response>,
-    /// The failure of the start, if it came that far.
-    pub start: Option<StartError>,
 }
 
 /// How a boot ended.

@@ -31,9 +31,11 @@ mod device;
 mod facts;
 mod image;
 mod platform;
+mod refusal;
 
-pub use boot::{Boot, BootEvent, Refusal};
+pub use boot::{Boot, BootEvent};
 pub use device::{DeviceGuest, Replies};
 pub use facts::{ComponentFact, FactsHandle, GuestFacts};
 pub use image::BootImage;
 pub use platform::{Platform, Vm};
+pub use refusal::Refusal;

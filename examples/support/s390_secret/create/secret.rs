@@ -76,18 +76,42 @@ pub enum InputKind {
 pub(super) struct Named {
     pub(super) secret: GuestSecret,
     pub(super) name: Option<String>,
-    pub(super) stdout: bool,
-    /// A random secret that is to be kept, and where.
-    pub(super) generated: Option<(PathBuf, Zeroizing<Vec<u8>>)>,
+    /// A secret that is to be kept.
+    pub(super) generated: Option<Zeroizing<Vec<u8>>>,
 }
 
 impl Named {
     fn unnamed(secret: GuestSecret) -> Self {
-        Self { secret, name: None, stdout: false, generated: None }
+        Self { secret, name: None, generated: None }
     }
 }
 
 impl SecretKind {
+    /// The files that are read.
+    pub(super) fn files(&self) -> Option<&PathBuf> {
+        match self {
+            Self::Meta => None,
+            Self::Association { input_secret, .. } => input_secret.as_ref(),
+            Self::Retrievable { secret, .. } | Self::UpdateCck { secret } => Some(secret),
+        }
+    }
+
+    /// Where a random secret goes.
+    pub(super) fn output(&self) -> Option<&PathBuf> {
+        match self {
+            Self::Association { output_secret, .. } => output_secret.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Name of the secret, if its id goes to a file beside the request.
+    pub(super) fn side_file(&self) -> Option<&str> {
+        match self {
+            Self::Association { name, stdout: false, .. } | Self::Retrievable { name, stdout: false, .. } => Some(name),
+            _ => None,
+        }
+    }
+
     /// Reads or draws the secret.
     pub(super) fn read(&self, use_name: bool, rng: &mut ChaCha20Rng) -> Result<Named, Failure> {
         let id = |name: &str| if use_name { SecretId::from_name(name) } else { SecretId::of_name(name) };
@@ -96,19 +120,19 @@ impl SecretKind {
             Self::UpdateCck { secret } => {
                 Ok(Named::unnamed(GuestSecret::update_cck(&Cck::from(read_key::<32>(secret)?))))
             }
-            Self::Association { name, stdout, input_secret, output_secret } => {
+            Self::Association { name, input_secret, output_secret, .. } => {
                 let mut value = Zeroizing::new([0; 32]);
                 match input_secret {
                     Some(path) => value.copy_from_slice(read_key::<32>(path)?.expose()),
                     None => rng.fill_bytes(value.as_mut()),
                 }
-                let generated = output_secret.as_ref().map(|path| (path.clone(), Zeroizing::new(value.to_vec())));
+                let generated = output_secret.as_ref().map(|_| Zeroizing::new(value.to_vec()));
                 let secret = GuestSecret::association(id(name), &value);
-                Ok(Named { secret, name: Some(name.clone()), stdout: *stdout, generated })
+                Ok(Named { secret, name: Some(name.clone()), generated })
             }
-            Self::Retrievable { name, stdout, secret, kind } => {
+            Self::Retrievable { name, secret, kind, .. } => {
                 let secret = kind.read(id(name), secret).map_err(|failure| failure.at(secret.display()))?;
-                Ok(Named { secret, name: Some(name.clone()), stdout: *stdout, generated: None })
+                Ok(Named { secret, name: Some(name.clone()), generated: None })
             }
         }
     }
