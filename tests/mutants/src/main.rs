@@ -111,7 +111,7 @@ fn run(arguments: &Arguments) -> io::Result<()> {
     };
     let (mutants, verdicts) = plan.carry_out(prepared, library, &target)?;
     let text = report::report(&mutants, &verdicts, &known);
-    let file = target.join("mutants").join(format!("{}.txt", library.package));
+    let file = target.join("mutants").join(library.package).join("report.txt");
     std::fs::write(&file, &text)?;
     println!("{text}\n{} s; also in {}", start.elapsed().as_secs(), file.display());
     Ok(())

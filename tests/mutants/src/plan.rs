@@ -42,12 +42,13 @@ impl Plan {
         target: &Path,
     ) -> io::Result<(Vec<Mutant>, BTreeMap<u32, Verdict>)> {
         let start = Instant::now();
+        let own = target.join("mutants").join(library.package);
         let (testers, integration) =
             if self.units_only { (&[][..], &[][..]) } else { (library.testers, library.tests) };
         let packages: Vec<&str> = [library.package].iter().chain(testers).copied().collect();
-        let programs = prepared.build(&packages, integration, target)?;
+        let programs = prepared.build(&packages, integration, &own, target)?;
         eprintln!("built after {} s", start.elapsed().as_secs());
-        let tests = self.record(&programs, &target.join("mutants/reached"))?;
+        let tests = self.record(&programs, &own.join("reached"))?;
         eprintln!("recorded after {} s", start.elapsed().as_secs());
         let many = programs.iter().map(suite::takes_many).collect::<io::Result<Vec<bool>>>()?;
         let catches = tests.iter().map(|_| AtomicU32::new(0)).collect();

@@ -57,9 +57,15 @@ impl Prepared {
         Ok(Self { root: root.to_owned(), library, files, mutants, count })
     }
 
-    /// Writes the copy and builds its tests, without the mutants that do not compile.
-    pub(crate) fn build(&mut self, packages: &[&str], tests: &[&str], target: &Path) -> io::Result<Vec<Program>> {
-        let copy = target.join("mutants/src");
+    /// Writes the copy to a folder in `own` and builds its tests, without the mutants that do not compile.
+    pub(crate) fn build(
+        &mut self,
+        packages: &[&str],
+        tests: &[&str],
+        own: &Path,
+        target: &Path,
+    ) -> io::Result<Vec<Program>> {
+        let copy = own.join("workspace");
         let request = Request { packages, tests, root: &copy, target };
         let mut dropped = BTreeSet::new();
         loop {

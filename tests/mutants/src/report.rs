@@ -18,7 +18,7 @@ impl Count {
     fn line(&self, name: &str, width: usize) -> String {
         let counted = self.caught + self.survived;
         let Self { caught, explained, survived } = self;
-        let percent = if counted == 0 { 100 } else { caught * 100 / counted };
+        let percent = (caught * 100).checked_div(counted).unwrap_or(100);
         format!(
             "{name:width$} {caught:>6} of {counted:<6} {percent:>3} %  {survived:>5} survived {explained:>5} explained\n"
         )

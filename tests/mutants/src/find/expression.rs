@@ -47,9 +47,9 @@ impl Finder<'_> {
                 }
             }
             BinOp::Eq(_) | BinOp::Ne(_) => {
-                // Which name is compared with is settled by the comparison.
-                self.settle_name(&binary.left);
-                self.settle_name(&binary.right);
+                // Which name or number is compared with is settled by the comparison.
+                self.settle_operand(&binary.left);
+                self.settle_operand(&binary.right);
                 if !self.is_settled(expression) {
                     let other = if matches!(binary.op, BinOp::Eq(_)) { "!=" } else { "==" };
                     self.swap(expression, binary, other);
@@ -57,8 +57,8 @@ impl Finder<'_> {
             }
             BinOp::Lt(_) | BinOp::Le(_) | BinOp::Gt(_) | BinOp::Ge(_) => {
                 // One more in the bound is the same as the other operator.
-                self.settle_literal(&binary.left);
-                self.settle_literal(&binary.right);
+                self.settle_operand(&binary.left);
+                self.settle_operand(&binary.right);
                 let other = match binary.op {
                     BinOp::Lt(_) => "<=",
                     BinOp::Le(_) => "<",
@@ -82,14 +82,8 @@ impl Finder<'_> {
         self.add(self.range(expression), Shape::Expression, text);
     }
 
-    fn settle_name(&mut self, operand: &Expr) {
-        if matches!(operand, Expr::Path(_)) {
-            self.settle(operand);
-        }
-    }
-
-    fn settle_literal(&mut self, operand: &Expr) {
-        if matches!(operand, Expr::Lit(_)) {
+    fn settle_operand(&mut self, operand: &Expr) {
+        if matches!(operand, Expr::Path(_) | Expr::Lit(_)) {
             self.settle(operand);
         }
     }

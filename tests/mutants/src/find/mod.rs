@@ -5,7 +5,7 @@
 //! | `true`, `false` for the condition, or for one of the parts joined by `&&` and `||` | `if`, `while` (`false`), match guards |
 //! | `==` and `!=` swapped, `<` and `<=`, `>` and `>=` | comparisons; equality only where no condition is changed as a whole |
 //! | operator swapped | `+ - * / % & \| ^ << >>`, with `=` too |
-//! | number one higher | literals, but for the bounds of comparisons and capacities |
+//! | number one higher | literals outside of comparisons, but for capacities |
 //! | `!` left out | outside of conditions |
 //! | left out | statements that call or assign |
 //! | error dropped | `call()?;` |
