@@ -7,6 +7,7 @@
 //! ```text
 //! cargo run --release -p uv-mutants -- --package uv-sim
 //! cargo run --release -p uv-mutants -- --package uv-power --files sim/calls/ --sample 200 --seed 7
+//! cargo run --release -p uv-mutants -- --package uv-power --again target/mutants/uv-power/report.txt
 //! ```
 
 mod compile;
@@ -59,6 +60,9 @@ struct Arguments {
     /// Start no mutant after this many minutes.
     #[arg(long, default_value_t = 600)]
     minutes: u64,
+    /// Only mutants that a report names among its survivors.
+    #[arg(long)]
+    again: Option<PathBuf>,
     /// Only the library's unit tests.
     #[arg(long)]
     lib: bool,
@@ -103,6 +107,7 @@ fn run(arguments: &Arguments) -> io::Result<()> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     let plan = Plan {
         jobs: arguments.jobs,
+        only: arguments.again.as_ref().map(std::fs::read_to_string).transpose()?,
         sample: arguments.sample,
         seed: arguments.seed,
         units_only: arguments.lib,

@@ -13,14 +13,17 @@ use crate::compile::Program;
 use crate::judge::{Court, Verdict, judge};
 use crate::layout::Library;
 use crate::prepare::Prepared;
+use crate::report;
 use crate::site::Mutant;
 use crate::suite::{self, Test};
 
 /// What is to be done.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Plan {
     /// Mutants at a time.
     pub(crate) jobs: usize,
+    /// Only mutants that this report names.
+    pub(crate) only: Option<String>,
     /// How many mutants; `None`: all.
     pub(crate) sample: Option<usize>,
     /// What their order is drawn from.
@@ -82,7 +85,11 @@ impl Plan {
     /// The mutants in an order drawn by the seed, so that a run that is cut short has seen a fair part.
     fn drawn(&self, mutants: &[Mutant]) -> Vec<u32> {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
-        let mut order: Vec<(u64, u32)> = mutants.iter().map(|mutant| (rng.next_u64(), mutant.id)).collect();
+        let named = self.only.as_deref().map(|text| report::survivors(text));
+        let chosen =
+            |mutant: &&Mutant| named.as_ref().is_none_or(|named| named.contains(&(mutant.file.clone(), mutant.key())));
+        let mut order: Vec<(u64, u32)> =
+            mutants.iter().filter(chosen).map(|mutant| (rng.next_u64(), mutant.id)).collect();
         order.sort_unstable();
         order.into_iter().map(|(_, id)| id).take(self.sample.unwrap_or(usize::MAX)).collect()
     }

@@ -1,6 +1,6 @@
 //! What a run says in the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use crate::judge::Verdict;
@@ -25,6 +25,19 @@ impl Count {
     }
 }
 
+const UNREACHED: &str = "  (no test reaches it)";
+
+/// Files and keys of the survivors in a report.
+pub(crate) fn survivors(report: &str) -> BTreeSet<(String, String)> {
+    let line = |line: &str| {
+        let (place, key) = line.split_once(' ')?;
+        let (file, number) = place.split_once(':')?;
+        let key = key.strip_suffix(UNREACHED).unwrap_or(key);
+        (key.starts_with('`') && number.parse::<usize>().is_ok()).then(|| (file.to_owned(), key.to_owned()))
+    };
+    report.lines().filter_map(line).collect()
+}
+
 /// The report: a line for each file, survivors, explanations that are out of date.
 pub(crate) fn report(mutants: &[Mutant], verdicts: &BTreeMap<u32, Verdict>, known: &Known) -> String {
     let mut files: BTreeMap<&str, Count> = BTreeMap::new();
@@ -46,7 +59,7 @@ pub(crate) fn report(mutants: &[Mutant], verdicts: &BTreeMap<u32, Verdict>, know
             both(|count| count.explained += 1);
         } else {
             both(|count| count.survived += 1);
-            let reached = if *verdict == Verdict::Unreached { "  (no test reaches it)" } else { "" };
+            let reached = if *verdict == Verdict::Unreached { UNREACHED } else { "" };
             let _ = writeln!(survivors, "{}:{} {}{reached}", mutant.file, mutant.line, mutant.key());
         }
     }

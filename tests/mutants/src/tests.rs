@@ -10,7 +10,7 @@ use crate::known::Known;
 use crate::layout::Library;
 use crate::plan::Plan;
 use crate::prepare::Prepared;
-use crate::report::report;
+use crate::report::{report, survivors};
 use crate::site::Mutant;
 
 const LIBRARY: Library = Library { package: "tiny", folder: "tiny", files: &[], testers: &[], tests: &["outside"] };
@@ -135,7 +135,8 @@ fn tests_catch_what_they_check_and_nothing_else() {
     tiny(folder.path());
     let prepared = Prepared::read(folder.path(), "tiny", |_| true).unwrap();
     let end = Instant::now() + Duration::from_secs(300);
-    let plan = Plan { jobs: 2, sample: None, seed: 1, units_only: false, slowest: Duration::from_secs(60), end };
+    let plan =
+        Plan { jobs: 2, only: None, sample: None, seed: 1, units_only: false, slowest: Duration::from_secs(60), end };
     let (mutants, verdicts) = plan.carry_out(prepared, &LIBRARY, &folder.path().join("target")).unwrap();
 
     assert!(!keys(&mutants).iter().any(|key| key.contains("kept")), "does not compile");
@@ -157,4 +158,7 @@ fn tests_catch_what_they_check_and_nothing_else() {
     assert!(text.contains("14 of 18      77 %      4 survived     1 explained"), "{text}");
     assert!(text.contains("tiny/src/lib.rs:31 `lost`: `list[0] = 1;` -> ``  (no test reaches it)\n"), "{text}");
     assert!(text.contains("tiny/src/lib.rs: `gone`: `a` -> `b`: explained, but there is no such change\n"), "{text}");
+    let named = survivors(&text);
+    assert_eq!(named.len(), 4, "without the explained one: {named:?}");
+    assert!(named.contains(&("tiny/src/lib.rs".to_owned(), "`lost`: `list[0] = 1;` -> ``".to_owned())));
 }

@@ -28,7 +28,12 @@ impl Finder<'_> {
                 }
             }
             Expr::MethodCall(call) => {
-                let Some(other) = swapped_method(&call.method.to_string()) else { return };
+                let name = call.method.to_string();
+                let Some(other) =
+                    swapped_method(&name).filter(|_| !name.starts_with("is_") || !self.is_settled(expression))
+                else {
+                    return;
+                };
                 let (whole, name) = (self.range(expression), self.range(&call.method));
                 let text = format!("{}{other}{}", &self.text[whole.start..name.start], &self.text[name.end..whole.end]);
                 self.add(whole, Shape::Expression, text);

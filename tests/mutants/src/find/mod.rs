@@ -5,13 +5,13 @@
 //! | `true`, `false` for the condition, or for one of the parts joined by `&&` and `||` | `if`, `while` (`false`), match guards |
 //! | `==` and `!=` swapped, `<` and `<=`, `>` and `>=` | comparisons; equality only where no condition is changed as a whole |
 //! | operator swapped | `+ - * / % & \| ^ << >>`, with `=` too |
-//! | number one higher | literals outside of comparisons, but for capacities |
+//! | number one higher | literals outside of comparisons, but for capacities and what buffers begin with |
 //! | `!` left out | outside of conditions |
 //! | left out | statements that call or assign |
 //! | error dropped | `call()?;` |
 //! | body replaced | by `true`, `false`, `0`, `1`, `None`, `Ok(())`, or nothing, as the return type allows |
 //! | `Type::NAME` replaced by another name used of the type | outside of comparisons |
-//! | method swapped | `min`/`max`, `any`/`all`, `is_some`/`is_none`, `is_ok`/`is_err` |
+//! | method swapped | `min`/`max`, `any`/`all`; outside of conditions `is_some`/`is_none`, `is_ok`/`is_err` |
 //!
 //! Left alone: constants and constant functions, patterns, types, attributes, arguments of macros, tests, `Debug` and `Display`.
 
@@ -182,6 +182,8 @@ impl<'ast> Visit<'ast> for Finder<'_> {
         self.expression(expression);
         match expression {
             syn::Expr::Const(_) => {}
+            // What a buffer begins with is mostly written over.
+            syn::Expr::Repeat(repeat) if matches!(*repeat.expr, syn::Expr::Lit(_)) => {}
             syn::Expr::Repeat(repeat) => self.visit_expr(&repeat.expr),
             // The function of a call is a name, not a value.
             syn::Expr::Call(call) if matches!(*call.func, syn::Expr::Path(_)) => {
