@@ -85,7 +85,7 @@ impl Plan {
     /// The mutants in an order drawn by the seed, so that a run that is cut short has seen a fair part.
     fn drawn(&self, mutants: &[Mutant]) -> Vec<u32> {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
-        let named = self.only.as_deref().map(|text| report::survivors(text));
+        let named = self.only.as_deref().map(report::survivors);
         let chosen =
             |mutant: &&Mutant| named.as_ref().is_none_or(|named| named.contains(&(mutant.file.clone(), mutant.key())));
         let mut order: Vec<(u64, u32)> =
