@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::compile::Program;
-use crate::suite::{self, Outcome, Test};
+use crate::suite::{self, Choice, Outcome, Test};
 
 /// What became of a mutant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,8 +31,8 @@ impl Verdict {
 /// The tests with what is known about them.
 pub(crate) struct Court<'a> {
     pub(crate) programs: &'a [Program],
-    /// Whether a program takes many names in one run.
-    pub(crate) many: &'a [bool],
+    /// For each program.
+    pub(crate) choices: &'a [Choice],
     pub(crate) tests: &'a [Test],
     /// How many mutants each test has caught.
     pub(crate) catches: Vec<AtomicU32>,
@@ -41,7 +41,7 @@ pub(crate) struct Court<'a> {
 /// How many of the likeliest tests run one by one before the rest runs together.
 const ALONE: usize = 3;
 /// How long tests that run together may take in all.
-const TOGETHER: Duration = Duration::from_secs(2);
+const TOGETHER: Duration = Duration::from_secs(3);
 
 /// Judges mutants with `jobs` of them at a time, and starts none after `end`. What was not started has no verdict.
 pub(crate) fn judge(court: &Court<'_>, ids: &[u32], jobs: usize, end: Instant) -> io::Result<BTreeMap<u32, Verdict>> {
@@ -79,7 +79,7 @@ impl Court<'_> {
             let chosen: Vec<&Test> = group.iter().map(|n| &self.tests[*n]).collect();
             let Some(first) = chosen.first() else { continue };
             let usual = chosen.iter().map(|test| test.took).sum();
-            match suite::run(&self.programs[first.program], &chosen, id, usual)? {
+            match suite::run(&self.programs[first.program], &self.choices[first.program], &chosen, id, usual)? {
                 Outcome::Passed => {}
                 Outcome::Failed => {
                     group.iter().take(1).for_each(|n| _ = self.catches[*n].fetch_add(1, Ordering::Relaxed));
@@ -91,7 +91,7 @@ impl Court<'_> {
         Ok(Verdict::Survived)
     }
 
-    /// Tests in the order given, in runs: the first alone, the rest together as far as their programs allow.
+    /// Tests in the order given, in runs: the first alone, the rest together.
     fn groups(&self, tests: &[usize]) -> Vec<Vec<usize>> {
         let (alone, rest) = tests.split_at(ALONE.min(tests.len()));
         let mut groups: Vec<Vec<usize>> = alone.iter().map(|n| vec![*n]).collect();
@@ -99,7 +99,7 @@ impl Court<'_> {
         for n in rest {
             let test = &self.tests[*n];
             match open.get_mut(&test.program) {
-                Some((group, took)) if self.many[test.program] && *took + test.took < TOGETHER => {
+                Some((group, took)) if *took + test.took < TOGETHER => {
                     groups[*group].push(*n);
                     *took += test.took;
                 }

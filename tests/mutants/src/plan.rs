@@ -15,7 +15,7 @@ use crate::layout::Library;
 use crate::prepare::Prepared;
 use crate::report;
 use crate::site::Mutant;
-use crate::suite::{self, Test};
+use crate::suite::{self, Choice, Test};
 
 /// What is to be done.
 #[derive(Clone, Debug)]
@@ -53,9 +53,9 @@ impl Plan {
         eprintln!("built after {} s", start.elapsed().as_secs());
         let tests = self.record(&programs, &own.join("reached"))?;
         eprintln!("recorded after {} s", start.elapsed().as_secs());
-        let many = programs.iter().map(suite::takes_many).collect::<io::Result<Vec<bool>>>()?;
+        let choices = programs.iter().map(Choice::of).collect::<io::Result<Vec<_>>>()?;
         let catches = tests.iter().map(|_| AtomicU32::new(0)).collect();
-        let court = Court { programs: &programs, many: &many, tests: &tests, catches };
+        let court = Court { programs: &programs, choices: &choices, tests: &tests, catches };
         let verdicts = judge(&court, &self.drawn(&prepared.mutants), self.jobs, self.end)?;
         Ok((prepared.mutants, verdicts))
     }

@@ -67,13 +67,21 @@ impl Prepared {
     ) -> io::Result<Vec<Program>> {
         let copy = own.join("workspace");
         let request = Request { packages, tests, root: &copy, target };
-        let mut dropped = BTreeSet::new();
+        // What did not compile the last time is not tried again: the files stay the same, and nothing is built twice.
+        let note = own.join("dropped.txt");
+        let last = std::fs::read_to_string(&note).unwrap_or_default();
+        let last: BTreeSet<&str> = last.lines().collect();
+        let known = self.mutants.iter().filter(|mutant| last.contains(mutant.line().as_str()));
+        let mut dropped: BTreeSet<u32> = known.map(|mutant| mutant.id).collect();
         loop {
             self.write(&copy, &dropped)?;
             let faults = match build(&request)? {
                 Ok(programs) => {
                     eprintln!("{} mutants, {} more do not compile", self.count - dropped.len(), dropped.len());
+                    let is_dropped = |mutant: &&Mutant| dropped.contains(&mutant.id);
+                    let lines: Vec<String> = self.mutants.iter().filter(is_dropped).map(Mutant::line).collect();
                     self.mutants.retain(|mutant| !dropped.contains(&mutant.id));
+                    std::fs::write(&note, lines.join("\n"))?;
                     return Ok(programs);
                 }
                 Err(faults) => faults,

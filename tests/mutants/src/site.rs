@@ -48,6 +48,11 @@ impl Mutant {
         let nth = if self.nth > 1 { format!(" #{}", self.nth) } else { String::new() };
         format!("`{}`: `{}` -> `{}`{nth}", self.function, self.original, self.changed)
     }
+
+    /// File and key.
+    pub(crate) fn line(&self) -> String {
+        format!("{}: {}", self.file, self.key())
+    }
 }
 
 /// Text on one line, cut where it is long.

@@ -37,10 +37,32 @@ pub(crate) fn names(program: &Program) -> io::Result<Vec<String>> {
     Ok(text.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect())
 }
 
-/// Whether one run can be told several names.
-pub(crate) fn takes_many(program: &Program) -> io::Result<bool> {
-    let output = command(program).arg("--help").output()?;
-    Ok(String::from_utf8_lossy(&output.stdout).contains("[FILTERS...]"))
+/// How a program is told to run some of its tests.
+#[derive(Clone, Debug)]
+pub(crate) enum Choice {
+    /// By their names.
+    Names,
+    /// It takes one name; for more, these are all there are, and the others are to be skipped.
+    AllBut(Vec<String>),
+}
+
+impl Choice {
+    /// Asks the program.
+    pub(crate) fn of(program: &Program) -> io::Result<Self> {
+        let output = command(program).arg("--help").output()?;
+        let many = String::from_utf8_lossy(&output.stdout).contains("[FILTERS...]");
+        if many { Ok(Self::Names) } else { names(program).map(Self::AllBut) }
+    }
+
+    fn arguments<'a>(&'a self, chosen: &[&'a Test]) -> Vec<&'a str> {
+        match self {
+            Self::AllBut(all) if chosen.len() > 1 => {
+                let others = all.iter().filter(|name| !chosen.iter().any(|test| test.name == **name));
+                others.flat_map(|name| ["--skip", name.as_str()]).collect()
+            }
+            _ => chosen.iter().map(|test| test.name.as_str()).collect(),
+        }
+    }
 }
 
 /// Runs one test with no mutant on and notes what it reaches. `record` is a file of its own.
@@ -58,9 +80,15 @@ pub(crate) fn record(program: &Program, index: usize, name: &str, record: &Path)
 }
 
 /// Runs tests of one program with a mutant on. `usual` is how long they take without.
-pub(crate) fn run(program: &Program, tests: &[&Test], mutant: u32, usual: Duration) -> io::Result<Outcome> {
+pub(crate) fn run(
+    program: &Program,
+    choice: &Choice,
+    tests: &[&Test],
+    mutant: u32,
+    usual: Duration,
+) -> io::Result<Outcome> {
     let mut run = command(program);
-    run.arg("--exact").args(tests.iter().map(|test| &test.name)).env(ACTIVE, mutant.to_string());
+    run.arg("--exact").args(choice.arguments(tests)).env(ACTIVE, mutant.to_string());
     finish(run, Duration::from_secs(10) + usual * 20, 5 + usual.as_secs() * 10)
 }
 
