@@ -11,8 +11,8 @@ const PREAMBLE: &str = "#![allow(warnings, arithmetic_overflow, unconditional_pa
 /// Folders that are no sources.
 const LEFT_OUT: &[&str] = &["target", ".git", "corpus", "artifacts"];
 
-/// Copies `from` to `to`, with the files of `replaced` (paths from the root) in place of the originals.
-pub(crate) fn copy(from: &Path, to: &Path, replaced: &[(PathBuf, String)]) -> io::Result<()> {
+/// Copies `from` to `to` as a workspace of the version suffix `name`, with the files of `replaced` (paths from the root) in place of the originals.
+pub(crate) fn copy(from: &Path, to: &Path, name: &str, replaced: &[(PathBuf, String)]) -> io::Result<()> {
     let mut kept = BTreeSet::new();
     let mut folders = vec![PathBuf::new()];
     while let Some(folder) = folders.pop() {
@@ -25,7 +25,7 @@ pub(crate) fn copy(from: &Path, to: &Path, replaced: &[(PathBuf, String)]) -> io
                 }
             } else if !replaced.iter().any(|(other, _)| *other == path) && entry.file_name() != ".git" {
                 let content = fs::read(entry.path())?;
-                let content = if path == Path::new("Cargo.toml") { without_lints(&content)? } else { content };
+                let content = if path == Path::new("Cargo.toml") { manifest(&content, name)? } else { content };
                 put(&to.join(&path), &content)?;
                 kept.insert(path);
             }
@@ -43,10 +43,17 @@ pub(crate) fn with_switch(root: &str) -> String {
     format!("{PREAMBLE}{root}\nmod __mutants;\n")
 }
 
-/// Lints that are denied would only stop the build.
-fn without_lints(manifest: &[u8]) -> io::Result<Vec<u8>> {
-    let text = std::str::from_utf8(manifest).map_err(io::Error::other)?;
-    Ok(text.replace("= \"deny\"", "= \"allow\"").replace("= \"forbid\"", "= \"allow\"").into_bytes())
+/// The workspace's manifest. Lints that are denied would only stop the build. Packages of another version share the target
+/// folder: cargo takes packages of one version and place in their workspace for the same, wherever the workspace is.
+fn manifest(original: &[u8], name: &str) -> io::Result<Vec<u8>> {
+    let text = std::str::from_utf8(original).map_err(io::Error::other)?;
+    let text = text.replace("= \"deny\"", "= \"allow\"").replace("= \"forbid\"", "= \"allow\"");
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let package = lines.iter().position(|line| line == "[workspace.package]").unwrap_or(lines.len());
+    if let Some(version) = lines[package..].iter_mut().find(|line| line.starts_with("version = \"")) {
+        *version = format!("{}-mutants.{name}\"", version.trim_end_matches('"'));
+    }
+    Ok(lines.join("\n").into_bytes())
 }
 
 fn put(path: &Path, content: &[u8]) -> io::Result<()> {

@@ -51,7 +51,7 @@ impl Plan {
         let packages: Vec<&str> = [library.package].iter().chain(testers).copied().collect();
         let programs = prepared.build(&packages, integration, &own, target)?;
         eprintln!("built after {} s", start.elapsed().as_secs());
-        let tests = self.record(&programs, &own.join("reached"))?;
+        let tests = self.record(&programs, &own.join("reached"), prepared.stamp())?;
         eprintln!("recorded after {} s", start.elapsed().as_secs());
         let choices = programs.iter().map(Choice::of).collect::<io::Result<Vec<_>>>()?;
         let catches = tests.iter().map(|_| AtomicU32::new(0)).collect();
@@ -61,11 +61,11 @@ impl Plan {
     }
 
     /// The tests that pass by themselves and reach a mutant.
-    fn record(&self, programs: &[Program], file: &Path) -> io::Result<Vec<Test>> {
+    fn record(&self, programs: &[Program], file: &Path, stamp: u32) -> io::Result<Vec<Test>> {
         let mut tests = Vec::new();
         for (index, program) in programs.iter().enumerate() {
             for name in suite::names(program)? {
-                tests.push(suite::record(program, index, &name, file)?);
+                tests.push(suite::record(program, index, &name, file, stamp)?);
             }
         }
         for test in &tests {

@@ -1,6 +1,7 @@
 //! The rewritten copy: from sources to test programs.
 
 use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -97,6 +98,8 @@ impl Prepared {
     }
 
     fn write(&mut self, copy: &Path, dropped: &BTreeSet<u32>) -> io::Result<()> {
+        // The folder of the run has the package's name.
+        let name = copy.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
         let mut replaced = Vec::new();
         for file in &mut self.files {
             file.rewritten = render(&file.text, &file.sites, dropped);
@@ -105,8 +108,15 @@ impl Prepared {
             }
             replaced.push((file.path.clone(), file.rewritten.clone()));
         }
-        replaced.push((self.library.with_file_name("__mutants.rs"), switch::module(self.count)));
-        copy::copy(&self.root, copy, &replaced)
+        replaced.push((self.library.with_file_name("__mutants.rs"), switch::module(self.count, self.stamp())));
+        copy::copy(&self.root, copy, &name, &replaced)
+    }
+
+    /// Tells apart what was built from these files and from others.
+    pub(crate) fn stamp(&self) -> u32 {
+        let mut hasher = DefaultHasher::new();
+        self.files.iter().for_each(|file| (&file.path, &file.rewritten).hash(&mut hasher));
+        u32::try_from(hasher.finish() >> 32).unwrap_or_default()
     }
 
     fn to_drop(&self, faults: &[Fault]) -> BTreeSet<u32> {

@@ -66,15 +66,22 @@ impl Choice {
 }
 
 /// Runs one test with no mutant on and notes what it reaches. `record` is a file of its own.
-pub(crate) fn record(program: &Program, index: usize, name: &str, record: &Path) -> io::Result<Test> {
+pub(crate) fn record(program: &Program, index: usize, name: &str, record: &Path, stamp: u32) -> io::Result<Test> {
     let _ = fs::remove_file(record);
     let start = Instant::now();
     let mut run = command(program);
     run.args(["--exact", name]).env(REACHED, record);
     let outcome = finish(run, Duration::from_secs(600), 300)?;
     let bytes = fs::read(record).unwrap_or_default();
-    let number = |chunk: &[u8]| chunk.try_into().map(u32::from_le_bytes).ok();
-    let reaches = bytes.chunks(4).filter_map(number).collect();
+    let numbers = |chunk: &[u8; 8]| {
+        let [a, b, c, d, number @ ..] = *chunk;
+        if u32::from_le_bytes([a, b, c, d]) == stamp {
+            Ok(u32::from_le_bytes(number))
+        } else {
+            Err(io::Error::other(format!("{} was built from other sources", program.path.display())))
+        }
+    };
+    let reaches = bytes.as_chunks::<8>().0.iter().map(numbers).collect::<io::Result<_>>()?;
     let passed = outcome == Outcome::Passed;
     Ok(Test { program: index, name: name.to_owned(), took: start.elapsed(), reaches, passed })
 }

@@ -2,11 +2,12 @@
 
 /// The environment variable that has the number of the mutant that is on.
 pub(crate) const ACTIVE: &str = "UV_MUTANT";
-/// The environment variable that names a file to which the numbers of all places reached are added, four bytes each.
+/// The environment variable that names a file to which all places reached are added: the stamp of the build and the
+/// number, four bytes each.
 pub(crate) const REACHED: &str = "UV_MUTANT_REACHED";
 
-/// Its text, for mutants with numbers below `count`.
-pub(crate) fn module(count: usize) -> String {
+/// Its text, for mutants with numbers below `count`. The stamp tells builds of different sources apart.
+pub(crate) fn module(count: usize, stamp: u32) -> String {
     format!(
         r#"extern crate std;
 use std::io::Write as _;
@@ -32,7 +33,8 @@ fn unread(n: u32) -> bool {{
     if let Some(file) = file {{
         if !REACHED[n as usize].swap(true, Relaxed) {{
             let mut file = std::fs::OpenOptions::new().append(true).create(true).open(file).expect("the record opens");
-            file.write_all(&n.to_le_bytes()).expect("the record is written");
+            let record = u64::from(n) << 32 | {stamp};
+            file.write_all(&record.to_le_bytes()).expect("the record is written");
         }}
     }}
     active == n
