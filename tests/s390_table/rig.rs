@@ -14,7 +14,7 @@ use uv_s390::header::{ConfidentialArea, HeaderContent, PlaintextControlFlags, Se
 use uv_s390::image::{Measurement, PageCipher, PageHasher};
 use uv_s390::psw::Psw;
 use uv_s390::sie::{
-    AddressSpaces, GuestMap, HostMapping, InterceptionCode, MappingSize, SidaDesignation, Sie, StateDescription, fields,
+    AddressSpaces, GuestMap, HostMapping, InterceptionCode, MappingSize, SidaDesignation, Sie, StateDescription, Validity, fields,
 };
 use uv_s390::sim::{Generation, GuestInsn, HostView, InsnResult, Machine, MachineConfig};
 use uv_s390::uvc::{Block, Cc, PgmCode, ProgramInterruption, UvCall, UvRc, UvRrc};
@@ -293,9 +293,9 @@ impl Rig {
         self.try_enter(guest, cpu).unwrap()
     }
 
-    /// Enters the CPU and holds that the entry is refused.
-    pub(crate) fn refuses_entry(&self, guest: &Guest, cpu: Vcpu) {
-        assert_validity(&self.enter(guest, cpu));
+    /// Enters the CPU and holds that the entry is refused with this validity.
+    pub(crate) fn refuses_entry(&self, guest: &Guest, cpu: Vcpu, validity: Validity) {
+        assert_eq!(self.enter(guest, cpu).validity(), Some(validity));
     }
 
     /// Runs the guest until it exits, giving it every page it asks for.
@@ -346,12 +346,6 @@ impl Rig {
 
 /// VM, its CPU, and what the CPU's program sees.
 pub(crate) type Running = (Guest, Vcpu, Transcript<InsnResult>);
-
-/// Validity of the Ultravisor's family.
-pub(crate) fn assert_validity(sd: &StateDescription) {
-    assert_eq!(sd.interception(), InterceptionCode::VALIDITY);
-    assert_eq!(sd.ipb.get() >> 24, 0x20, "validity {:#010x}", sd.ipb.get());
-}
 
 /// What instructions gave back.
 pub(crate) fn results(seen: &Transcript<InsnResult>) -> Vec<InsnResult> {

@@ -108,8 +108,8 @@ pub(crate) struct Conf {
     pub(crate) hasher: Mutex<PageHasher>,
     pub(crate) cpus: RwLock<BTreeMap<u16, Arc<Cpu>>>,
     pub(crate) secrets: Mutex<SecretStore>,
-    /// The dump that has begun. Read by calls that make pages secure or seal registers, written by those that begin, tell of
-    /// pages and end.
+    /// The dump that has begun. Read by calls that make pages secure or seal registers; written by those that begin, tell of
+    /// pages and end, and by SET_UNSHARE_ALL, which no import may cross.
     pub(crate) dump: RwLock<Option<Session>>,
     /// The call on the configuration that has answered cc 3 last.
     pub(crate) partial: Mutex<Option<Partial>>,

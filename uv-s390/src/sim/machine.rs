@@ -27,8 +27,8 @@ use crate::request::ConfigUid;
 use crate::sie::{AddressSpaces, GuestMap, HostMapping};
 use crate::uvc::UvRc;
 
-/// What a machine is made of.
-#[derive(Clone, Debug)]
+/// What a machine is made of. It prints without the seed, from which keys come.
+#[derive(Clone)]
 pub struct MachineConfig {
     /// Generation.
     pub generation: Generation,
@@ -41,6 +41,13 @@ pub struct MachineConfig {
     pub backup_key: Option<HostPrivateKey>,
     /// Everything random comes from this number.
     pub seed: u64,
+}
+
+impl core::fmt::Debug for MachineConfig {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let mut f = f.debug_struct("MachineConfig");
+        f.field("generation", &self.generation).field("memory", &self.memory).finish_non_exhaustive()
+    }
 }
 
 impl MachineConfig {
@@ -224,7 +231,6 @@ impl Machine {
                 claim.set(super::frames::Frame::Normal);
             }
         }
-        self.next_id.store(1, Ordering::Relaxed);
         tracing::info!("load-normal reset of the machine");
     }
 

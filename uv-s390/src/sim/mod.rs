@@ -12,7 +12,7 @@
 //! | NS, DST | normal | absent | yes | 0x3e |
 //! | SEC | secure | secure | 0x3d | yes |
 //! | SHR | shared | shared | yes | yes |
-//! | PIN | pinned | shared, label 1 | yes | yes; unshare: interception 108 |
+//! | PIN | pinned | shared | yes | yes; unshare: interception 108 |
 //! | EXP, was private | normal | sealed | ciphertext | 0x3e |
 //! | EXP, was shared | normal | withdrawn | content in clear | 0x3e |
 //! | donated | donated | | 0x3d | 0x3f |

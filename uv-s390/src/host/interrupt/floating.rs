@@ -47,14 +47,6 @@ impl Floating {
         self.service_masked = true;
     }
 
-    /// The guest issued SERVC.
-    ///
-    /// UNSURE: the kernel waits for the notification (108). Here the interception 104 counts too: nothing can be injected
-    /// before its instruction is complete, and the notification of an answered SERVC need not come.
-    pub(in crate::host) fn service_called(&mut self) {
-        self.service_masked = false;
-    }
-
     /// The guest's SERVC is complete: an answer is due, and if user space gave none the Ultravisor has its own.
     pub(in crate::host) fn service_notified(&mut self) {
         self.parameter |= SCCB_DUMMY;

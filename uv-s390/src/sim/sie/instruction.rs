@@ -12,7 +12,7 @@
 //! | DIAG 0x500 | 104 | GR1–GR4, GR5 = 0x500 |
 //! | DIAG, other codes | none | specification exception in the guest |
 //! | SPX | 108 | new prefix in the SIDA |
-//! | SERVC | 104 | SCCB in the SIDA, command in GR1 |
+//! | SERVC | 104, and 108 when the host has answered (`complete`) | SCCB in the SIDA, command in GR1 |
 //! | SERVC with a bad SCCB | 108 | nothing |
 //! | UVC | none; 108 for the unshare of a pinned page | the control block in the SIDA |
 //! | SIGP | 108, 0x38 or none (`sigp`) | order in GR5, CPU in GR2, parameter in GR1 |
@@ -235,8 +235,8 @@ impl Machine {
     /// A service call: the SCCB must say a length that it has.
     fn servc(&self, sd: &StateDescription, conf: &Conf, core: &mut Core, insn: &GuestInsn, sccb: &[u8]) -> Issue {
         let stated = sccb.first_chunk::<2>().map_or(0, |len| usize::from(u16::from_be_bytes(*len)));
-        conf.service_masked.store(false, Ordering::Release);
         if stated < 8 || stated > sccb.len() {
+            conf.service_masked.store(false, Ordering::Release);
             return self.leave(sd, core, insn.clone(), InterceptionCode::PV_NOTIFICATION, &[]);
         }
         self.leave(sd, core, insn.clone(), InterceptionCode::PV_INSTRUCTION, sccb)

@@ -14,7 +14,6 @@ use crate::abi::ConvertFrom;
 use crate::sim::answer::Answer;
 use crate::sim::frames::Frame;
 use crate::sim::machine::Machine;
-use crate::sim::pages::PINNED;
 use crate::uvc::UvRc;
 
 pub(in crate::sim) fn pin(machine: &Machine, block: &mut ConvertFrom) -> Answer {
@@ -24,7 +23,6 @@ pub(in crate::sim) fn pin(machine: &Machine, block: &mut ConvertFrom) -> Answer 
         Frame::Shared(owner, gfn) => {
             let conf = machine.owner(owner).ok_or(UvRc::STATE)?;
             let _open = conf.open()?;
-            conf.space.set_label(gfn, PINNED)?;
             frame.set(Frame::Pinned(owner, gfn));
             Ok(())
         }

@@ -19,13 +19,15 @@ use crate::uvc::{Cc, UvCall};
 
 const SECRET: [u8; 16] = *b"only for a guest";
 
-/// Every frame word says what the engine says, and no private byte is in sight of the host.
-pub(super) fn check(rig: &Rig) {
+/// Every frame word says what the engine says, and the engine says what the frame words say.
+pub(in crate::sim) fn check(rig: &Rig) {
     let mut secure = 0;
+    let mut found = alloc::collections::BTreeSet::new();
     for (at, frame) in rig.machine.storage.frames.owned() {
         let Some((owner, gfn)) = frame.page() else { continue };
         let Some(conf) = rig.machine.owner(owner) else { continue };
         let state = conf.space.state(gfn).unwrap();
+        assert!(found.insert((owner, gfn)), "two frames of one page");
         match frame {
             Frame::Secure(..) => {
                 assert_eq!(state, PageState::Secure);
@@ -38,6 +40,12 @@ pub(super) fn check(rig: &Rig) {
         }
     }
     assert_eq!(rig.machine.secure_frames_in_use(), secure, "a secure page has one frame word");
+    for conf in rig.machine.confs.read().values().filter(|conf| rig.machine.owner(conf.id).is_some()) {
+        let owned = |state| matches!(state, PageState::Secure | PageState::Shared);
+        for (gfn, _) in conf.space.used().filter(|(_, state)| owned(*state)) {
+            assert!(found.contains(&(conf.id, gfn)), "{gfn} has no frame word");
+        }
+    }
 }
 
 /// A number that is often one that means something.

@@ -88,6 +88,9 @@ fn operands_pass_through_the_sida() {
     put_sida(&rig, cpu, &sccb);
     rig.change(cpu, |sd| sd.psw = crate::psw::Psw::new(3 << 44, 0));
     let sd = rig.enter(&guest, cpu);
+    assert_eq!((sd.interception(), sd.ipa.get(), sd.gr(1)), (NOTIFICATION, 0xb220, 0x12_0001), "it is complete");
+    assert_eq!(seen.lock().len(), 0, "the guest goes on with the next entry");
+    let sd = rig.enter(&guest, cpu);
     assert_eq!((sd.interception(), sd.ipa.get()), (NOTIFICATION, 0xb220), "a bad SCCB");
     let sd = rig.enter(&guest, cpu);
     assert_eq!((sd.interception(), sd.ipa.get(), sd.gr(0), sd.gr(1)), (INSTRUCTION, 0xb27d, 0x3000_0002, 2));
