@@ -14,7 +14,8 @@ use uv_s390::header::{ConfidentialArea, HeaderContent, PlaintextControlFlags, Se
 use uv_s390::image::{Measurement, PageCipher, PageHasher};
 use uv_s390::psw::Psw;
 use uv_s390::sie::{
-    AddressSpaces, GuestMap, HostMapping, InterceptionCode, MappingSize, SidaDesignation, Sie, StateDescription, Validity, fields,
+    AddressSpaces, GuestMap, HostMapping, InterceptionCode, MappingSize, SidaDesignation, Sie, StateDescription,
+    Validity, fields,
 };
 use uv_s390::sim::{Generation, GuestInsn, HostView, InsnResult, Machine, MachineConfig};
 use uv_s390::uvc::{Block, Cc, PgmCode, ProgramInterruption, UvCall, UvRc, UvRrc};

@@ -11,7 +11,7 @@ use uv_s390::crypto::HostPrivateKey;
 use uv_s390::host::{Guest, GuestConfig, Hardware, Host, HostPages, S390Exit};
 use uv_s390::image::{Image, ImageBuilder};
 use uv_s390::psw::Psw;
-use uv_s390::sim::{Generation, GuestInsn, HostView, InsnResult, Machine, MachineConfig};
+use uv_s390::sim::{FrameAddress, Generation, GuestInsn, HostView, InsnResult, Machine, MachineConfig};
 use uv_s390::uvc::UvCall;
 use uv_sim::guest::{Outcome, Program, Step};
 use uv_sim::rng::SimRng;
@@ -62,6 +62,7 @@ impl Rig {
             memory: GUEST + (PAGES << 12),
             host_key: SAMPLE.key.clone(),
             backup_key: None,
+            frame_address: FrameAddress::Absolute,
             seed: 1,
         };
         let machine = Arc::new(Machine::new(config));

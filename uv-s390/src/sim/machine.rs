@@ -39,14 +39,30 @@ pub struct MachineConfig {
     pub host_key: HostPrivateKey,
     /// Its backup host key.
     pub backup_key: Option<HostPrivateKey>,
+    /// What the address of a frame is in the control blocks that have no other.
+    pub frame_address: FrameAddress,
     /// Everything random comes from this number.
     pub seed: u64,
+}
+
+/// What `paddr` is in the control blocks of CONV_FROM_SEC_STOR, DESTR_SEC_STOR and PIN_PAGE_SHARED.
+///
+/// UNSURE: Linux gives host absolute addresses, kvm-unit-tests addresses of its home space, and where either runs the two
+/// are one number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FrameAddress {
+    /// Host absolute.
+    #[default]
+    Absolute,
+    /// Host virtual: translated through the home space ([`Machine::set_home_space`]), with its codes 0x0030 and 0x0031.
+    HomeVirtual,
 }
 
 impl core::fmt::Debug for MachineConfig {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let mut f = f.debug_struct("MachineConfig");
-        f.field("generation", &self.generation).field("memory", &self.memory).finish_non_exhaustive()
+        f.field("generation", &self.generation).field("memory", &self.memory);
+        f.field("frame_address", &self.frame_address).finish_non_exhaustive()
     }
 }
 
@@ -60,6 +76,7 @@ impl MachineConfig {
             memory: 4 << 30,
             host_key: HostPrivateKey::generate(&mut rng),
             backup_key: None,
+            frame_address: FrameAddress::default(),
             seed,
         }
     }
@@ -77,6 +94,7 @@ pub struct Machine {
     pub(crate) generation: Generation,
     pub(crate) host_key: HostPrivateKey,
     pub(crate) backup_key: Option<HostPrivateKey>,
+    pub(crate) frame_address: FrameAddress,
     /// Wraps the keys that RETR_SECRET gives out.
     pub(crate) wrapping_key: RequestKey,
     pub(crate) storage: Arc<Storage>,
@@ -118,6 +136,7 @@ impl Machine {
             generation: config.generation,
             host_key: config.host_key,
             backup_key: config.backup_key,
+            frame_address: config.frame_address,
             wrapping_key: RequestKey::random(&mut engine.rng("wrapping key")),
             storage: Arc::new(Storage::new(config.memory)),
             engine,

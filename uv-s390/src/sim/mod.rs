@@ -51,6 +51,6 @@ mod sie;
 pub use clock::TOD_PER_MICROSECOND;
 pub use execute::Uvc;
 pub use guest::{GuestCode, GuestInsn, InsnResult, Interruption};
-pub use machine::{Machine, MachineConfig};
+pub use machine::{FrameAddress, Machine, MachineConfig};
 pub use memory::HostView;
 pub use profile::Generation;

@@ -211,6 +211,30 @@ mod tests {
     }
 
     #[test]
+    fn there_are_as_many_configurations_as_the_query_says() {
+        let rig = Rig::ready(Generation::Z15);
+        let most = u64::from(rig.info.max_num_sec_conf.get());
+        let block = |n: u64| {
+            let mut block = rig.create_block(0);
+            block.guest_stor_len = 0x1000.into();
+            block.guest_asce = (GIB + (n << 12) | 0x107).into();
+            block.guest_sca = GIB.into();
+            block.conf_base_stor_origin = (GIB + MIB + n * 0x1_0000).into();
+            block.conf_virt_stor_origin = (GIB + MIB + n * 0x1_0000 + 0x8000).into();
+            block
+        };
+        let mut handle = 0;
+        for n in 0..most {
+            let mut block = block(n);
+            assert_eq!(rig.call(&mut block), OK, "number {n}");
+            handle = block.guest_handle.get();
+        }
+        assert_eq!(rig.call(&mut block(most)), refused(UvRc::CONF_0106));
+        assert_eq!(rig.no_data(UvCommand::DESTROY_SEC_CONF, handle), OK);
+        assert_eq!([rig.call(&mut block(most)), rig.call(&mut block(most - 1))], [OK, refused(UvRc::CONF_0106)]);
+    }
+
+    #[test]
     fn all_donated_storage_is_closed() {
         let rig = Rig::ready(Generation::Z17);
         let guest = rig.guest(0);

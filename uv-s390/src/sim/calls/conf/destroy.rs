@@ -46,6 +46,7 @@ mod tests {
     use crate::abi::UvCommand;
     use crate::sim::Generation;
     use crate::sim::rig::{OK, Rig, refused};
+    use uv_core::{HostAddr, NormalMemory};
 
     #[test]
     fn codes_in_their_order() {
@@ -63,5 +64,36 @@ mod tests {
         assert_eq!(destroy(guest.conf), OK);
         assert_eq!(destroy(guest.conf), refused(UvRc::INVALID_CONF_HANDLE));
         rig.guest(0);
+    }
+
+    #[test]
+    fn donated_storage_comes_back_cleared_whoever_ends_its_owner() {
+        let rig = Rig::ready(Generation::Z17);
+        let ends: [fn(&Rig, u64); 3] = [
+            |rig, conf| assert_eq!(rig.no_data(UvCommand::DESTROY_SEC_CONF, conf), OK),
+            |rig, conf| assert_eq!(rig.call(&mut crate::abi::DestroyFast::new(conf)), OK),
+            |rig, _| rig.machine.load_normal(),
+        ];
+        for (n, end) in (0..).zip(ends) {
+            let block = rig.create_block(n);
+            let (base, variable) = (block.conf_base_stor_origin.get(), block.conf_virt_stor_origin.get());
+            let variable_len = rig.info.variable_storage_len(block.guest_stor_len.get()).unwrap();
+            let last = [base + rig.info.conf_base_phys_stor_len.get() - 8, variable + variable_len - 8];
+            let places = [base, last[0], variable, last[1]];
+            places.iter().for_each(|at| rig.host.write(HostAddr(*at), b"old data").unwrap());
+            let guest = rig.guest(n);
+            let cpu = rig.cpu_block(&guest, 0).stor_origin.get();
+            rig.host.write(HostAddr(cpu), b"old data").unwrap();
+            let cpu = rig.cpu(&guest, 0);
+            if n < 2 {
+                assert_eq!(rig.no_data(UvCommand::DESTROY_SEC_CPU, cpu.handle), OK);
+            }
+            end(&rig, guest.conf);
+            for at in places.into_iter().chain([cpu.storage]) {
+                let mut bytes = [1; 8];
+                rig.host.read(HostAddr(at), &mut bytes).unwrap();
+                assert_eq!(bytes, [0; 8], "{at:#x} of VM {n}");
+            }
+        }
     }
 }

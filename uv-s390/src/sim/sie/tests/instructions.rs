@@ -232,7 +232,7 @@ fn a_state_description_that_cannot_be_reached() {
     let rig = Rig::ready(Generation::Z17);
     let (guest, _, _): (Guest, _, _) = rig.booted(0, []);
     let enter = |at| rig.machine.enter(HostAddr(at), guest.asce, &mut [0; 16]).unwrap_err().code;
-    assert_eq!(enter(8), PgmCode::SPECIFICATION);
+    assert_eq!([enter(8), enter(0x1100)], [PgmCode::SPECIFICATION; 2], "a multiple of 512");
     assert_eq!(enter(4 << 30), PgmCode::ADDRESSING);
     assert_eq!(enter(guest.create.conf_base_stor_origin.get()), PgmCode::SECURE_STORAGE_ACCESS);
 }
