@@ -226,7 +226,7 @@ fn no_event_and_no_debug_tells_a_secret() {
         ("measurement key", measurement),
         ("nonce", nonce),
     ];
-    let heard = HEARD.lock().unwrap();
+    let heard = HEARD.lock().unwrap().clone();
     for message in ["secure configuration created", "PSW loaded", "guest UVC", "SIE exit", "secret added"] {
         assert!(heard.contains(message), "{message:?} was not heard");
     }
