@@ -162,9 +162,15 @@ impl Rig {
 
     /// A VM whose storage begins at `mso` of its address space.
     pub(crate) fn guest_at(&self, n: u64, mso: u64) -> Guest {
+        self.guest_with(n, |create| create.guest_stor_origin = mso.into())
+    }
+
+    /// A VM that is created with something else than usual.
+    pub(crate) fn guest_with(&self, n: u64, change: impl FnOnce(&mut CreateConf)) -> Guest {
         let mut create = self.create_block(n);
-        create.guest_stor_origin = mso.into();
+        change(&mut create);
         assert_eq!(self.call(&mut create), OK);
+        let mso = create.guest_stor_origin.get();
         let (base, asce) = (home(n), create.guest_asce.get());
         let (moved, size) = (Mutex::default(), Mutex::new(MappingSize::Page));
         let tables = Arc::new(Tables { base, mso, moved, size });
@@ -245,7 +251,11 @@ impl Rig {
     }
 
     pub(crate) fn booted_at(&self, n: u64, mso: u64, steps: impl IntoIterator<Item = Step<GuestInsn>>) -> Running {
-        let guest = self.guest_at(n, mso);
+        self.boot(self.guest_at(n, mso), steps)
+    }
+
+    /// As [`Rig::booted`], for a VM that is there.
+    pub(crate) fn boot(&self, guest: Guest, steps: impl IntoIterator<Item = Step<GuestInsn>>) -> Running {
         let cpu = self.cpu(&guest, 0);
         self.verified(&guest);
         let seen = self.program(cpu, steps);

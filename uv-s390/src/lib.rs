@@ -5,6 +5,7 @@
 extern crate alloc;
 
 pub mod abi;
+pub mod ap;
 #[cfg(feature = "image")]
 pub mod attest;
 #[cfg(feature = "image")]

@@ -3,7 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+use core::sync::atomic::{AtomicBool, AtomicU64};
 
 use spin::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use uv_core::{Gfn, GuestAddr};
@@ -16,6 +16,7 @@ use super::frames::ConfId;
 use super::memory::Donation;
 use super::resume::Partial;
 use super::secrets::SecretStore;
+use crate::abi::ConfFlags;
 use crate::header::{OpenedHeader, SeHeader};
 use crate::image::{PageCipher, PageHasher};
 use crate::sie::Asce;
@@ -92,6 +93,8 @@ pub(crate) struct Image {
 pub(crate) struct Conf {
     pub(crate) id: ConfId,
     pub(crate) handle: u64,
+    /// What the guest may do.
+    pub(crate) flags: ConfFlags,
     pub(crate) asce: Asce,
     pub(crate) mso: u64,
     /// Bytes of guest storage: the length of the creation, not a limit as in the state description.
@@ -117,8 +120,6 @@ pub(crate) struct Conf {
     pub(crate) released: AtomicU64,
     /// Service-signal interruptions are masked: no SERVC was seen since the last one. They float, so this is not a CPU's.
     pub(crate) service_masked: AtomicBool,
-    /// AP queues bound to the configuration.
-    pub(crate) ap_queues: AtomicU32,
     pub(crate) uid: [u8; 16],
     /// Read by every call at work on the configuration, written by the one that ends it; `false` after the end.
     alive: RwLock<bool>,
@@ -128,6 +129,7 @@ pub(crate) struct Conf {
 pub(crate) struct NewConf {
     pub(crate) id: ConfId,
     pub(crate) handle: u64,
+    pub(crate) flags: ConfFlags,
     pub(crate) asce: Asce,
     pub(crate) mso: u64,
     /// Bytes of guest storage: the length of the creation, not a limit as in the state description.
@@ -144,6 +146,7 @@ impl Conf {
         Self {
             id: new.id,
             handle: new.handle,
+            flags: new.flags,
             asce: new.asce,
             mso: new.mso,
             msl: new.msl,
@@ -168,7 +171,6 @@ impl Conf {
             partial: Mutex::new(None),
             released: AtomicU64::new(0),
             service_masked: AtomicBool::new(true),
-            ap_queues: AtomicU32::new(0),
             uid: new.uid,
             alive: RwLock::new(true),
         }

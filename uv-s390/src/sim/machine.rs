@@ -13,6 +13,7 @@ use uv_sim::rng::SimRng;
 use uv_sim::{Engine, EngineConfig};
 
 use super::answer::Refusal;
+use super::ap::Queue;
 use super::clock::Clock;
 use super::conf::Conf;
 use super::cpu::Cpu;
@@ -22,6 +23,7 @@ use super::memory::{Donation, HostView, Storage};
 use super::profile::Generation;
 use super::sie::OrdinaryCpu;
 use crate::abi::Features;
+use crate::ap::Apqn;
 use crate::crypto::{HostPrivateKey, RequestKey};
 use crate::request::ConfigUid;
 use crate::sie::{AddressSpaces, GuestMap, HostMapping};
@@ -86,8 +88,8 @@ impl MachineConfig {
 ///
 /// | who | uses |
 /// |---|---|
-/// | the hypervisor | [`UvCall`](crate::uvc::UvCall), [`Sie`](crate::sie::Sie), [`AddressSpaces`], [`Machine::host_memory`], [`Machine::set_home_space`] |
-/// | the operator | [`MachineConfig`], [`Machine::load_normal`], [`Machine::set_running_cpus`], [`Machine::set_ap_queues`], [`Machine::set_secret_changes`] |
+/// | the hypervisor | [`UvCall`](crate::uvc::UvCall), [`Sie`](crate::sie::Sie), [`AddressSpaces`], [`Machine::host_memory`], [`Machine::set_home_space`], [`Machine::assign_ap_queue`], [`Machine::zeroize_ap_queue`] |
+/// | the operator | [`MachineConfig`], [`Machine::load_normal`], [`Machine::set_running_cpus`], [`Machine::install_ap_queue`], [`Machine::set_secret_changes`] |
 /// | the guest's owner | [`Machine::set_guest`] |
 /// | a test | [`Machine::page_counts`], [`Machine::advance_clock`] |
 pub struct Machine {
@@ -116,6 +118,7 @@ pub struct Machine {
     /// Control register 13 of the host's CPUs.
     pub(crate) home: RwLock<Option<u64>>,
     pub(crate) guests: Mutex<BTreeMap<HostAddr, Box<dyn GuestCode>>>,
+    pub(crate) ap: RwLock<BTreeMap<Apqn, Arc<Mutex<Queue>>>>,
 }
 
 impl core::fmt::Debug for Machine {
@@ -153,6 +156,7 @@ impl Machine {
             spaces: RwLock::new(BTreeMap::new()),
             home: RwLock::new(None),
             guests: Mutex::new(BTreeMap::new()),
+            ap: RwLock::new(BTreeMap::new()),
         }
     }
 
@@ -171,12 +175,6 @@ impl Machine {
     /// How many host CPUs run; INIT_UV wants one.
     pub fn set_running_cpus(&self, count: u32) {
         self.running_cpus.store(count, Ordering::Relaxed);
-    }
-
-    /// Binds AP queues to a configuration: it cannot be destroyed while it has some. Returns whether the handle exists.
-    pub fn set_ap_queues(&self, conf_handle: u64, count: u32) -> bool {
-        let conf = self.confs.read().get(&conf_handle).cloned();
-        conf.map(|conf| conf.ap_queues.store(count, Ordering::Relaxed)).is_some()
     }
 
     /// Says whether the guest of a configuration may change its secret store; it may until this is said. ADD_SECRET and
@@ -230,6 +228,7 @@ impl Machine {
     pub fn load_normal(&self) {
         let confs = core::mem::take(&mut *self.confs.write());
         self.owners.write().clear();
+        self.unassign_ap_queues(None);
         self.ordinary.write().clear();
         let cpus = core::mem::take(&mut *self.cpus.write());
         for cpu in cpus.values() {

@@ -28,6 +28,7 @@
 //! and an interruption is a PSW that the hypervisor puts into the state description, at which a new program begins.
 
 mod answer;
+mod ap;
 mod calls;
 mod clock;
 mod conf;
@@ -48,6 +49,7 @@ mod rig;
 mod secrets;
 mod sie;
 
+pub use ap::{ApCard, ApResult};
 pub use clock::TOD_PER_MICROSECOND;
 pub use execute::Uvc;
 pub use guest::{GuestCode, GuestInsn, InsnResult, Interruption};

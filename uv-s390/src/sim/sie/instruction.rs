@@ -19,6 +19,7 @@
 //! | STSI | 104 | GR0, GR1 |
 //! | STHYI | 104 | function code in GR2 |
 //! | channel I/O | 104 | subchannel in GR1, operand in the SIDA |
+//! | PQAP, NQAP, DQAP | none (`ap::instruction`) | nothing |
 //! | any of these in problem state | none | privileged-operation exception in the guest, before any other check (§5.3 row 1, §1.1) |
 //!
 //! UNSURE: the class of DIAG 0x288, and the registers of SERVC, SIGP, STSI and STHYI; see docs/s390-unsure.md.
@@ -102,7 +103,10 @@ impl GuestInsn {
             Self::ChannelIo { opcode, subchannel, .. } => {
                 Shape { ipa: *opcode, ipb: 0x5000_0000, gr: vec![(1, u64::from(*subchannel))] }
             }
-            Self::SetMask { .. }
+            Self::Pqap { .. }
+            | Self::Nqap { .. }
+            | Self::Dqap { .. }
+            | Self::SetMask { .. }
             | Self::SetCr { .. }
             | Self::Wait
             | Self::Interruptions
@@ -184,6 +188,12 @@ impl Machine {
             GuestInsn::ChannelIo { operand, .. } => {
                 let operand = operand.clone();
                 self.leave(sd, core, insn, InterceptionCode::PV_INSTRUCTION, &operand)
+            }
+            GuestInsn::Pqap { .. } | GuestInsn::Nqap { .. } | GuestInsn::Dqap { .. } => {
+                match self.ap_instruction(conf, &insn) {
+                    Ok(result) => Issue::Done(result),
+                    Err(interruption) => Issue::Interrupted(interruption),
+                }
             }
             GuestInsn::SetMask { mask } => set_mask(sd, core, *mask),
             GuestInsn::SetCr { number, value } => set_cr(sd, core, *number, *value),

@@ -46,7 +46,7 @@ use zerocopy::{FromZeros, IntoBytes};
 
 pub(crate) use external::Lasting;
 pub(crate) use intercept::Exit;
-pub(crate) use locate::{GuestView, outside};
+pub(crate) use locate::{GuestView, ViewError, outside};
 pub(crate) use ordinary::OrdinaryCpu;
 
 use super::conf::Conf;

