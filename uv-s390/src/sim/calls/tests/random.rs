@@ -167,11 +167,10 @@ fn whatever_is_called_the_rules_hold() {
             if round > 1200 || !LAST.iter().any(|last| block[2..4] == last.0.to_be_bytes()) {
                 done += usize::from(rig.machine.uv_call(&mut block) == Ok(Cc::Done));
             }
+            check(&rig);
             if let Err(interruption) = rig.machine.enter(cpu.state, guest.asce, &mut [0; 16]) {
                 let page = interruption.teid.map_or(0, |teid| teid.page());
                 rig.import(guest, page);
-            }
-            if round % 50 == 0 {
                 check(&rig);
             }
         }
