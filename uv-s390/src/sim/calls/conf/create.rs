@@ -217,7 +217,7 @@ mod tests {
         let block = |n: u64| {
             let mut block = rig.create_block(0);
             block.guest_stor_len = 0x1000.into();
-            block.guest_asce = (GIB + (n << 12) | 0x107).into();
+            block.guest_asce = ((GIB + (n << 12)) | 0x107).into();
             block.guest_sca = GIB.into();
             block.conf_base_stor_origin = (GIB + MIB + n * 0x1_0000).into();
             block.conf_virt_stor_origin = (GIB + MIB + n * 0x1_0000 + 0x8000).into();

@@ -73,13 +73,13 @@ fn pages_move_under_a_running_guest_and_nobody_waits_for_ever() {
 }
 
 /// Pages of the guest that moves, and what each word of them begins with.
-const PAGES: u64 = 24;
+const PAGES: usize = 24;
 const MARK: u64 = 0x5eed;
 
 /// A guest that fills a page with its number and a count, or reads one and holds that it has what was written last.
 fn counting(reads: Arc<AtomicU64>) -> impl Program<GuestInsn, InsnResult> {
     let mut dice = SimRng::from_seed(5).fork("counting guest");
-    let (mut written, mut read, mut left) = ([0; PAGES as usize], None, 3000);
+    let (mut written, mut read, mut left) = ([0; PAGES], None, 3000);
     move |last: Outcome<InsnResult>| {
         if let (Some(page), Outcome::Loaded(bytes)) = (read.take(), last) {
             let word = u64::to_be_bytes(written[page]);
@@ -88,7 +88,7 @@ fn counting(reads: Arc<AtomicU64>) -> impl Program<GuestInsn, InsnResult> {
         }
         left -= 1;
         let draw = dice.next_u64();
-        let page = usize::try_from(draw % PAGES).unwrap();
+        let page = usize::try_from(draw % (PAGES as u64)).unwrap();
         let at = GuestAddr(0x8000 + ((page as u64) << 12));
         match draw >> 32 & 7 {
             _ if left == 0 => Step::Halt,
@@ -154,14 +154,14 @@ fn a_guest_reads_what_it_wrote_while_its_pages_move() {
             scope.spawn(move || {
                 let mut dice = SimRng::from_seed(thread).fork("moving host");
                 while !over.load(Ordering::Relaxed) {
-                    let page = dice.next_u64() % PAGES;
+                    let page = dice.next_u64() % (PAGES as u64);
                     if let Some(mut second) = places[usize::try_from(page).unwrap()].try_lock() {
                         move_page(rig, guest, page, &mut second);
                     }
                 }
             });
         }
-        let run = std::panic::AssertUnwindSafe(|| {
+        let run = core::panic::AssertUnwindSafe(|| {
             loop {
                 match rig.machine.enter(cpu.state, guest.asce, &mut [0; 16]) {
                     Ok(()) if rig.sd(cpu).interception() == InterceptionCode::WAIT => break,
