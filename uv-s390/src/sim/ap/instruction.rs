@@ -74,7 +74,7 @@ impl Machine {
             },
             GuestInsn::Nqap { queue, psmid, message } => self.on_queue(conf, queue.0.into(), false, |queue| {
                 let sent = queue.usable(conf.id).and_then(|()| queue.send(*psmid, message));
-                ApResult::of(queue.status(response(sent)))
+                ApResult::of(queue.status(conf.id, response(sent)))
             }),
             GuestInsn::Dqap { queue, size } => {
                 self.on_queue(conf, queue.0.into(), false, |queue| dqap(conf, queue, *size))
@@ -107,7 +107,7 @@ impl Machine {
             }
             _ => Ok(()),
         };
-        let mut result = ApResult::of(queue.status(response(done)));
+        let mut result = ApResult::of(queue.status(conf.id, response(done)));
         if function == PqapFunction::TEST {
             let info = queue.info(conf.id);
             let all = gr0 & PqapFunction::TEST_FACILITIES != 0;
@@ -148,12 +148,12 @@ impl Machine {
 
 fn dqap(conf: &Conf, queue: &mut Queue, size: usize) -> ApResult {
     if let Err(response) = queue.usable(conf.id) {
-        return ApResult::of(queue.status(response));
+        return ApResult::of(queue.status(conf.id, response));
     }
     let Some((psmid, message, left)) = queue.receive(size) else {
-        return ApResult::of(queue.status(ApResponse::NO_PENDING_REPLY));
+        return ApResult::of(queue.status(conf.id, ApResponse::NO_PENDING_REPLY));
     };
-    let status = queue.status(ApResponse::NORMAL);
+    let status = queue.status(conf.id, ApResponse::NORMAL);
     ApResult { cc: u8::from(left > 0), status, gr2: left as u64, psmid, message }
 }
 

@@ -95,8 +95,10 @@ impl Queue {
         }
     }
 
-    pub(super) fn status(&self, response: ApResponse) -> ApQueueStatus {
-        ApQueueStatus::new(self.flags(), response)
+    /// The status for a guest: how full the queue is is shown to nobody while another guest has it bound.
+    pub(super) fn status(&self, conf: ConfId, response: ApResponse) -> ApQueueStatus {
+        let flags = if self.bound.is_some_and(|owner| owner != conf) { 0 } else { self.flags() };
+        ApQueueStatus::new(flags, response)
     }
 
     /// What TAPQ tells a guest.
