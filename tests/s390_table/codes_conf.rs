@@ -1,10 +1,13 @@
 //! §1.7: codes of configuration and CPU calls that no row of §11 asserts.
 
-use uv_s390::abi::uvc::{Cc, UvRc, UvRrc};
-use uv_s390::abi::uvcb::{CpuState, DestroyFast, UvCommand};
-
 use crate::registry::Tests;
 use crate::rig::{END, OK, Rig, items, refused};
+use uv_s390::abi::ap::{ApMode, Apqn, PqapFunction};
+use uv_s390::abi::uvc::{Cc, UvRc, UvRrc};
+use uv_s390::abi::uvcb::{CpuState, DestroyFast, UvCommand};
+use uv_s390::owner::crypto::SecretBytes;
+use uv_s390::sim::GuestInsn;
+use uv_sim::guest::Step;
 
 pub(crate) fn register(tests: &mut Tests) {
     tests.row("s107_conf::create_0x8000_flag", || {
@@ -25,12 +28,29 @@ pub(crate) fn register(tests: &mut Tests) {
     });
     tests.row("s107_conf::destroy_fast_ap", || {
         let rig = Rig::ready();
-        let guest = rig.guest(0);
-        assert!(rig.machine.set_ap_queues(guest.conf, 1));
+        let queue = Apqn::new(3, 7);
+        rig.machine.install_ap_queue(queue, ApMode::Ep11, |_: &[u8], _: Option<&SecretBytes<32>>| Vec::new());
+        let guest = rig.guest_with(0, |create| create.flags = 1.into());
+        assert!(rig.machine.assign_ap_queue(queue, Some(guest.conf)));
+        let bind = GuestInsn::Pqap { gr0: PqapFunction::BIND.register(queue), gr2: 0 };
+        let (guest, cpu, _) = rig.boot(guest, [Step::Call(bind)]);
+        rig.enter(&guest, cpu);
+        assert_eq!(rig.no_data(UvCommand::DESTROY_SEC_CPU, cpu.handle), OK);
         assert_eq!(rig.call(&mut DestroyFast::new(guest.conf)), refused(0x0104));
-        assert!(rig.machine.set_ap_queues(guest.conf, 0));
+        assert_eq!(rig.no_data(UvCommand::DESTROY_SEC_CONF, guest.conf), refused(UvRc::STATE.0));
+        assert!(rig.machine.zeroize_ap_queue(queue));
         assert_eq!(rig.call(&mut DestroyFast::new(guest.conf)), OK);
         assert_eq!(rig.call(&mut DestroyFast::new(guest.conf)), refused(0x0020));
+    });
+    tests.row("s107_conf::create_sca_one_page", || {
+        let rig = Rig::ready();
+        let guest = rig.guest(0);
+        let closed = guest.create.conf_base_stor_origin.get();
+        let mut block = rig.create_block(1);
+        block.guest_sca = closed.into();
+        assert_eq!(rig.call(&mut block), refused(0x010d));
+        block.guest_sca = (closed - 0x1000).into();
+        assert_eq!(rig.call(&mut block), OK, "the next frame is closed");
     });
     tests.row("s107_conf::destroy_with_cpu", || {
         let rig = Rig::ready();

@@ -1,29 +1,34 @@
 //! Random calls of a hypervisor that means harm and of its guests: nothing panics or hangs, and what must always hold does.
 //!
-//! | held after every few calls | how it is seen |
-//! |---|---|
-//! | a secure frame is in use for each secure page, and for nothing else | the machine's counts |
-//! | storage that was donated is out of reach, page by page | reads and writes of the hypervisor |
-//! | no plaintext of a guest's private pages is in sight | all guest memory and work areas, read by the hypervisor |
+//! | held | how it is seen | after |
+//! |---|---|---|
+//! | a secure frame is in use for each secure page, and for nothing else | the machine's counts | every call |
+//! | no page of a guest's plaintext is in sight | the begin of each page of guest memory, read by the hypervisor | every call |
+//! | a page that the hypervisor took back and filled is as it left it | the hypervisor reads it | every entry |
+//! | storage that was donated is out of reach, page by page | reads and writes of the hypervisor | every few calls |
+//! | no plaintext of a guest's private pages is in sight | all guest memory and work areas, read by the hypervisor | every few calls |
+//!
+//! One more configuration is being unpacked all the time, and its tables lead to frames of the others.
 //!
 //! After everything was destroyed, all of the machine's memory is the hypervisor's again.
 
+use crate::rig::{COMPONENT, END, GUEST_LEN, Guest, OK, RESET_PSW, Rig, UV_BASE, Vcpu, header_only, home, sealed};
+use rand_core::Rng as _;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-
-use rand_core::Rng as _;
 use uv_core::{GuestAddr, HostAddr, NormalMemory};
+use uv_s390::abi::psw::Psw;
+use uv_s390::abi::se_header::PlaintextControlFlags;
 use uv_s390::abi::sie::{AddressSpaces, HostMapping, MappingSize, Sie};
 use uv_s390::abi::uvc::{Cc, UvRc};
 use uv_s390::abi::uvcb::{COMMANDS, CreateConf, CreateCpu, DestroyFast, Length, NoData, UvCommand};
+use uv_s390::abi::uvcb::{CpuState, Unpack};
 use uv_s390::sim::{Generation, GuestInsn, InsnResult};
 use uv_sim::guest::{Outcome, Program, Step};
 use uv_sim::rng::SimRng;
 use zerocopy::{FromBytes, IntoBytes};
-
-use crate::rig::{COMPONENT, END, GUEST_LEN, Guest, OK, Rig, UV_BASE, Vcpu, header_only, home};
 
 /// The machines that are tried.
 pub(crate) const MACHINES: &[(&str, Generation)] =
@@ -38,9 +43,15 @@ const PRIVATE: Range<u64> = 0x1_0000..0x3_0000;
 const STEPS: u32 = 400;
 /// Guests whose memory the hypervisor watches; more may come up by its own calls.
 const GUESTS: u64 = 2;
+/// Number of the configuration that is never verified.
+const UNPACKING: u64 = GUESTS + 3;
+/// What the hypervisor fills its own pages with.
+const OWN: [u8; 16] = *b"the host's again";
 
 /// Calls that move pages, with their lengths: they come more often than the others.
-const MOVES: [(UvCommand, u16); 6] = [
+const MOVES: [(UvCommand, u16); 8] = [
+    (UvCommand::UNPACK_IMG, 0x50),
+    (UvCommand::SET_UNSHARE_ALL, 0x40),
     (UvCommand::CONV_TO_SEC_STOR, 0x28),
     (UvCommand::CONV_TO_SEC_STOR, 0x28),
     (UvCommand::CONV_FROM_SEC_STOR, 0x20),
@@ -103,7 +114,11 @@ fn put(block: &mut [u8], at: usize, value: u64) {
 fn program(seed: u64, steps: Arc<AtomicU64>) -> Box<dyn Program<GuestInsn, InsnResult>> {
     let mut dice = Dice(SimRng::from_seed(seed).fork("guest"));
     let mut left = STEPS;
-    Box::new(move |_: Outcome<InsnResult>| {
+    Box::new(move |last: Outcome<InsnResult>| {
+        if last == Outcome::Started {
+            // Where a reset goes on.
+            return Step::store(GuestAddr(0), &Psw::at(RESET_PSW).short().unwrap().to_be_bytes());
+        }
         left = left.saturating_sub(1);
         steps.fetch_add(1, Ordering::Relaxed);
         let private = PRIVATE.start + (dice.below(PRIVATE.end - PRIVATE.start) & !0xfff);
@@ -173,6 +188,7 @@ struct Hostile {
     rig: Rig,
     dice: Dice,
     guests: Vec<(Guest, Vcpu)>,
+    unpacking: Guest,
     donated: Donated,
     /// Pages that it has seen, to bring them back elsewhere and later.
     kept: Vec<Vec<u8>>,
@@ -180,6 +196,9 @@ struct Hostile {
     done: u64,
     secure: u64,
     steps: Arc<AtomicU64>,
+    /// Pages that were unpacked, and resets that were done.
+    unpacked: u64,
+    resets: u64,
 }
 
 impl Hostile {
@@ -196,8 +215,13 @@ impl Hostile {
             donated.cpus.insert(cpu.handle, cpu.storage..cpu.storage + rig.info.cpu_stor_len.get());
             guests.push((guest, cpu));
         }
+        let unpacking = rig.guest(UNPACKING);
+        donated.follow(&rig, unpacking.create.as_bytes(), UvRc::EXECUTED);
+        let (header, _) = sealed(&[&rig.key], PlaintextControlFlags::PCKMO, |_, _| ());
+        assert_eq!(rig.set_params(&unpacking, header.as_bytes()), OK);
         let dice = Dice(SimRng::from_seed(seed).fork("hypervisor"));
-        Self { rig, dice, guests, donated, kept: Vec::new(), done: 0, secure: 0, steps }
+        let (kept, done, secure) = (Vec::new(), 0, 0);
+        Self { rig, dice, guests, unpacking, donated, kept, done, secure, steps, unpacked: 0, resets: 0 }
     }
 
     fn meaningful(&self) -> Vec<u64> {
@@ -218,7 +242,8 @@ impl Hostile {
             let moves = MOVES[usize::try_from(self.dice.below(MOVES.len() as u64)).unwrap()];
             block = header_only(moves.0, moves.1);
         }
-        let page = self.dice.below(PRIVATE.end) & !0xfff;
+        // Not page 0: a guest that has lost its PSW there never starts again.
+        let page = 0x1000 + (self.dice.below(PRIVATE.end - 0x1000) & !0xfff);
         let which = usize::try_from(self.dice.below(GUESTS)).unwrap();
         let guest = &self.guests[which].0;
         match command(&block) {
@@ -226,6 +251,10 @@ impl Hostile {
                 put(&mut block, 0x18, guest.conf);
                 put(&mut block, 0x20, page);
             }
+            UvCommand::UNPACK_IMG if self.dice.below(8) != 0 => {
+                block = Unpack::new(self.unpacking.conf, page, self.dice.below(4), page).as_bytes().to_vec();
+            }
+            UvCommand::SET_UNSHARE_ALL if self.dice.below(8) != 0 => put(&mut block, 0x18, guest.conf),
             UvCommand::CONV_FROM_SEC_STOR | UvCommand::DESTR_SEC_STOR | UvCommand::PIN_PAGE_SHARED
                 if self.dice.below(8) != 0 =>
             {
@@ -251,6 +280,7 @@ impl Hostile {
         }
         if let Ok((cc, rc, _)) = self.issue(&mut block) {
             self.done += u64::from(cc == Cc::Done);
+            self.unpacked += u64::from(cc == Cc::Done && command(&block) == UvCommand::UNPACK_IMG);
             assert!(cc != Cc::Done || rc == UvRc::EXECUTED);
         }
     }
@@ -259,11 +289,54 @@ impl Hostile {
     fn issue(&mut self, block: &mut [u8]) -> Result<crate::rig::Codes, ()> {
         let codes = self.rig.bytes(block).map_err(|_| ())?;
         self.donated.follow(&self.rig, block, codes.1);
+        self.look();
         Ok(codes)
+    }
+
+    /// What holds after every call, as far as it is seen quickly.
+    fn look(&self) {
+        let machine = &self.rig.machine;
+        let secure: u64 = self.donated.confs.keys().map(|conf| machine.page_counts(*conf).unwrap().secure).sum();
+        assert_eq!(machine.secure_frames_in_use(), secure);
+        for base in (0..GUESTS).chain([UNPACKING]).map(home) {
+            for at in (base..base + PRIVATE.end + 0x1_0000).step_by(0x1000) {
+                let mut begin = SECRET;
+                begin[0] ^= 1;
+                let _ = self.rig.host.read(HostAddr(at), &mut begin);
+                assert_ne!(begin, SECRET, "a page at {at:#x} is in sight");
+            }
+        }
+    }
+
+    /// Takes a frame back and fills it; its address and what it held, if it is the hypervisor's alone now.
+    fn take_back(&mut self) -> Option<(HostAddr, [u8; 4096])> {
+        let frame = home(self.dice.below(GUESTS)) + (self.dice.below(PRIVATE.end) & !0xfff);
+        let free = self.rig.export(frame) == OK && self.rig.frame(UvCommand::PIN_PAGE_SHARED, frame) != OK;
+        let (frame, mut held) = (HostAddr(frame), [0; 4096]);
+        self.rig.host.read(frame, &mut held).ok()?;
+        let filled = free && self.rig.host.write(frame, &OWN.repeat(256)).is_ok();
+        filled.then_some((frame, held))
+    }
+
+    /// A reset of a guest inside protection, with something in the way at times.
+    fn reset(&mut self) {
+        let which = usize::try_from(self.dice.below(GUESTS)).unwrap();
+        let (conf, cpu) = (self.guests[which].0.conf, self.guests[which].1);
+        let _ = self.rig.set_state(cpu, CpuState::STOPPED);
+        for command in [UvCommand::SET_UNSHARE_ALL, UvCommand::PREPARE_RESET] {
+            if self.dice.below(8) == 0 {
+                self.call(true);
+            }
+            while self.rig.no_data(command, conf).0 == Cc::Partial {}
+            self.look();
+        }
+        let _ = self.rig.no_data(UvCommand::CPU_RESET_CLEAR, cpu.handle);
+        self.resets += u64::from(self.rig.set_state(cpu, CpuState::OPERATING_LOAD) == OK);
     }
 
     /// Enters a CPU, at times with a state description in which something was changed, and serves what it asks for.
     fn enter(&mut self) {
+        let own = if self.dice.below(4) == 0 { self.take_back() } else { None };
         let which = usize::try_from(self.dice.below(GUESTS)).unwrap();
         let (guest, cpu) = &self.guests[which];
         let good = self.rig.sd(*cpu);
@@ -275,6 +348,12 @@ impl Hostile {
         let asce = if self.dice.below(16) == 0 { self.dice.0.next_u64() } else { guest.asce };
         self.rig.put(cpu.state.0, changed.as_bytes());
         let entered = self.rig.machine.enter(cpu.state, asce, &mut [0; 16]);
+        if let Some((frame, held)) = own {
+            let mut page = [0; 4096];
+            self.rig.host.read(frame, &mut page).unwrap();
+            assert!(page.chunks_exact(16).all(|chunk| chunk == OWN), "a guest has written to {frame}");
+            self.rig.host.write(frame, &held).unwrap();
+        }
         // CPU timer, interception and registers are the machine's; the rest goes back to what it was.
         let mut after = self.rig.sd(*cpu);
         if after.validity().is_some() {
@@ -297,7 +376,12 @@ impl Hostile {
         let page = self.dice.below(PRIVATE.end) & !0xfff;
         let frame = home(self.dice.below(GUESTS)) + (self.dice.below(PRIVATE.end) & !0xfff);
         let guest = &self.guests[which].0;
-        match self.dice.below(6) {
+        match self.dice.below(8) {
+            6 => {
+                let mapping = HostMapping { frame: HostAddr(frame), writable: true, size: MappingSize::Page };
+                self.unpacking.tables.moved.lock().unwrap().insert(page, Some(mapping));
+            }
+            7 => self.unpacking.tables.moved.lock().unwrap().clear(),
             0 => {
                 let size = [MappingSize::Page, MappingSize::Segment, MappingSize::Region];
                 let size = size[usize::try_from(self.dice.below(3)).unwrap()];
@@ -381,8 +465,9 @@ pub(crate) fn random_calls(generation: Generation) {
             for _ in 0..hostile.dice.below(4) {
                 hostile.call(round < CALLS * 3 / 4);
             }
-            match hostile.dice.below(4) {
-                0 => hostile.disturb(),
+            match hostile.dice.below(48) {
+                0..=11 => hostile.disturb(),
+                12 if round < CALLS * 3 / 4 => hostile.reset(),
                 _ => hostile.enter(),
             }
             if round % 16 == 0 {
@@ -392,6 +477,7 @@ pub(crate) fn random_calls(generation: Generation) {
         hostile.check();
         let (done, secure, steps) = (hostile.done, hostile.secure, hostile.steps.load(Ordering::Relaxed));
         assert!(done > 100 && secure > 20 && steps > 100, "calls {done}, secure pages {secure}, steps {steps}");
+        assert!(hostile.unpacked > 5 && hostile.resets > 1, "{} unpacked, {} resets", hostile.unpacked, hostile.resets);
         hostile.end();
     }
 }

@@ -1,13 +1,11 @@
 //! §11.5: prefix pages, and what makes an entry invalid.
 
+use crate::registry::Tests;
+use crate::rig::{Guest, OK, Rig, Running, Vcpu, diag, items, share};
 use std::sync::{Arc, Barrier};
-
-use uv_s390::abi::sie::{AddressSpaces, InterceptionCode, Sie};
+use uv_s390::abi::sie::{AddressSpaces, InterceptionCode, Sie, Validity};
 use uv_s390::sim::{GuestInsn, InsnResult, TOD_PER_MICROSECOND};
 use uv_sim::guest::{Outcome, Program, Step};
-
-use crate::registry::Tests;
-use crate::rig::{Guest, OK, Rig, Running, Vcpu, assert_validity, diag, items, share};
 
 const DONE: [u64; 5] = [42, 0, 0, 0, 0];
 
@@ -85,7 +83,7 @@ fn space(tests: &mut Tests) {
         let copy = guest.asce + 0x4000;
         rig.machine.attach(copy, Arc::clone(&guest.tables) as _);
         rig.machine.enter(cpu.state, copy, &mut [0; 16]).unwrap();
-        assert_validity(&rig.sd(cpu));
+        assert_eq!(rig.sd(cpu).validity(), Some(Validity::ASCE));
         (rig, guest, cpu)
     };
     tests.row("pv_icptcode::r07_asce_copy", move || drop(copied()));
@@ -100,14 +98,14 @@ fn handles(tests: &mut Tests) {
     tests.each("pv_icptcode::r09_conf_handle_bit", bits(), |bit| {
         let (rig, (guest, cpu, _)) = stopped();
         rig.change(cpu, |sd| sd.conf_handle = (guest.conf ^ 1 << bit).into());
-        rig.refuses_entry(&guest, cpu);
+        rig.refuses_entry(&guest, cpu, Validity::CONF_HANDLE);
         rig.change(cpu, |sd| sd.conf_handle = guest.conf.into());
         re_enters(&rig, &guest, cpu);
     });
     tests.each("pv_icptcode::r10_cpu_handle_bit", bits(), |bit| {
         let (rig, (guest, cpu, _)) = stopped();
         rig.change(cpu, |sd| sd.cpu_handle = (cpu.handle ^ 1 << bit).into());
-        rig.refuses_entry(&guest, cpu);
+        rig.refuses_entry(&guest, cpu, Validity::CPU_HANDLE);
         rig.change(cpu, |sd| sd.cpu_handle = cpu.handle.into());
         re_enters(&rig, &guest, cpu);
     });
@@ -115,13 +113,13 @@ fn handles(tests: &mut Tests) {
         let (rig, (guest, cpu, _)) = stopped();
         let (_, foreign, _) = rig.booted(1, []);
         rig.change(cpu, |sd| sd.cpu_handle = foreign.handle.into());
-        rig.refuses_entry(&guest, cpu);
+        rig.refuses_entry(&guest, cpu, Validity::FOREIGN);
     });
     tests.row("pv_icptcode::r12_foreign_conf_handle", || {
         let (rig, (guest, cpu, _)) = stopped();
         let (foreign, _, _) = rig.booted(1, []);
         rig.change(cpu, |sd| sd.conf_handle = foreign.conf.into());
-        rig.refuses_entry(&guest, cpu);
+        rig.refuses_entry(&guest, cpu, Validity::FOREIGN);
     });
 }
 
@@ -137,7 +135,7 @@ fn timer(tests: &mut Tests) {
         rig.machine.advance_clock(3 * MILLISECOND);
         let elapsed = rig.machine.clock() - exit;
         rig.change(cpu, |sd| sd.cpu_timer = change(timer, elapsed).into());
-        rig.refuses_entry(&guest, cpu);
+        rig.refuses_entry(&guest, cpu, Validity::CPU_TIMER);
         rig.change(cpu, |sd| sd.cpu_timer = (timer - elapsed).into());
         re_enters(&rig, &guest, cpu);
     }
@@ -173,7 +171,7 @@ fn running_twice() {
         let second = rig.sd(cpu);
         barrier.wait();
         first.join().unwrap().unwrap();
-        assert_validity(&second);
+        assert_eq!(second.validity(), Some(Validity::RUNNING));
     });
     assert_eq!(rig.sd(cpu).gr(0), 42, "the first went on undisturbed");
 }

@@ -71,6 +71,23 @@ pub(crate) fn register(tests: &mut Tests) {
             assert_eq!((sd.psw.mask.get(), sd.psw.address.get()), (EXTERNAL, 0));
         }
     });
+    tests.row("s602_interception::service_call_complete", || {
+        let rig = Rig::ready();
+        let servc = GuestInsn::Servc { command: 1, sccb: vec![0, 8, 0, 0, 0, 0, 0, 0] };
+        let (guest, cpu, _) = rig.booted(0, [Step::Call(servc), diag(0x44, [0; 5])]);
+        for code in [0x68, 0x6c] {
+            let sd = rig.enter(&guest, cpu);
+            assert_eq!((sd.interception(), sd.ipa.get()), (InterceptionCode(code), 0xb220));
+        }
+        assert_eq!(rig.enter(&guest, cpu).gr(5), 0x44);
+    });
+    tests.row("s602_interception::call_to_nobody", || {
+        let rig = Rig::ready();
+        let call = GuestInsn::Sigp { order: 0x02, cpu: 7, parameter: 0 };
+        let (guest, cpu, sent) = rig.booted(0, [Step::Call(call), diag(0x44, [0; 5])]);
+        assert_eq!(rig.enter(&guest, cpu).gr(5), 0x44, "no exit");
+        assert_eq!(results(&sent), [InsnResult::Condition { cc: 3, value: 0 }]);
+    });
     tests.row("s602_interception::call_to_waiting", || {
         let (sd, got, sent) = call(0x1000_0000);
         assert_sigp(&sd, 0x38);

@@ -1,15 +1,14 @@
 //! §11.4: a reset inside protection, DIAG 308 subcodes 0 and 1. The host tells the guest which subcode to issue through
 //! GR2 of DIAG 0x500.
 
+use crate::registry::Tests;
+use crate::rig::{Guest, OK, RESET_PSW, Rig, Vcpu, diag, items};
 use uv_core::GuestAddr;
 use uv_s390::abi::psw::Psw;
-use uv_s390::abi::sie::InterceptionCode;
+use uv_s390::abi::sie::{InterceptionCode, Validity};
 use uv_s390::abi::uvcb::{CpuState, UvCommand};
 use uv_s390::sim::{GuestInsn, InsnResult};
 use uv_sim::guest::{Outcome, Program, Step};
-
-use crate::registry::Tests;
-use crate::rig::{Guest, OK, RESET_PSW, Rig, Vcpu, assert_validity, diag, items};
 
 /// Stores the short PSW that the reset loads, asks for the subcode, issues it; started anew, tells the PSW's address.
 fn program(psw: Psw) -> Box<dyn Program<GuestInsn, InsnResult>> {
@@ -91,7 +90,7 @@ pub(crate) fn register(tests: &mut Tests) {
         tests.each(name, items, |(subcode, steps)| {
             let reset = Reset::after(subcode, steps);
             for _ in 0..2 {
-                assert_validity(&reset.rig.enter(&reset.guest, reset.cpu));
+                reset.rig.refuses_entry(&reset.guest, reset.cpu, Validity::CONF_STATE);
             }
         });
     }
@@ -107,7 +106,7 @@ pub(crate) fn register(tests: &mut Tests) {
             // As in the suite: a refused entry lies between any two steps, and does no harm.
             let reset = Reset::asked(subcode);
             for step in 1..=step {
-                reset.rig.refuses_entry(&reset.guest, reset.cpu);
+                reset.rig.refuses_entry(&reset.guest, reset.cpu, Validity::CONF_STATE);
                 reset.step(step);
             }
         });

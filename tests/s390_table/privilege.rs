@@ -1,13 +1,13 @@
 //! §5.3 row 1 and §1.1 for a protected guest: a privileged instruction in problem state is the guest's own exception, which
 //! no host hears of.
 
+use crate::registry::Tests;
+use crate::rig::{Rig, diag, items, results};
+use uv_s390::abi::ap::Apqn;
 use uv_s390::abi::sie::InterceptionCode;
 use uv_s390::abi::uvc::PgmCode;
 use uv_s390::sim::{GuestInsn, InsnResult};
 use uv_sim::guest::Step;
-
-use crate::registry::Tests;
-use crate::rig::{Rig, diag, items, results};
 
 pub(crate) fn register(tests: &mut Tests) {
     let instructions = [
@@ -27,6 +27,9 @@ pub(crate) fn register(tests: &mut Tests) {
         ("stsi", GuestInsn::Stsi { gr0: 0x3000_0002, gr1: 2 }),
         ("sthyi", GuestInsn::Sthyi { code: 0 }),
         ("channel_io", GuestInsn::ChannelIo { opcode: 0xb234, subchannel: 0x1_0000, operand: vec![] }),
+        ("pqap", GuestInsn::Pqap { gr0: 0, gr2: 0 }),
+        ("nqap", GuestInsn::Nqap { queue: Apqn(0), psmid: 0, message: vec![] }),
+        ("dqap", GuestInsn::Dqap { queue: Apqn(0), size: 0 }),
         ("set_mask", GuestInsn::SetMask { mask: u64::MAX }),
         ("set_cr", GuestInsn::SetCr { number: 0, value: 0 }),
     ];

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
-
 use uv_core::{AccessError, GuestAddr, HostAddr, NormalMemory};
 use uv_s390::abi::psw::Psw;
 use uv_s390::abi::se_header::{ConfidentialArea, PlaintextControlFlags, SeHeader};
 use uv_s390::abi::sie::{
-    AddressSpaces, GuestMap, HostMapping, InterceptionCode, MappingSize, SidaDesignation, Sie, StateDescription, fields,
+    AddressSpaces, GuestMap, HostMapping, InterceptionCode, MappingSize, SidaDesignation, Sie, StateDescription,
+    Validity, fields,
 };
 use uv_s390::abi::uvc::{Block, Cc, PgmCode, ProgramInterruption, UvCall, UvRc, UvRrc};
 use uv_s390::abi::uvcb::{
@@ -162,9 +162,15 @@ impl Rig {
 
     /// A VM whose storage begins at `mso` of its address space.
     pub(crate) fn guest_at(&self, n: u64, mso: u64) -> Guest {
+        self.guest_with(n, |create| create.guest_stor_origin = mso.into())
+    }
+
+    /// A VM that is created with something else than usual.
+    pub(crate) fn guest_with(&self, n: u64, change: impl FnOnce(&mut CreateConf)) -> Guest {
         let mut create = self.create_block(n);
-        create.guest_stor_origin = mso.into();
+        change(&mut create);
         assert_eq!(self.call(&mut create), OK);
+        let mso = create.guest_stor_origin.get();
         let (base, asce) = (home(n), create.guest_asce.get());
         let (moved, size) = (Mutex::default(), Mutex::new(MappingSize::Page));
         let tables = Arc::new(Tables { base, mso, moved, size });
@@ -245,7 +251,11 @@ impl Rig {
     }
 
     pub(crate) fn booted_at(&self, n: u64, mso: u64, steps: impl IntoIterator<Item = Step<GuestInsn>>) -> Running {
-        let guest = self.guest_at(n, mso);
+        self.boot(self.guest_at(n, mso), steps)
+    }
+
+    /// As [`Rig::booted`], for a VM that is there.
+    pub(crate) fn boot(&self, guest: Guest, steps: impl IntoIterator<Item = Step<GuestInsn>>) -> Running {
         let cpu = self.cpu(&guest, 0);
         self.verified(&guest);
         let seen = self.program(cpu, steps);
@@ -294,9 +304,9 @@ impl Rig {
         self.try_enter(guest, cpu).unwrap()
     }
 
-    /// Enters the CPU and holds that the entry is refused.
-    pub(crate) fn refuses_entry(&self, guest: &Guest, cpu: Vcpu) {
-        assert_validity(&self.enter(guest, cpu));
+    /// Enters the CPU and holds that the entry is refused with this validity.
+    pub(crate) fn refuses_entry(&self, guest: &Guest, cpu: Vcpu, validity: Validity) {
+        assert_eq!(self.enter(guest, cpu).validity(), Some(validity));
     }
 
     /// Runs the guest until it exits, giving it every page it asks for.
@@ -347,12 +357,6 @@ impl Rig {
 
 /// VM, its CPU, and what the CPU's program sees.
 pub(crate) type Running = (Guest, Vcpu, Transcript<InsnResult>);
-
-/// Validity of the Ultravisor's family.
-pub(crate) fn assert_validity(sd: &StateDescription) {
-    assert_eq!(sd.interception(), InterceptionCode::VALIDITY);
-    assert_eq!(sd.ipb.get() >> 24, 0x20, "validity {:#010x}", sd.ipb.get());
-}
 
 /// What instructions gave back.
 pub(crate) fn results(seen: &Transcript<InsnResult>) -> Vec<InsnResult> {

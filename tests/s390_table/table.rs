@@ -187,6 +187,7 @@ pub(crate) const TABLE: &[Row] = &[
     // §1.7: codes that no row above asserts.
     other("s107_conf::create_0x8000_flag", 1),
     other("s107_conf::destroy_fast_ap", 1),
+    other("s107_conf::create_sca_one_page", 1),
     other("s107_conf::destroy_with_cpu", 1),
     other("s107_conf::reset_calls_bad_handle", 7),
     other("s107_image::header", 11),
@@ -203,9 +204,11 @@ pub(crate) const TABLE: &[Row] = &[
     other("s107_pages::pin_private", 1),
     other("s107_pages::init_origin", 1),
     // §5.3 row 1: for every privileged instruction of a protected guest.
-    other("s503_guest::problem_state", 18),
+    other("s503_guest::problem_state", 21),
     // §6.2: interceptions that no row above asserts.
     other("s602_interception::external_loop", 2),
+    other("s602_interception::service_call_complete", 1),
+    other("s602_interception::call_to_nobody", 1),
     other("s602_interception::call_to_waiting", 1),
     other("s602_interception::call_to_other", 1),
     // §6.5: what an entry is refused for, beyond the rows above.

@@ -1,8 +1,8 @@
 //! A hostile hypervisor and a hostile guest against the simulated machine.
 
+use crate::feed::{Feed, Numbers};
 use std::collections::VecDeque;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
-
 use uv_core::{
     EnterSecureMode, Exit, Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, NormalMemory, PageSize, SlotId, Vcpu,
 };
@@ -12,11 +12,9 @@ use uv_s390::abi::uvcb::{COMMANDS, Length, UvCommand};
 use uv_s390::hypervisor::kernel::{Guest, GuestConfig, Hardware, Host, HostPages, S390Exit};
 use uv_s390::owner::crypto::HostPrivateKey;
 use uv_s390::owner::image::{Image, ImageBuilder};
-use uv_s390::sim::{Generation, GuestInsn, HostView, InsnResult, Machine, MachineConfig};
+use uv_s390::sim::{FrameAddress, Generation, GuestInsn, HostView, InsnResult, Machine, MachineConfig};
 use uv_sim::guest::{Outcome, Program, Step};
 use uv_sim::rng::SimRng;
-
-use crate::feed::{Feed, Numbers};
 
 const KERNEL: u64 = 2 << 30;
 const KERNEL_BYTES: u64 = 64 << 20;
@@ -62,6 +60,7 @@ impl Rig {
             memory: GUEST + (PAGES << 12),
             host_key: SAMPLE.key.clone(),
             backup_key: None,
+            frame_address: FrameAddress::Absolute,
             seed: 1,
         };
         let machine = Arc::new(Machine::new(config));

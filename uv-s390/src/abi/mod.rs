@@ -6,12 +6,14 @@
 //! | [`uvc`] | the UV call itself: the seam, condition codes, rc and rrc, program interruptions |
 //! | [`sie`] | the SIE instruction: the second seam, state description, SIDA, interception codes |
 //! | [`psw`] | program status words, load controls |
+//! | [`ap`] | crypto queues as a guest sees them: PQAP, NQAP, DQAP |
 //! | [`ipib`] | the IPL information block |
 //! | [`se_header`] | the Secure Execution header, its plain part and its checks |
 //! | [`dump`] | a protected dump on its way to the owner, and its file |
 //! | [`secret`] | types and ids of secrets, the secret list |
 //! | [`Errno`] | error numbers of the kernels on both sides |
 
+pub mod ap;
 pub mod dump;
 mod errno;
 pub mod ipib;

@@ -1,14 +1,5 @@
 //! A secure configuration: one protected VM, as the Ultravisor keeps it.
 
-use alloc::collections::BTreeMap;
-use alloc::sync::Arc;
-use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
-
-use spin::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use uv_core::{Gfn, GuestAddr};
-use uv_sim::SecureSpace;
-
 use super::answer::Refusal;
 use super::calls::dump::Session;
 use super::cpu::Cpu;
@@ -19,8 +10,16 @@ use super::secrets::SecretStore;
 use crate::abi::se_header::SeHeader;
 use crate::abi::sie::Asce;
 use crate::abi::uvc::UvRc;
+use crate::abi::uvcb::ConfFlags;
 use crate::owner::image::{PageCipher, PageHasher};
 use crate::owner::se_header::OpenedHeader;
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, AtomicU64};
+use spin::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use uv_core::{Gfn, GuestAddr};
+use uv_sim::SecureSpace;
 
 /// How far a configuration has come.
 ///
@@ -93,6 +92,8 @@ pub(crate) struct Image {
 pub(crate) struct Conf {
     pub(crate) id: ConfId,
     pub(crate) handle: u64,
+    /// What the guest may do.
+    pub(crate) flags: ConfFlags,
     pub(crate) asce: Asce,
     pub(crate) mso: u64,
     /// Bytes of guest storage: the length of the creation, not a limit as in the state description.
@@ -109,8 +110,8 @@ pub(crate) struct Conf {
     pub(crate) hasher: Mutex<PageHasher>,
     pub(crate) cpus: RwLock<BTreeMap<u16, Arc<Cpu>>>,
     pub(crate) secrets: Mutex<SecretStore>,
-    /// The dump that has begun. Read by calls that make pages secure or seal registers, written by those that begin, tell of
-    /// pages and end.
+    /// The dump that has begun. Read by calls that make pages secure or seal registers; written by those that begin, tell of
+    /// pages and end, and by SET_UNSHARE_ALL, which no import may cross.
     pub(crate) dump: RwLock<Option<Session>>,
     /// The call on the configuration that has answered cc 3 last.
     pub(crate) partial: Mutex<Option<Partial>>,
@@ -118,8 +119,6 @@ pub(crate) struct Conf {
     pub(crate) released: AtomicU64,
     /// Service-signal interruptions are masked: no SERVC was seen since the last one. They float, so this is not a CPU's.
     pub(crate) service_masked: AtomicBool,
-    /// AP queues bound to the configuration.
-    pub(crate) ap_queues: AtomicU32,
     pub(crate) uid: [u8; 16],
     /// Read by every call at work on the configuration, written by the one that ends it; `false` after the end.
     alive: RwLock<bool>,
@@ -129,6 +128,7 @@ pub(crate) struct Conf {
 pub(crate) struct NewConf {
     pub(crate) id: ConfId,
     pub(crate) handle: u64,
+    pub(crate) flags: ConfFlags,
     pub(crate) asce: Asce,
     pub(crate) mso: u64,
     /// Bytes of guest storage: the length of the creation, not a limit as in the state description.
@@ -145,6 +145,7 @@ impl Conf {
         Self {
             id: new.id,
             handle: new.handle,
+            flags: new.flags,
             asce: new.asce,
             mso: new.mso,
             msl: new.msl,
@@ -169,7 +170,6 @@ impl Conf {
             partial: Mutex::new(None),
             released: AtomicU64::new(0),
             service_masked: AtomicBool::new(true),
-            ap_queues: AtomicU32::new(0),
             uid: new.uid,
             alive: RwLock::new(true),
         }

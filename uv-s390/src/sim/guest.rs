@@ -5,14 +5,14 @@
 //! addresses; a protected guest's interruptions do not change the flow of the script, but are kept until it asks for them with
 //! [`GuestInsn::Interruptions`] or wakes from [`GuestInsn::Wait`].
 
-use alloc::boxed::Box;
-use alloc::vec::Vec;
-
-use uv_sim::guest::Program;
-use zeroize::Zeroizing;
-
+use super::ap::ApResult;
+use crate::abi::ap::Apqn;
 use crate::abi::psw::Psw;
 use crate::abi::uvc::PgmCode;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use uv_sim::guest::Program;
+use zeroize::Zeroizing;
 
 /// An instruction with its register operands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +81,29 @@ pub enum GuestInsn {
         /// The operand (SCHIB, ORB) as it goes to the host.
         operand: Vec<u8>,
     },
+    /// Process AP queue.
+    Pqap {
+        /// GR0: function, its bits, queue ([`PqapFunction::register`](crate::abi::ap::PqapFunction::register)).
+        gr0: u64,
+        /// GR2: index of the secret (AAPQ), or where the configuration is stored (QCI).
+        gr2: u64,
+    },
+    /// Enqueue a message to an AP queue, whole.
+    Nqap {
+        /// The queue.
+        queue: Apqn,
+        /// Identifier that the reply will have.
+        psmid: u64,
+        /// The message.
+        message: Vec<u8>,
+    },
+    /// Dequeue a message from an AP queue.
+    Dqap {
+        /// The queue.
+        queue: Apqn,
+        /// Bytes that there is room for. What is left of a longer message comes next.
+        size: usize,
+    },
     /// Load PSW mask bits for interruptions: bits 6 (I/O), 7 (external), 13 (machine check) of the PSW.
     SetMask {
         /// The PSW mask word; other bits are left as they are.
@@ -133,6 +156,9 @@ impl GuestInsn {
             | Self::Stsi { .. }
             | Self::Sthyi { .. }
             | Self::ChannelIo { .. }
+            | Self::Pqap { .. }
+            | Self::Nqap { .. }
+            | Self::Dqap { .. }
             | Self::SetMask { .. }
             | Self::SetCr { .. } => true,
             Self::Wait | Self::Interruptions | Self::SetGr { .. } | Self::Crash => false,
@@ -171,6 +197,8 @@ pub enum InsnResult {
         /// What was stored.
         ipib: Zeroizing<Vec<u8>>,
     },
+    /// PQAP, NQAP, DQAP.
+    Ap(ApResult),
     /// Interruptions, in the order of delivery.
     Interruptions(Vec<Interruption>),
 }
@@ -184,6 +212,7 @@ impl core::fmt::Debug for InsnResult {
             Self::Condition { cc, value } => write!(f, "Condition({cc}, {value:#x})"),
             Self::Data { cc, bytes } => write!(f, "Data({cc}, {} bytes)", bytes.len()),
             Self::Ipl { response, ipib } => write!(f, "Ipl({response:#x}, {} bytes)", ipib.len()),
+            Self::Ap(result) => f.debug_tuple("Ap").field(result).finish(),
             Self::Interruptions(list) => f.debug_tuple("Interruptions").field(list).finish(),
         }
     }

@@ -6,6 +6,7 @@
 //! | CREATE_SEC_CONF: variable storage | `home_frames` |
 //! | SET_SEC_CONF_PARAMS: SE header | `read_home`; rc 0x0103 where it cannot be read |
 //! | DUMP_*: dump area | `check_home`, `write_home` |
+//! | CONV_FROM_SEC_STOR, DESTR_SEC_STOR, PIN_PAGE_SHARED: the frame | `claim_named`, on a machine with [`FrameAddress::HomeVirtual`] |
 //!
 //! All other addresses in the control blocks of a host are absolute (s390-ultravisor §1.4).
 //!
@@ -23,7 +24,8 @@ use alloc::vec::Vec;
 use uv_core::{AccessError, GuestAddr, HostAddr, NormalMemory};
 
 use super::answer::Refusal;
-use super::machine::Machine;
+use super::frames::FrameClaim;
+use super::machine::{FrameAddress, Machine};
 use super::memory::FRAME;
 use crate::abi::sie::Asce;
 use crate::abi::uvc::{PgmCode, ProgramInterruption, Teid, UvRc};
@@ -107,6 +109,18 @@ impl Machine {
             }
         }
         Ok(pieces)
+    }
+
+    /// Claims the frame that a control block names.
+    ///
+    /// # Errors
+    /// Checks 1 and 2, where the machine translates the address; rc 0x0032 for what is not the address of a frame; busy.
+    pub(crate) fn claim_named(&self, address: u64) -> Result<FrameClaim<'_>, Refusal> {
+        let frame = match self.frame_address {
+            FrameAddress::HomeVirtual if address & (FRAME - 1) == 0 => self.home_frame(address, false)?,
+            FrameAddress::Absolute | FrameAddress::HomeVirtual => HostAddr(address),
+        };
+        Ok(self.storage.frames.claim(frame)?)
     }
 
     /// Whether `len` bytes at a host virtual address can be stored to.

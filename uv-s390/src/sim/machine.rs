@@ -1,18 +1,7 @@
 //! The simulated machine.
 
-use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
-use alloc::sync::Arc;
-use core::sync::atomic::{AtomicU32, Ordering};
-
-use rand_core::Rng;
-use spin::{Mutex, RwLock};
-use uv_core::{GuestAddr, HostAddr, PageCounts, PageSize};
-use uv_sim::rng::SimRng;
-use uv_sim::seal::Suite;
-use uv_sim::{Engine, EngineConfig};
-
 use super::answer::Refusal;
+use super::ap::Queue;
 use super::clock::Clock;
 use super::conf::Conf;
 use super::cpu::Cpu;
@@ -21,14 +10,25 @@ use super::guest::GuestCode;
 use super::memory::{Donation, HostView, Storage};
 use super::profile::Generation;
 use super::sie::OrdinaryCpu;
+use crate::abi::ap::Apqn;
 use crate::abi::sie::{AddressSpaces, GuestMap, HostMapping};
 use crate::abi::uvc::UvRc;
 use crate::abi::uvcb::Features;
 use crate::owner::crypto::{HostPrivateKey, RequestKey};
 use crate::owner::request::ConfigUid;
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU32, Ordering};
+use rand_core::Rng;
+use spin::{Mutex, RwLock};
+use uv_core::{GuestAddr, HostAddr, PageCounts, PageSize};
+use uv_sim::rng::SimRng;
+use uv_sim::seal::Suite;
+use uv_sim::{Engine, EngineConfig};
 
-/// What a machine is made of.
-#[derive(Clone, Debug)]
+/// What a machine is made of. It prints without the seed, from which keys come.
+#[derive(Clone)]
 pub struct MachineConfig {
     /// Generation.
     pub generation: Generation,
@@ -39,8 +39,31 @@ pub struct MachineConfig {
     pub host_key: HostPrivateKey,
     /// Its backup host key.
     pub backup_key: Option<HostPrivateKey>,
+    /// What the address of a frame is in the control blocks that have no other.
+    pub frame_address: FrameAddress,
     /// Everything random comes from this number.
     pub seed: u64,
+}
+
+/// What `paddr` is in the control blocks of CONV_FROM_SEC_STOR, DESTR_SEC_STOR and PIN_PAGE_SHARED.
+///
+/// UNSURE: Linux gives host absolute addresses, kvm-unit-tests addresses of its home space, and where either runs the two
+/// are one number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FrameAddress {
+    /// Host absolute.
+    #[default]
+    Absolute,
+    /// Host virtual: translated through the home space ([`Machine::set_home_space`]), with its codes 0x0030 and 0x0031.
+    HomeVirtual,
+}
+
+impl core::fmt::Debug for MachineConfig {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let mut f = f.debug_struct("MachineConfig");
+        f.field("generation", &self.generation).field("memory", &self.memory);
+        f.field("frame_address", &self.frame_address).finish_non_exhaustive()
+    }
 }
 
 impl MachineConfig {
@@ -53,6 +76,7 @@ impl MachineConfig {
             memory: 4 << 30,
             host_key: HostPrivateKey::generate(&mut rng),
             backup_key: None,
+            frame_address: FrameAddress::default(),
             seed,
         }
     }
@@ -62,14 +86,15 @@ impl MachineConfig {
 ///
 /// | who | uses |
 /// |---|---|
-/// | the hypervisor | [`UvCall`](crate::abi::uvc::UvCall), [`Sie`](crate::abi::sie::Sie), [`AddressSpaces`], [`Machine::host_memory`], [`Machine::set_home_space`] |
-/// | the operator | [`MachineConfig`], [`Machine::load_normal`], [`Machine::set_running_cpus`], [`Machine::set_ap_queues`], [`Machine::set_secret_changes`] |
+/// | the hypervisor | [`UvCall`](crate::abi::uvc::UvCall), [`Sie`](crate::abi::sie::Sie), [`AddressSpaces`], [`Machine::host_memory`], [`Machine::set_home_space`], [`Machine::assign_ap_queue`], [`Machine::zeroize_ap_queue`] |
+/// | the operator | [`MachineConfig`], [`Machine::load_normal`], [`Machine::set_running_cpus`], [`Machine::install_ap_queue`], [`Machine::set_secret_changes`] |
 /// | the guest's owner | [`Machine::set_guest`] |
 /// | a test | [`Machine::page_counts`], [`Machine::advance_clock`] |
 pub struct Machine {
     pub(crate) generation: Generation,
     pub(crate) host_key: HostPrivateKey,
     pub(crate) backup_key: Option<HostPrivateKey>,
+    pub(crate) frame_address: FrameAddress,
     /// Wraps the keys that RETR_SECRET gives out.
     pub(crate) wrapping_key: RequestKey,
     pub(crate) storage: Arc<Storage>,
@@ -91,6 +116,7 @@ pub struct Machine {
     /// Control register 13 of the host's CPUs.
     pub(crate) home: RwLock<Option<u64>>,
     pub(crate) guests: Mutex<BTreeMap<HostAddr, Box<dyn GuestCode>>>,
+    pub(crate) ap: RwLock<BTreeMap<Apqn, Arc<Mutex<Queue>>>>,
 }
 
 impl core::fmt::Debug for Machine {
@@ -111,6 +137,7 @@ impl Machine {
             generation: config.generation,
             host_key: config.host_key,
             backup_key: config.backup_key,
+            frame_address: config.frame_address,
             wrapping_key: RequestKey::random(&mut engine.rng("wrapping key")),
             storage: Arc::new(Storage::new(config.memory)),
             engine,
@@ -127,6 +154,7 @@ impl Machine {
             spaces: RwLock::new(BTreeMap::new()),
             home: RwLock::new(None),
             guests: Mutex::new(BTreeMap::new()),
+            ap: RwLock::new(BTreeMap::new()),
         }
     }
 
@@ -145,12 +173,6 @@ impl Machine {
     /// How many host CPUs run; INIT_UV wants one.
     pub fn set_running_cpus(&self, count: u32) {
         self.running_cpus.store(count, Ordering::Relaxed);
-    }
-
-    /// Binds AP queues to a configuration: it cannot be destroyed while it has some. Returns whether the handle exists.
-    pub fn set_ap_queues(&self, conf_handle: u64, count: u32) -> bool {
-        let conf = self.confs.read().get(&conf_handle).cloned();
-        conf.map(|conf| conf.ap_queues.store(count, Ordering::Relaxed)).is_some()
     }
 
     /// Says whether the guest of a configuration may change its secret store; it may until this is said. ADD_SECRET and
@@ -204,6 +226,7 @@ impl Machine {
     pub fn load_normal(&self) {
         let confs = core::mem::take(&mut *self.confs.write());
         self.owners.write().clear();
+        self.unassign_ap_queues(None);
         self.ordinary.write().clear();
         let cpus = core::mem::take(&mut *self.cpus.write());
         for cpu in cpus.values() {
@@ -224,7 +247,6 @@ impl Machine {
                 claim.set(super::frames::Frame::Normal);
             }
         }
-        self.next_id.store(1, Ordering::Relaxed);
         tracing::info!("load-normal reset of the machine");
     }
 

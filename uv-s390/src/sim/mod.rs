@@ -12,7 +12,7 @@
 //! | NS, DST | normal | absent | yes | 0x3e |
 //! | SEC | secure | secure | 0x3d | yes |
 //! | SHR | shared | shared | yes | yes |
-//! | PIN | pinned | shared, label 1 | yes | yes; unshare: interception 108 |
+//! | PIN | pinned | shared | yes | yes; unshare: interception 108 |
 //! | EXP, was private | normal | sealed | ciphertext | 0x3e |
 //! | EXP, was shared | normal | withdrawn | content in clear | 0x3e |
 //! | donated | donated | | 0x3d | 0x3f |
@@ -28,6 +28,7 @@
 //! and an interruption is a PSW that the hypervisor puts into the state description, at which a new program begins.
 
 mod answer;
+mod ap;
 mod calls;
 mod clock;
 mod conf;
@@ -48,9 +49,10 @@ mod rig;
 mod secrets;
 mod sie;
 
+pub use ap::{ApCard, ApResult};
 pub use clock::TOD_PER_MICROSECOND;
 pub use execute::Uvc;
 pub use guest::{GuestCode, GuestInsn, InsnResult, Interruption};
-pub use machine::{Machine, MachineConfig};
+pub use machine::{FrameAddress, Machine, MachineConfig};
 pub use memory::HostView;
 pub use profile::Generation;

@@ -7,7 +7,7 @@
 use core::sync::atomic::Ordering;
 
 use uv_core::{Gfn, GuestAddr, HostAddr, PageRange, PageState};
-use uv_sim::{Content, Label};
+use uv_sim::Content;
 
 use super::answer::{Answer, Refusal};
 use super::conf::{Conf, Phase};
@@ -16,9 +16,6 @@ use super::machine::Machine;
 use crate::abi::sie::MappingSize;
 use crate::abi::uvc::UvRc;
 use crate::abi::uvcb::Features;
-
-/// Label of a page that is pinned.
-pub(crate) const PINNED: Label = Label(1);
 
 impl Machine {
     /// The frame behind a guest page for import and unpack: mapped, writable, as a 4 KiB page (or a 1 MiB page where the machine
@@ -33,11 +30,12 @@ impl Machine {
         }
     }
 
-    /// Import: the page behind a claimed frame becomes secure, or shared again if it was shared when it was exported.
+    /// Import: the page behind a claimed frame becomes secure, or shared again if it was shared when it was exported. A page
+    /// that is secure or shared in this very frame stays as it is.
     pub(crate) fn import(&self, conf: &Conf, gfn: Gfn, frame: &FrameClaim<'_>) -> Answer {
         match frame.old() {
             Frame::Normal => {}
-            old if old.page() == Some((conf.id, gfn)) => return Err(UvRc::ALREADY_SECURE.into()),
+            old if old.page() == Some((conf.id, gfn)) => return Ok(()),
             Frame::Shared(owner, page) if self.features().contains(Features::MISC) && owner != conf.id => {
                 self.take_over(owner, page)?;
                 // From here on the frame is nobody's, whatever becomes of this import.
@@ -95,10 +93,7 @@ impl Machine {
                 let range = PageRange::from(gfn);
                 conf.space.seal_out(range, &self.storage.bytes, frame.at()).map_err(|error| error.error)?;
             }
-            _ => {
-                conf.space.set_label(gfn, Label::default())?;
-                conf.space.withdraw(gfn)?;
-            }
+            _ => conf.space.withdraw(gfn)?,
         }
         frame.set(Frame::Normal);
         Ok(())
@@ -134,7 +129,6 @@ impl Machine {
     pub(crate) fn unshare(&self, conf: &Conf, gfn: Gfn, frame: &FrameClaim<'_>) -> Answer {
         if let Frame::Shared(..) | Frame::Pinned(..) = frame.old() {
             conf.space.unshare(gfn, &self.storage.bytes, Content::Kept)?;
-            conf.space.set_label(gfn, Label::default())?;
             frame.set(Frame::Secure(conf.id, gfn));
         }
         Ok(())

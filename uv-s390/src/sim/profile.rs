@@ -96,7 +96,8 @@ impl Generation {
             info.uv_base_stor_len = (step * 0x20_0000).into();
             info.conf_base_phys_stor_len = 0x4000.into();
             info.conf_base_virt_stor_len = (0x2000 + step * 0x1000).into();
-            info.conf_virt_var_stor_len = (0x800 + step * 0x10).into();
+            // kvm-unit-tests takes base and variable part of 42 MiB together and wants whole pages.
+            info.conf_virt_var_stor_len = (step * 0x800).into();
             // Also the length of a CPU's dump, of which the owner's readers take at most 4096 bytes (s390-formats §7.5).
             info.cpu_stor_len = if self >= Self::Z16 { 0x1000 } else { 0x2000 }.into();
         }
@@ -178,6 +179,16 @@ mod tests {
             assert!(host.calls.is_host() && !host.calls.is_guest() && !host.calls.bit(8) && !host.calls.bit(9));
             assert!(guest.calls.is_guest() && !guest.calls.is_host());
             assert!(host.calls.bit(0) && guest.calls.bit(0));
+        }
+    }
+
+    #[test]
+    fn variable_storage_is_whole_pages_for_an_even_number_of_mib() {
+        for generation in [Generation::Z15, Generation::Z16, Generation::Z17] {
+            let host = generation.query(Role::Host);
+            let (base, each) = (host.conf_base_virt_stor_len.get(), host.conf_virt_var_stor_len.get());
+            assert!(each > 0 && (base + 42 * each).is_multiple_of(0x1000), "{generation:?}");
+            assert_eq!(host.variable_storage_len(42 << 20), Some(base + 42 * each));
         }
     }
 

@@ -146,7 +146,12 @@ impl Rig {
     }
 
     pub(crate) fn guest(&self, n: u64) -> Guest {
+        self.guest_with(n, |_| ())
+    }
+
+    pub(crate) fn guest_with(&self, n: u64, change: impl FnOnce(&mut CreateConf)) -> Guest {
         let mut create = self.create_block(n);
+        change(&mut create);
         assert_eq!(self.call(&mut create), OK);
         let base = GUEST + n * GUEST_STEP;
         let tables = Arc::new(Tables::new(base, GUEST_LEN));
@@ -271,7 +276,15 @@ impl Rig {
         n: u64,
         steps: impl IntoIterator<Item = Step<GuestInsn>>,
     ) -> (Guest, Vcpu, Transcript<InsnResult>) {
-        let guest = self.guest(n);
+        self.boot(self.guest(n), steps)
+    }
+
+    /// As [`Rig::booted`], for a VM that is there.
+    pub(crate) fn boot(
+        &self,
+        guest: Guest,
+        steps: impl IntoIterator<Item = Step<GuestInsn>>,
+    ) -> (Guest, Vcpu, Transcript<InsnResult>) {
         let cpu = self.cpu(&guest, 0);
         self.verified(&guest);
         let seen = self.script(cpu, steps);

@@ -49,7 +49,7 @@ fn a_service_signal_waits_for_the_service_call() {
     let steps = [cr(0, 0x200), mask(EXTERNAL), YIELD(), WAIT, good, WAIT, YIELD(), bad, WAIT, WAIT];
     let (guest, mut cpu, seen) = protected(&rig, 1, steps.into());
     yields(&mut cpu);
-    guest.inject(None, Irq::Service { parameter: 0x1000 }).unwrap();
+    guest.inject(None, Irq::Service { parameter: 0x10_0000 }).unwrap();
     assert_eq!(cpu.run_served(), Ok(Exit::Halted), "the guest has asked for nothing");
     assert_eq!(flags(&cpu), ExecutionControl::WAIT);
     guest.inject(None, Irq::Service { parameter: 1 }).unwrap();
@@ -57,7 +57,7 @@ fn a_service_signal_waits_for_the_service_call() {
     assert_eq!(delivered(&seen), [external(0x2401, 0, 3)], "events are told at any time");
     guest.inject(None, Irq::Service { parameter: 0x4000 }).unwrap();
     yields(&mut cpu);
-    assert_eq!(delivered(&seen).last(), Some(&external(0x2401, 0, 0x1000)), "the first one counts");
+    assert_eq!(delivered(&seen).last(), Some(&external(0x2401, 0, 0x14_3000)), "the first one counts");
     guest.inject(None, Irq::Service { parameter: 0x4000 }).unwrap();
     assert_eq!(cpu.run_served(), Ok(Exit::Halted), "the notification is the kernel's");
     let got = delivered(&seen);

@@ -110,7 +110,7 @@ codes! { UvRc:
     NOT_MAPPED = 0x010a;
     /// VERIFY_IMG: the image is not the one the header describes.
     VERIFY_MISMATCH = 0x0102;
-    /// CONV_TO_SEC_STOR: the page is secure already.
+    /// UNPACK_IMG: the page is or was secure. CONV_TO_SEC_STOR: it is secure already, where a machine refuses that.
     ALREADY_SECURE = 0x0104;
     /// DESTR_SEC_STOR on older firmware: the page is not secure.
     NOT_SECURE = 0x0107;

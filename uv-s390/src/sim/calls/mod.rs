@@ -15,4 +15,4 @@ pub(super) mod share;
 pub(super) mod storage;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,14 +1,19 @@
 //! Completing the instruction that left the guest last, with what the host put into the save area, the SIDA and the
 //! condition code.
+//!
+//! A SERVC that the host has answered is told once more when it is complete, as interception 108: from there on, and not
+//! before, the machine lets the service signal of the answer through. KVM unmasks it at that interception alone (UNSURE: inferred
+//! from there, as what the host sees of it: what it saw at the 104).
 
-use zeroize::Zeroizing;
-
+use super::intercept::{Exit, filtered};
 use crate::abi::psw::Psw;
-use crate::abi::sie::{StateDescription, Validity};
+use crate::abi::sie::{InterceptionCode, StateDescription, Validity};
 use crate::sim::conf::Conf;
 use crate::sim::cpu::{Core, Pending};
 use crate::sim::guest::{GuestInsn, InsnResult};
 use crate::sim::machine::Machine;
+use core::sync::atomic::Ordering;
+use zeroize::Zeroizing;
 
 /// Bytes that STSI and STHYI store.
 const RESULT: usize = 0x1000;
@@ -16,10 +21,15 @@ const RESULT: usize = 0x1000;
 const PSW_CC_SHIFT: u32 = 63 - 19;
 
 impl Machine {
-    /// Completes what is pending.
-    pub(super) fn complete(&self, sd: &StateDescription, conf: &Conf, core: &mut Core) -> Result<(), Validity> {
+    /// Completes what is pending. `Some` when the host hears of the completion.
+    pub(super) fn complete(
+        &self,
+        sd: &StateDescription,
+        conf: &Conf,
+        core: &mut Core,
+    ) -> Result<Option<Exit>, Validity> {
         let result = match &core.pending {
-            Pending::None => return Ok(()),
+            Pending::None => return Ok(None),
             Pending::Retry => None,
             Pending::Notification(insn) => Some(self.notified(conf, insn)),
             Pending::Instruction(insn) => Some(self.emulated(sd, insn)?),
@@ -30,14 +40,20 @@ impl Machine {
             let mask = old.mask.get() & !(3 << PSW_CC_SHIFT) | u64::from(cc) << PSW_CC_SHIFT;
             core.registers.psw = Psw::new(mask, old.address.get());
         }
-        core.pending = Pending::None;
+        let answered = match core::mem::replace(&mut core.pending, Pending::None) {
+            Pending::Instruction(insn @ GuestInsn::Servc { .. }) => Some(insn.shape()),
+            _ => None,
+        };
         if let (Some(result), Some(guest)) = (result, &mut core.guest) {
             if let InsnResult::Registers(gr) = &result {
                 core.registers.gr[..5].copy_from_slice(gr);
             }
             guest.complete(result);
         }
-        Ok(())
+        Ok(answered.map(|shape| {
+            conf.service_masked.store(false, Ordering::Release);
+            Exit::instruction(InterceptionCode::PV_NOTIFICATION, shape).with_psw(filtered(core.registers.psw))
+        }))
     }
 
     /// After an interception 108 or 0x38 the host's edits do not count.

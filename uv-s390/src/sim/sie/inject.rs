@@ -6,7 +6,7 @@
 //! | 2 | specification, operand: the entry completes an interception 104 that permits it | 0x2008 |
 //! | 3 | machine check, external, I/O: the entry completes no interception 104 or 112 and does not start the CPU | 0x2008 |
 //! | 4 | … and the guest is enabled for it: mask in the PSW; external and I/O: subclass mask in control register 0 or 6 | 0x2008 |
-//! | 5 | service signal that answers: a SERVC of the guest was seen since the last one | 0x2008 |
+//! | 5 | service signal that answers: interception 108 of a SERVC came since the last one | 0x2008 |
 //!
 //! UNSURE: that a machine looks at subclass masks; and that it does not for machine checks (control register 14). UNSURE: that
 //! a service signal which only tells of events (bits 30 and 31 of the parameter, no SCCB) needs no SERVC; KVM injects those

@@ -12,13 +12,14 @@
 //! | DIAG 0x500 | 104 | GR1–GR4, GR5 = 0x500 |
 //! | DIAG, other codes | none | specification exception in the guest |
 //! | SPX | 108 | new prefix in the SIDA |
-//! | SERVC | 104 | SCCB in the SIDA, command in GR1 |
+//! | SERVC | 104, and 108 when the host has answered (`complete`) | SCCB in the SIDA, command in GR1 |
 //! | SERVC with a bad SCCB | 108 | nothing |
 //! | UVC | none; 108 for the unshare of a pinned page | the control block in the SIDA |
 //! | SIGP | 108, 0x38 or none (`sigp`) | order in GR5, CPU in GR2, parameter in GR1 |
 //! | STSI | 104 | GR0, GR1 |
 //! | STHYI | 104 | function code in GR2 |
 //! | channel I/O | 104 | subchannel in GR1, operand in the SIDA |
+//! | PQAP, NQAP, DQAP | none (`ap::instruction`) | nothing |
 //! | any of these in problem state | none | privileged-operation exception in the guest, before any other check (§5.3 row 1, §1.1) |
 //!
 //! UNSURE: the class of DIAG 0x288, and the registers of SERVC, SIGP, STSI and STHYI; see docs/s390-unsure.md.
@@ -102,7 +103,10 @@ impl GuestInsn {
             Self::ChannelIo { opcode, subchannel, .. } => {
                 Shape { ipa: *opcode, ipb: 0x5000_0000, gr: vec![(1, u64::from(*subchannel))] }
             }
-            Self::SetMask { .. }
+            Self::Pqap { .. }
+            | Self::Nqap { .. }
+            | Self::Dqap { .. }
+            | Self::SetMask { .. }
             | Self::SetCr { .. }
             | Self::Wait
             | Self::Interruptions
@@ -185,6 +189,12 @@ impl Machine {
                 let operand = operand.clone();
                 self.leave(sd, core, insn, InterceptionCode::PV_INSTRUCTION, &operand)
             }
+            GuestInsn::Pqap { .. } | GuestInsn::Nqap { .. } | GuestInsn::Dqap { .. } => {
+                match self.ap_instruction(conf, &insn) {
+                    Ok(result) => Issue::Done(result),
+                    Err(interruption) => Issue::Interrupted(interruption),
+                }
+            }
             GuestInsn::SetMask { mask } => set_mask(sd, core, *mask),
             GuestInsn::SetCr { number, value } => set_cr(sd, core, *number, *value),
             GuestInsn::SetGr { number, value } => {
@@ -235,8 +245,8 @@ impl Machine {
     /// A service call: the SCCB must say a length that it has.
     fn servc(&self, sd: &StateDescription, conf: &Conf, core: &mut Core, insn: &GuestInsn, sccb: &[u8]) -> Issue {
         let stated = sccb.first_chunk::<2>().map_or(0, |len| usize::from(u16::from_be_bytes(*len)));
-        conf.service_masked.store(false, Ordering::Release);
         if stated < 8 || stated > sccb.len() {
+            conf.service_masked.store(false, Ordering::Release);
             return self.leave(sd, core, insn.clone(), InterceptionCode::PV_NOTIFICATION, &[]);
         }
         self.leave(sd, core, insn.clone(), InterceptionCode::PV_INSTRUCTION, sccb)

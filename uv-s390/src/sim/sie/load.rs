@@ -51,7 +51,7 @@ impl Machine {
         };
         core.registers.psw = psw;
         core.guest = self.begin_program(cpu.state_origin, psw);
-        tracing::debug!(cpu = cpu.number, ?from, address = psw.address.get(), "PSW loaded");
+        tracing::debug!(cpu = cpu.number, ?from, "PSW loaded");
         Ok(None)
     }
 

@@ -9,7 +9,7 @@
 //! | 3 | an interruption is taken over | `inject` | validity interception |
 //! | 4 | both prefix pages are secure | here | interception 112 |
 //! | 5 | a start PSW is loaded | `load` | program interruption 0x3e |
-//! | 6 | the instruction that left the guest last is completed | `complete` | |
+//! | 6 | the instruction that left the guest last is completed | `complete` | interception 108 after an answered SERVC |
 //! | 7 | the last external interruption is no loop through the external-new PSW | `external` | interception 0x14 |
 //! | 8 | the guest runs | `run`, `instruction`, `sigp` | interception, or program interruption 0x3e, 0x3f, 0x3c |
 //! | 9 | interception, registers, timer are stored | here | |
@@ -46,7 +46,7 @@ use zerocopy::{FromZeros, IntoBytes};
 
 pub(crate) use external::Lasting;
 pub(crate) use intercept::Exit;
-pub(crate) use locate::{GuestView, outside};
+pub(crate) use locate::{GuestView, ViewError, outside};
 pub(crate) use ordinary::OrdinaryCpu;
 
 use super::conf::Conf;
@@ -158,8 +158,10 @@ impl Machine {
         if let Some(exit) = self.load_psw(conf, cpu, core)? {
             return Ok(exit);
         }
-        if let Err(validity) = self.complete(sd, conf, core) {
-            return Ok(Exit::validity(validity));
+        match self.complete(sd, conf, core) {
+            Ok(None) => {}
+            Ok(Some(exit)) => return Ok(exit),
+            Err(validity) => return Ok(Exit::validity(validity)),
         }
         if let Some(exit) = self.external_loop(conf, core)? {
             return Ok(exit);

@@ -7,7 +7,7 @@
 //! | SPX, interruption masks, control registers, general registers | done by the machine |
 //! | wait | interception 0x1c |
 //! | a privileged instruction in problem state | privileged-operation exception |
-//! | UV call, SERVC, STSI, STHYI, channel I/O | operation exception (see `ordinary`) |
+//! | UV call, SERVC, STSI, STHYI, channel I/O, AP instructions | operation exception (see `ordinary`) |
 //!
 //! The encodings are those of the normalized form that protected guests show; any other would be as good.
 

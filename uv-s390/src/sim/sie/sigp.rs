@@ -3,6 +3,7 @@
 //! | order | guest sees | exit |
 //! |---|---|---|
 //! | 0x09 stop and store status | cc 1 with status 0x02 | none |
+//! | 0x02 external call, no such CPU | cc 3 | none (UNSURE: a hypervisor that takes this exit looks the target up, and KVM stops when there is none) |
 //! | any other, no such CPU | cc 3 | 108 |
 //! | 0x01 sense | cc 1 with status 0x40 stopped, 0x80 external call pending; else cc 0 | 108 |
 //! | 0x02 external call, one is pending at the target | cc 1 with status 0x80 | none (UNSURE) |
@@ -49,6 +50,8 @@ mod status {
     pub(super) const INVALID_ORDER: u64 = 0x02;
 }
 
+/// What the guest sees of a CPU that is not there.
+const NOT_OPERATIONAL: InsnResult = InsnResult::Condition { cc: 3, value: 0 };
 /// External interruption code of an external call.
 const EXTERNAL_CALL: u16 = 0x1202;
 
@@ -70,7 +73,8 @@ impl Machine {
                 match target {
                     Some(target) if !call(cpu, &target) => return stored(status::EXTERNAL_CALL_PENDING),
                     Some(target) if self.waits(&target) => InterceptionCode::PARTIAL_EXECUTION,
-                    Some(_) | None => InterceptionCode::PV_NOTIFICATION,
+                    Some(_) => InterceptionCode::PV_NOTIFICATION,
+                    None => return Issue::Done(NOT_OPERATIONAL),
                 }
             }
             _ => InterceptionCode::PV_NOTIFICATION,
@@ -88,7 +92,7 @@ impl Machine {
     /// SIGP as the guest sees it when it goes on: condition code and status.
     pub(super) fn signalled(conf: &Conf, order: u8, target: u16) -> InsnResult {
         let Some(target) = conf.cpus.read().get(&target).cloned() else {
-            return InsnResult::Condition { cc: 3, value: 0 };
+            return NOT_OPERATIONAL;
         };
         let mut status = 0;
         if order == order::SENSE {

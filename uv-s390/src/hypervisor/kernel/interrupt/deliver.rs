@@ -81,11 +81,8 @@ impl Guest {
         if matches!(code, Some(InterceptionCode::PV_INSTRUCTION | InterceptionCode::PV_PREFIX)) {
             self.mask_interruptions(cpu)?;
         }
-        let Some(state) = state.filter(|state| state.ipa.get() == SERVC) else { return Ok(()) };
-        match state.interception() {
-            InterceptionCode::PV_INSTRUCTION => self.floating.lock().service_called(),
-            InterceptionCode::PV_NOTIFICATION => self.floating.lock().service_notified(),
-            _ => {}
+        if code == Some(InterceptionCode::PV_NOTIFICATION) && state.is_some_and(|state| state.ipa.get() == SERVC) {
+            self.floating.lock().service_notified();
         }
         Ok(())
     }

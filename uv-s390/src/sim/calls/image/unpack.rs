@@ -9,11 +9,10 @@
 //! | 5 | … by a 4 KiB entry (1 MiB with feature bit 6) | rc 0x01f4 (UNSURE) |
 //! | 6 | the frame exists | rc 0x0032 |
 //! | 7 | nobody else is changing frame or page, or unpacking for this configuration | cc 2 |
-//! | 8 | the page was never secure, the frame is nobody's | rc 0x0104 (UNSURE) |
+//! | 8 | the page was never secure | rc 0x0104 (UNSURE) |
+//! | 9 | the frame belongs to nobody | rc 0x01f3 (UNSURE) |
 //!
 //! A page that was refused counts in no digest.
-
-use uv_core::{GuestAddr, PageRange, PageState};
 
 use crate::abi::se_header::PlaintextControlFlags;
 use crate::abi::uvc::UvRc;
@@ -22,6 +21,7 @@ use crate::sim::answer::{Answer, Refusal};
 use crate::sim::conf::Phase;
 use crate::sim::frames::Frame;
 use crate::sim::machine::Machine;
+use uv_core::{GuestAddr, PageRange, PageState};
 
 pub(in crate::sim) fn unpack(machine: &Machine, block: &mut Unpack) -> Answer {
     let conf = machine.conf(block.guest_handle.get())?;
@@ -35,8 +35,11 @@ pub(in crate::sim) fn unpack(machine: &Machine, block: &mut Unpack) -> Answer {
     let gfn = conf.gfn(addr).filter(|_| addr.0 & 0xfff == 0).ok_or(UvRc::ADDRESS)?;
     let frame = machine.import_frame(&conf, addr)?;
     let frame = machine.storage.frames.claim(frame)?;
-    if frame.old() != Frame::Normal || conf.space.state(gfn)? != PageState::Absent {
+    if conf.space.state(gfn)? != PageState::Absent {
         return Err(UvRc::ALREADY_SECURE.into());
+    }
+    if frame.old() != Frame::Normal {
+        return Err(UvRc::FOREIGN_FRAME.into());
     }
     let mut tweak = [0; 16];
     tweak[..8].copy_from_slice(&block.tweak[0].to_bytes());
@@ -60,8 +63,12 @@ pub(in crate::sim) fn unpack(machine: &Machine, block: &mut Unpack) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use uv_core::HostAddr;
+
+    use crate::abi::sie::{HostMapping, MappingSize};
     use crate::abi::uvcb::UvCommand;
     use crate::sim::Generation;
+    use crate::sim::calls::tests::check;
     use crate::sim::rig::{COMPONENT, GUEST_LEN, Guest, OK, Rig, refused};
 
     fn header(rig: &Rig, guest: &Guest) {
@@ -94,6 +101,25 @@ mod tests {
         let other = rig.guest(1);
         rig.verified(&other);
         assert_eq!(rig.call(&mut rig.unpack_block(&other, 2)), refused(UvRc::STATE), "after verify");
+    }
+
+    #[test]
+    fn frames_of_others_are_not_unpacked_into() {
+        let rig = Rig::ready(Generation::Z17);
+        let (guest, other) = (rig.guest(0), rig.guest(1));
+        header(&rig, &guest);
+        assert_eq!([rig.import(&other, 0), rig.import(&guest, 0)], [OK, OK]);
+        let donated = other.create.conf_base_stor_origin.get();
+        for frame in [other.base, guest.base, donated] {
+            let mapping = HostMapping { frame: HostAddr(frame), writable: true, size: MappingSize::Page };
+            guest.tables.moved.lock().insert(COMPONENT, Some(mapping));
+            assert_eq!(rig.call(&mut rig.unpack_block(&guest, 0)), refused(UvRc::FOREIGN_FRAME), "{frame:#x}");
+            assert!(rig.is_closed(frame));
+        }
+        check(&rig);
+        guest.tables.moved.lock().clear();
+        assert_eq!(rig.call(&mut rig.unpack_block(&guest, 0)), OK);
+        assert_eq!(rig.machine.secure_frames_in_use(), 3);
     }
 
     #[test]

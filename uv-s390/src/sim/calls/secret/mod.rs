@@ -6,7 +6,7 @@ mod lock;
 mod retrieve;
 
 #[cfg(test)]
-mod tests;
+pub(in crate::sim) mod tests;
 
 pub(in crate::sim) use add::add;
 pub(in crate::sim) use list::list;

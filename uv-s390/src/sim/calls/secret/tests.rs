@@ -1,22 +1,22 @@
-use alloc::vec::Vec;
-
-use uv_core::GuestAddr;
-use uv_sim::guest::Step;
-use uv_sim::rng::SimRng;
-
 use crate::abi::se_header::{PlaintextControlFlags, SecretControlFlags};
 use crate::abi::secret::{SecretId, SecretList, SecretType};
 use crate::abi::uvc::UvRc;
+use crate::abi::uvcb::DumpComplete;
 use crate::abi::uvcb::{AddSecret, ListSecrets, NoData, RetrieveSecret, UvCommand};
-use crate::owner::crypto::{Cck, SecretBytes};
+use crate::owner::crypto::{Cck, SecretBytes, gcm};
+use crate::owner::dump::CompletionBlock;
 use crate::owner::request::{ConfigUid, ImageIdentity, RequestSecrets};
 use crate::owner::secret::{
     AddSecretFlags, AddSecretRequest, ExtensionSecret, GuestSecret, UserData, decode_plaintext,
 };
 use crate::sim::rig::{ANSWER, GUEST_LEN, OK, REQUEST, Rig, loaded, refused, requesting, returned, uvc};
 use crate::sim::{Generation, GuestInsn};
+use alloc::vec::Vec;
+use uv_core::{GuestAddr, HostAddr, NormalMemory};
+use uv_sim::guest::Step;
+use uv_sim::rng::SimRng;
 
-fn request(rig: &Rig, secret: GuestSecret) -> AddSecretRequest {
+pub(in crate::sim) fn request(rig: &Rig, secret: GuestSecret) -> AddSecretRequest {
     let (header, _) = rig.image(&[&rig.machine.host_key], PlaintextControlFlags::PCKMO | may_dump(rig));
     AddSecretRequest {
         image: ImageIdentity::from_header(header.as_bytes()).unwrap(),
@@ -31,17 +31,17 @@ fn may_dump(rig: &Rig) -> PlaintextControlFlags {
     rig.machine.generation().plaintext_flags() & PlaintextControlFlags::ALLOW_DUMP
 }
 
-fn sealed(rig: &Rig, request: &AddSecretRequest) -> Vec<u8> {
+pub(in crate::sim) fn sealed(rig: &Rig, request: &AddSecretRequest) -> Vec<u8> {
     let mut rng = SimRng::from_seed(9).fork("request");
     request.seal(&UserData::None, &RequestSecrets::random(&mut rng), &[rig.machine.host_key.public()]).unwrap()
 }
 
-fn plaintext(name: &str) -> GuestSecret {
+pub(in crate::sim) fn plaintext(name: &str) -> GuestSecret {
     GuestSecret::plaintext(SecretId::of_name(name), name.as_bytes()).unwrap()
 }
 
 /// The guest stores requests and adds them one after the other.
-fn adding<'a>(requests: impl IntoIterator<Item = &'a [u8]>) -> Vec<Step<GuestInsn>> {
+pub(in crate::sim) fn adding<'a>(requests: impl IntoIterator<Item = &'a [u8]>) -> Vec<Step<GuestInsn>> {
     let pages = (0x8..0x10).map(|page| Step::store(GuestAddr(page << 12), &[0]));
     let adds =
         requests.into_iter().flat_map(|bytes| [Step::store(GuestAddr(REQUEST), bytes), uvc(&AddSecret::new(REQUEST))]);
@@ -115,7 +115,8 @@ fn owners_with_a_cck_bind_every_request_to_it() {
     let guest = rig.guest(0);
     let cpu = rig.cpu(&guest, 0);
     let flags = SecretControlFlags::CCK_EXTENSION_SECRET | SecretControlFlags::CCK_UPDATE;
-    let (header, stored) = rig.image_with(&[&rig.machine.host_key], PlaintextControlFlags::PCKMO, |area| {
+    let pcf = PlaintextControlFlags::PCKMO | PlaintextControlFlags::ALLOW_DUMP;
+    let (header, stored) = rig.image_with(&[&rig.machine.host_key], pcf, |area| {
         area.secret_flags = flags.bits().into();
     });
     rig.unpacked_image(&guest, &header, &stored);
@@ -138,6 +139,15 @@ fn owners_with_a_cck_bind_every_request_to_it() {
     rig.serve(&guest, cpu);
     let codes = [9, 11, 13, 15, 17].map(|n| returned(&seen.lock()[n]).1);
     assert_eq!(codes, [0x10c, 1, 1, 0x10c, 1]);
+
+    let area = 0x50_0000;
+    assert_eq!(rig.no_data(UvCommand::DUMP_INIT, guest.conf), OK);
+    assert_eq!(rig.call(&mut DumpComplete::new(guest.conf, area)), OK);
+    let mut bytes = [0; 0x1000];
+    rig.host.read(HostAddr(area), &mut bytes).unwrap();
+    let completion = CompletionBlock::parse(&bytes).unwrap();
+    assert!(completion.open(&Cck::new([9; 32])).is_err(), "the key of the header is replaced");
+    assert!(completion.open(&Cck::new([1; 32])).is_ok());
 }
 
 #[test]
@@ -187,6 +197,28 @@ fn secrets_are_listed_and_retrieved() {
     assert_eq!(code(28), 1);
     assert!(!loaded(&seen[29]).windows(8).any(|window| window == [6; 8]), "a key is wrapped");
     assert_eq!([30, 31, 32].map(code), [1, 0x102, 0x102]);
+}
+
+#[test]
+fn a_wrapped_key_is_bound_to_its_id_and_type() {
+    let rig = Rig::ready(Generation::Z17);
+    let ids = ["one", "two"].map(SecretId::of_name);
+    let key = |id| GuestSecret::key(SecretType::AES_256, id, &[6; 32]).unwrap();
+    let requests = ids.map(|id| sealed(&rig, &request(&rig, key(id))));
+    let mut steps = adding(requests.iter().map(Vec::as_slice));
+    steps.extend([uvc(&RetrieveSecret::new(0, ANSWER, 64)), Step::load(GuestAddr(ANSWER), 64)]);
+    let seen = rig.run(0, steps);
+    assert_eq!([9, 11, 12].map(|n| returned(&seen[n]).1), [1; 3]);
+    let wrapped = loaded(&seen[13]);
+    let open = |kind: SecretType, id: &SecretId| {
+        let mut key = wrapped[16..48].to_vec();
+        let aad = [&kind.0.to_be_bytes()[..], &id.0].concat();
+        let (iv, tag) = (wrapped.first_chunk().unwrap(), wrapped.last_chunk().unwrap());
+        gcm::open(&rig.machine.wrapping_key, iv, &aad, &mut key, tag).map(|()| key)
+    };
+    assert_eq!(open(SecretType::AES_256, &ids[0]), Ok([6; 32].to_vec()));
+    assert!(open(SecretType::AES_256, &ids[1]).is_err(), "another id");
+    assert!(open(SecretType::HMAC_SHA_256, &ids[0]).is_err(), "another type");
 }
 
 #[test]

@@ -2,12 +2,10 @@
 //!
 //! | # | check | result |
 //! |---|---|---|
-//! | 1 | the address is that of a frame | rc 0x0032 |
+//! | 1 | the address is that of a frame; where it is host virtual ([`FrameAddress`](crate::sim::FrameAddress)): it is mapped | rc 0x0032; rc 0x0030, 0x0031 |
 //! | 2 | nobody else is changing frame or page | cc 2 |
 //! | 3 | the frame is not donated storage | rc 0x01f3 (UNSURE) |
 //! | 4 | the frame is secure | z15: rc 0x0107 rrc 0x000d; later: success, nothing done |
-
-use uv_core::HostAddr;
 
 use crate::abi::uvc::{UvRc, UvRrc};
 use crate::abi::uvcb::ConvertFrom;
@@ -17,7 +15,7 @@ use crate::sim::machine::Machine;
 use crate::sim::profile::Generation;
 
 pub(in crate::sim) fn destroy(machine: &Machine, block: &mut ConvertFrom) -> Answer {
-    let frame = machine.storage.frames.claim(HostAddr(block.paddr.get()))?;
+    let frame = machine.claim_named(block.paddr.get())?;
     match (frame.old(), machine.generation) {
         (Frame::Normal, Generation::Z15) => Err(Refusal::code(UvRc::NOT_SECURE, UvRrc::NOT_SECURE)),
         (Frame::Normal, _) => Ok(()),
@@ -31,7 +29,7 @@ mod tests {
     use crate::abi::uvc::Cc;
     use crate::abi::uvcb::UvCommand;
     use crate::sim::rig::{OK, Rig, refused};
-    use uv_core::NormalMemory;
+    use uv_core::{HostAddr, NormalMemory};
 
     #[test]
     fn the_frame_is_zero_and_the_content_gone() {

@@ -7,8 +7,6 @@
 //! | 3 | the page is pinned | rc 0x01f0 (UNSURE) |
 //! | 4 | nobody else is changing frame or page | cc 2 |
 
-use uv_sim::Label;
-
 use crate::abi::uvc::UvRc;
 use crate::abi::uvcb::ConvertTo;
 use crate::sim::answer::Answer;
@@ -25,7 +23,6 @@ pub(in crate::sim) fn unpin(machine: &Machine, block: &mut ConvertTo) -> Answer 
     if frame.old() != Frame::Pinned(conf.id, gfn) {
         return Err(UvRc::STATE.into());
     }
-    conf.space.set_label(gfn, Label::default())?;
     frame.set(Frame::Shared(conf.id, gfn));
     Ok(())
 }

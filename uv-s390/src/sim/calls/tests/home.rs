@@ -1,18 +1,18 @@
 //! Host virtual addresses: the variable storage, the SE header, the dump areas, and the control block itself.
 
-use alloc::collections::BTreeMap;
-use alloc::sync::Arc;
-
-use spin::Mutex;
-use uv_core::{AccessError, GuestAddr, HostAddr, NormalMemory};
-use zerocopy::IntoBytes;
-
 use crate::abi::se_header::PlaintextControlFlags;
 use crate::abi::sie::{AddressSpaces, GuestMap, HostMapping, MappingSize};
 use crate::abi::uvc::{Cc, PgmCode, UvRc};
 use crate::abi::uvcb::{DumpComplete, DumpCpu, DumpStorageState, NoData, SetParams, UvCommand};
-use crate::sim::rig::{Codes, GIB, OK, Rig, refused};
-use crate::sim::{Generation, Uvc};
+use crate::abi::uvcb::{InitUv, Share};
+use crate::sim::rig::{Codes, GIB, OK, Rig, UV_BASE, refused, uvc};
+use crate::sim::{FrameAddress, Generation, Uvc};
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use spin::Mutex;
+use uv_core::{AccessError, GuestAddr, HostAddr, NormalMemory};
+use uv_sim::guest::Step;
+use zerocopy::IntoBytes;
 
 /// Where the tests map virtual pages.
 const VIRTUAL: u64 = 0x7000_0000_0000;
@@ -63,6 +63,37 @@ fn a_real_space_has_no_virtual_addresses() {
     assert_eq!(rig.call(&mut DumpComplete::new(guest.conf, 0x50_0000)), real);
     assert_eq!(rig.call(&mut DumpComplete::new(guest.conf + 1, 0x50_0000)), refused(UvRc::INVALID_CONF_HANDLE));
     assert_eq!(rig.import(&other, 0), OK, "no virtual address, no question");
+}
+
+#[test]
+fn a_machine_may_translate_the_addresses_of_frames() {
+    let rig = Rig::with(|config| config.frame_address = FrameAddress::HomeVirtual);
+    assert_eq!(rig.call(&mut InitUv::new(UV_BASE, rig.info.uv_base_stor_len.get())), OK);
+    let home = Arc::new(Home::default());
+    rig.machine.attach(ASCE, home.clone());
+    let share = uvc(&Share::new(UvCommand::SET_SHARED_ACCESS, 0x9000));
+    let (guest, cpu, _) = rig.booted(0, [Step::store(GuestAddr(0x8000), b"private"), share]);
+    rig.serve(&guest, cpu);
+    assert_eq!(rig.export(guest.base + 0x8000), OK, "without an ASCE both are one");
+    assert_eq!(rig.import(&guest, 0x8000), OK);
+    rig.machine.set_home_space(Some(ASCE));
+    home.map(0, guest.base + 0x8000);
+    home.map(1, guest.base + 0x9000);
+    home.map(2, 4 * GIB);
+    let (export, pin, destroy) = (UvCommand::CONV_FROM_SEC_STOR, UvCommand::PIN_PAGE_SHARED, UvCommand::DESTR_SEC_STOR);
+    for command in [export, pin, destroy] {
+        assert_eq!(rig.storage(command, guest.base + 0x8000), refused(UvRc::TRANSLATION), "{command}");
+        assert_eq!(rig.storage(command, VIRTUAL + 0x10), refused(UvRc::INVALID_ABSOLUTE), "{command}");
+        assert_eq!(rig.storage(command, VIRTUAL + 0x2000), refused(UvRc::INVALID_ABSOLUTE), "{command}");
+        rig.machine.set_home_space(Some(ASCE | REAL_SPACE));
+        assert_eq!(rig.storage(command, VIRTUAL), refused(UvRc::HOME_REAL_SPACE), "{command}");
+        rig.machine.set_home_space(Some(ASCE));
+    }
+    assert_eq!(rig.storage(pin, VIRTUAL), refused(UvRc::STATE), "private");
+    assert_eq!(rig.storage(pin, VIRTUAL + 0x1000), OK);
+    assert_eq!([rig.storage(export, VIRTUAL), rig.storage(destroy, VIRTUAL + 0x1000)], [OK, OK]);
+    assert!(!rig.is_closed(guest.base + 0x8000));
+    assert_eq!(rig.machine.page_counts(guest.conf).unwrap().shared, 0);
 }
 
 #[test]

@@ -19,13 +19,15 @@ use crate::sim::{Generation, GuestInsn};
 
 const SECRET: [u8; 16] = *b"only for a guest";
 
-/// Every frame word says what the engine says, and no private byte is in sight of the host.
-pub(super) fn check(rig: &Rig) {
+/// Every frame word says what the engine says, and the engine says what the frame words say.
+pub(in crate::sim) fn check(rig: &Rig) {
     let mut secure = 0;
+    let mut found = alloc::collections::BTreeSet::new();
     for (at, frame) in rig.machine.storage.frames.owned() {
         let Some((owner, gfn)) = frame.page() else { continue };
         let Some(conf) = rig.machine.owner(owner) else { continue };
         let state = conf.space.state(gfn).unwrap();
+        assert!(found.insert((owner, gfn)), "two frames of one page");
         match frame {
             Frame::Secure(..) => {
                 assert_eq!(state, PageState::Secure);
@@ -38,6 +40,12 @@ pub(super) fn check(rig: &Rig) {
         }
     }
     assert_eq!(rig.machine.secure_frames_in_use(), secure, "a secure page has one frame word");
+    for conf in rig.machine.confs.read().values().filter(|conf| rig.machine.owner(conf.id).is_some()) {
+        let owned = |state| matches!(state, PageState::Secure | PageState::Shared);
+        for (gfn, _) in conf.space.used().filter(|(_, state)| owned(*state)) {
+            assert!(found.contains(&(conf.id, gfn)), "{gfn} has no frame word");
+        }
+    }
 }
 
 /// A number that is often one that means something.
@@ -159,11 +167,10 @@ fn whatever_is_called_the_rules_hold() {
             if round > 1200 || !LAST.iter().any(|last| block[2..4] == last.0.to_be_bytes()) {
                 done += usize::from(rig.machine.uv_call(&mut block) == Ok(Cc::Done));
             }
+            check(&rig);
             if let Err(interruption) = rig.machine.enter(cpu.state, guest.asce, &mut [0; 16]) {
                 let page = interruption.teid.map_or(0, |teid| teid.page());
                 rig.import(guest, page);
-            }
-            if round % 50 == 0 {
                 check(&rig);
             }
         }

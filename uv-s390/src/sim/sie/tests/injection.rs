@@ -84,7 +84,8 @@ fn the_service_signal_waits_for_a_service_call() {
         diag(0x44, [0; 5]),
         diag(0x44, [0; 5]),
     ];
-    let (guest, cpu, _) = rig.booted(0, steps);
+    let answered = Step::Call(GuestInsn::Servc { command: 1, sccb: [0, 8, 0, 0, 0, 0, 0, 0].to_vec() });
+    let (guest, cpu, _) = rig.booted(0, steps.into_iter().chain([answered, diag(0x44, [0; 5]), diag(0x44, [0; 5])]));
     let signal = || {
         rig.change(cpu, |sd| sd.ext_code = 0x2401.into());
         let sd = inject(&rig, &guest, cpu, InjectionControl::EXTERNAL);
@@ -96,6 +97,14 @@ fn the_service_signal_waits_for_a_service_call() {
     assert_eq!(rig.enter(&guest, cpu).ipa.get(), 0xb220);
     assert_eq!(signal().gr(5), 0x44);
     assert_eq!(signal().validity(), REFUSED, "one signal for one call");
+    assert_eq!(rig.enter(&guest, cpu).gr(5), 0x44);
+    let servc = |code| (InterceptionCode(code), 0xb220);
+    let exit = |sd: &crate::abi::sie::StateDescription| (sd.interception(), sd.ipa.get());
+    assert_eq!(exit(&rig.enter(&guest, cpu)), servc(0x68));
+    assert_eq!(signal().validity(), REFUSED, "an instruction is at work");
+    assert_eq!(exit(&rig.enter(&guest, cpu)), servc(0x6c), "it is complete");
+    assert_eq!(signal().gr(5), 0x44);
+    assert_eq!(signal().validity(), REFUSED, "one signal for one answer");
 }
 
 #[test]
@@ -135,8 +144,10 @@ fn the_service_signal_floats() {
     let seen = rig.script(second, open().into_iter().chain([diag(0x44, [0; 5]), Step::Call(GuestInsn::Wait)]));
     assert_eq!(rig.set_state(second, crate::abi::uvcb::CpuState::OPERATING), crate::sim::rig::OK);
     assert_eq!(inject(&rig, &guest, second, InjectionControl::RESTART).gr(5), 0x44);
-    assert_eq!(rig.enter(&guest, first).ipa.get(), 0xb220, "one CPU makes the call");
+    assert_eq!(rig.icpt(&guest, first), InterceptionCode::PV_INSTRUCTION, "one CPU makes the call");
     rig.change(second, |sd| sd.ext_code = 0x2401.into());
+    assert_eq!(inject(&rig, &guest, second, InjectionControl::EXTERNAL).validity(), REFUSED, "it is not complete");
+    assert_eq!(rig.icpt(&guest, first), InterceptionCode::PV_NOTIFICATION);
     assert_eq!(inject(&rig, &guest, second, InjectionControl::EXTERNAL).interception(), InterceptionCode::WAIT);
     let signal = Interruption::External { code: 0x2401, cpu: 0, parameter: 0 };
     let Some(Outcome::Returned(InsnResult::Interruptions(got))) = seen.lock().last().cloned() else { panic!("a wait") };

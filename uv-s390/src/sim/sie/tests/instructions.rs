@@ -88,6 +88,9 @@ fn operands_pass_through_the_sida() {
     put_sida(&rig, cpu, &sccb);
     rig.change(cpu, |sd| sd.psw = crate::abi::psw::Psw::new(3 << 44, 0));
     let sd = rig.enter(&guest, cpu);
+    assert_eq!((sd.interception(), sd.ipa.get(), sd.gr(1)), (NOTIFICATION, 0xb220, 0x12_0001), "it is complete");
+    assert_eq!(seen.lock().len(), 0, "the guest goes on with the next entry");
+    let sd = rig.enter(&guest, cpu);
     assert_eq!((sd.interception(), sd.ipa.get()), (NOTIFICATION, 0xb220), "a bad SCCB");
     let sd = rig.enter(&guest, cpu);
     assert_eq!((sd.interception(), sd.ipa.get(), sd.gr(0), sd.gr(1)), (INSTRUCTION, 0xb27d, 0x3000_0002, 2));
@@ -229,7 +232,7 @@ fn a_state_description_that_cannot_be_reached() {
     let rig = Rig::ready(Generation::Z17);
     let (guest, _, _): (Guest, _, _) = rig.booted(0, []);
     let enter = |at| rig.machine.enter(HostAddr(at), guest.asce, &mut [0; 16]).unwrap_err().code;
-    assert_eq!(enter(8), PgmCode::SPECIFICATION);
+    assert_eq!([enter(8), enter(0x1100)], [PgmCode::SPECIFICATION; 2], "a multiple of 512");
     assert_eq!(enter(4 << 30), PgmCode::ADDRESSING);
     assert_eq!(enter(guest.create.conf_base_stor_origin.get()), PgmCode::SECURE_STORAGE_ACCESS);
 }
