@@ -12,6 +12,8 @@ pub mod crypto;
 pub mod diag308;
 #[cfg(feature = "image")]
 pub mod dump;
+#[cfg(feature = "image")]
+pub mod guestkernel;
 pub mod header;
 pub mod host;
 #[cfg(feature = "image")]
