@@ -2,6 +2,7 @@
 
 use uv_core::{GuestAddr, HostAddr, NormalMemory};
 use uv_s390::abi::UvCommand;
+use uv_s390::sie::{HostMapping, MappingSize};
 use uv_s390::sim::Generation;
 use uv_s390::uvc::{Cc, UvRc, UvRrc};
 use uv_sim::guest::Step;
@@ -32,9 +33,14 @@ fn page(rig: &Rig, at: u64) -> Vec<u8> {
 pub(crate) fn register(tests: &mut Tests) {
     tests.row("s107_pages::import_already_secure", || {
         let rig = Rig::ready();
-        let guest = rig.guest(0);
-        assert_eq!([rig.import(&guest, ONE), rig.import(&guest, ONE)], [OK, refused(0x0104)]);
+        let (guest, cpu, _) = rig.booted(0, [Step::store(GuestAddr(ONE), b"kept"), diag(0x44, [0; 5])]);
+        assert_eq!(rig.serve(&guest, cpu).gr(5), 0x44);
+        assert_eq!(rig.import(&guest, ONE), OK, "as for the slower of two CPUs that take 0x3e");
         assert!(rig.is_closed(guest.base + ONE));
+        let elsewhere = HostMapping { frame: HostAddr(guest.base + TWO), writable: true, size: MappingSize::Page };
+        guest.tables.moved.lock().unwrap().insert(ONE, Some(elsewhere));
+        assert_eq!(rig.import(&guest, ONE), refused(UvRc::FOREIGN_FRAME.0), "but not through another frame");
+        assert!(!rig.is_closed(guest.base + TWO));
     });
     tests.row("s107_pages::import_not_mapped", || {
         let rig = Rig::ready();
@@ -92,8 +98,10 @@ pub(crate) fn register(tests: &mut Tests) {
         let rig = Rig::ready();
         let guest = rig.guest(0);
         assert_eq!(rig.import(&guest, ONE), OK);
-        assert_eq!(rig.frame(UvCommand::PIN_PAGE_SHARED, guest.base + ONE).0, Cc::Error);
+        let pin = || rig.frame(UvCommand::PIN_PAGE_SHARED, guest.base + ONE);
+        assert_eq!([pin(), pin()], [refused(UvRc::STATE.0); 2]);
         assert!(rig.is_closed(guest.base + ONE));
+        assert_eq!([rig.export(guest.base + ONE), pin()], [OK, refused(UvRc::STATE.0)], "nor a page that is gone");
     });
     tests.row("s107_pages::init_origin", || {
         let rig = Rig::new(Generation::Z17);

@@ -33,11 +33,12 @@ impl Machine {
         }
     }
 
-    /// Import: the page behind a claimed frame becomes secure, or shared again if it was shared when it was exported.
+    /// Import: the page behind a claimed frame becomes secure, or shared again if it was shared when it was exported. A page
+    /// that is secure or shared in this very frame stays as it is.
     pub(crate) fn import(&self, conf: &Conf, gfn: Gfn, frame: &FrameClaim<'_>) -> Answer {
         match frame.old() {
             Frame::Normal => {}
-            old if old.page() == Some((conf.id, gfn)) => return Err(UvRc::ALREADY_SECURE.into()),
+            old if old.page() == Some((conf.id, gfn)) => return Ok(()),
             Frame::Shared(owner, page) if self.features().contains(Features::MISC) && owner != conf.id => {
                 self.take_over(owner, page)?;
                 // From here on the frame is nobody's, whatever becomes of this import.

@@ -7,7 +7,7 @@ use super::{Argument, Errno, Guest, from_user};
 use crate::host::HostError;
 
 /// Slots that user space may number.
-const SLOTS: u32 = 32767;
+pub(super) const SLOTS: u32 = 32767;
 const PAGE: u64 = 0x1000;
 const MIB: u64 = 1 << 20;
 

@@ -9,7 +9,7 @@
 //! | 5 | … by a 4 KiB entry (1 MiB with feature bit 6) | rc 0x01f4 (UNSURE) |
 //! | 6 | the frame exists | rc 0x0032 |
 //! | 7 | nobody else is changing frame or page | cc 2 |
-//! | 8 | the page is not secure in this frame already | rc 0x0104 |
+//! | 8 | the page is secure or shared in this frame already | success, nothing is done (UNSURE: rc 0x0104 exists and means this; Linux ends the guest with it, and two CPUs that take 0x3e for one page would) |
 //! | 9 | the frame belongs to nobody else (a shared frame of another configuration is taken over with feature bit 0), the page is in no other frame | rc 0x01f3 (UNSURE) |
 //! | 10 | exported before: the content is the newest that was exported for this page of this guest | rc 0x01f1 (UNSURE) |
 //!
@@ -71,7 +71,7 @@ mod tests {
         assert_eq!(rig.import(&guest, 0x1000), refused(UvRc::FOREIGN_FRAME));
         map(&guest, 0x1000, guest.base + 0x1000, true, MappingSize::Page);
         assert_eq!(rig.import(&guest, 0x1000), OK);
-        assert_eq!(rig.import(&guest, 0x1000), refused(UvRc::ALREADY_SECURE));
+        assert_eq!(rig.import(&guest, 0x1000), OK, "secure already: nothing to do");
         map(&guest, 0x2000, guest.base + 0x1000, true, MappingSize::Page);
         assert_eq!(rig.import(&guest, 0x2000), refused(UvRc::FOREIGN_FRAME), "the frame is another page's");
         map(&guest, 0x1000, guest.base + 0x9000, true, MappingSize::Page);
