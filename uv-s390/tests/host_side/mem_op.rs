@@ -174,10 +174,11 @@ fn an_exchange_takes_place_where_the_old_value_is() {
     }
     let (value, mut old) = ([0; 32], [0; 32]);
     for size in [3, 5, 12, 15] {
-        assert_eq!(xchg(new(at, size), &value, &mut old), Err(Errno::EINVAL), "{size}");
+        // A multiple of all of them.
+        assert_eq!(xchg(new(0x3c_0000, size), &value, &mut old), Err(Errno::EINVAL), "{size}");
     }
     assert_eq!(xchg(new(at, 0), &value, &mut old), Err(Errno::EINVAL));
-    assert_eq!(xchg(new(at, 17), &value, &mut old), Err(Errno::EINVAL));
+    assert_eq!(xchg(new(at, 17), &value[..3], &mut old), Err(Errno::EINVAL), "before the copy");
     assert_eq!(xchg(new(at, 65537), &value, &mut old), Err(Errno::E2BIG));
     assert_eq!(xchg(new(at + 2, 4), &value, &mut old), Err(Errno::EINVAL), "alignment");
     assert_eq!(xchg(new(END, 4), &value, &mut old), ADDRESSING);
@@ -310,6 +311,7 @@ fn tables(guest: &Guest) {
     put(SEGMENTS + 4 * 8, PAGE_TABLE | 0x10);
     put(SEGMENTS + 5 * 8, PAGE_TABLE | 0x04);
     put(SEGMENTS + 6 * 8, END);
+    put(SEGMENTS + 512 * 8, PAGE_TABLE);
     for (page, entry) in [(5, TARGET + 0x3000), (6, TARGET + 0x200), (8, TARGET | 0x800), (9, END), (10, 0)] {
         put(PAGE_TABLE + page * 8, entry);
     }
@@ -324,6 +326,11 @@ fn tables(guest: &Guest) {
     for (at, value) in [(TARGET + 0x3123, 0x77), (TARGET + 0x123, 0x66)] {
         guest.storage().write(GuestAddr(at), &[value]).expect("guest storage");
     }
+}
+
+/// Logical page 0 leads to the target.
+fn put_page_zero(guest: &Guest) {
+    guest.storage().write(GuestAddr(PAGE_TABLE), &TARGET.to_be_bytes()).expect("guest storage");
 }
 
 #[test]
@@ -353,11 +360,16 @@ fn guest_tables_are_walked() {
     assert_eq!([read(0x7000), read(0x8000), read(0x9000)], [code(0x11), code(0x12), code(5)]);
     guest.storage().write(GuestAddr(0x18_0010), &[0x55]).unwrap();
     assert_eq!(read(0xa010), Ok((0, 0x55)), "a page table leads to real storage");
-    assert_eq!([read(1 << 20), read(GIB2), read(512 << 20)], [code(0x10), code(0x38), code(0x10)]);
+    assert_eq!([read(1 << 20), read(GIB2), read((512 << 20) + 0x5123)], [code(0x10), code(0x38), code(0x10)]);
     assert_eq!(read(0x20_0123), Ok((0, 0x66)), "a large segment");
     assert_eq!([write(0x2f_0000), write(0x30_5000)], [Ok(0), PROTECTION]);
     assert_eq!(read(0x30_5123), found);
     assert_eq!([read(0x40_5123), read(0x50_5123), read(0x60_5123)], [found, code(0x12), code(5)]);
+    put_page_zero(&guest);
+    space(SEGMENTS, edat | 1 << 28);
+    assert_eq!((write(0x10), read(0x10)), (PROTECTION, Ok((0, 0))), "low-address protection");
+    space(SEGMENTS | 0x100, edat | 1 << 28);
+    assert_eq!(write(0x10), Ok(0), "not in a private space");
     space(SEGMENTS | 0x100, edat);
     assert_eq!([read(0x40_5123), read(0x5123)], [code(0x12), found], "a common segment in a private space");
     space(SEGMENTS, 0);
@@ -438,6 +450,8 @@ fn a_failed_access_is_injected_when_asked() {
     let inject = |kind, at| MemOp::new(kind, at, 4).with_flags(flags::INJECT_EXCEPTION).with_access(3, 0);
     assert_eq!(run(inject(op::LOGICAL_READ, 0x7ffe)), (Ok(0x11), 0x11, 0x7000 | 2 << 10, 3));
     assert_eq!(run(inject(op::LOGICAL_WRITE, 0x7000)), (Ok(0x11), 0x11, 0x7000 | 1 << 10, 3));
+    let not_asked = inject(op::LOGICAL_READ, 0x7ffe).with_flags(0);
+    assert_eq!(run(not_asked), (Ok(0x11), 0xffff, u64::MAX, 0xff), "nothing is injected");
     assert_eq!(run(inject(op::LOGICAL_WRITE, 0x6abc)), (Ok(4), 4, 0x6000 | 1 << 10 | 4, 3), "bit 61: by DAT");
 }
 
