@@ -24,6 +24,8 @@ macro_rules! errnos {
 }
 
 errnos! {
+    /// No such entry: there is no such secret.
+    ENOENT = 2;
     /// Interrupted by a signal.
     EINTR = 4;
     /// Input or output error: the Ultravisor refused to begin or end protection.
@@ -40,13 +42,17 @@ errnos! {
     EFAULT = 14;
     /// Busy: such an interruption is pending already; too late to choose the CPU model.
     EBUSY = 16;
-    /// There already: memory slots would overlap.
+    /// There already: memory slots would overlap, or a vCPU has the number.
     EEXIST = 17;
+    /// No such device: the call is not installed.
+    ENODEV = 19;
     /// Invalid argument, or a refusal of the Ultravisor.
     EINVAL = 22;
     /// No such command.
     ENOTTY = 25;
 }
+
+impl core::error::Error for Errno {}
 
 impl fmt::Debug for Errno {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -60,5 +66,21 @@ impl fmt::Display for Errno {
             Some(name) => f.write_str(name),
             None => write!(f, "errno {}", self.0),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::boxed::Box;
+    use alloc::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn an_error_number_is_an_error() {
+        let error: Box<dyn core::error::Error> = Box::new(Errno::E2BIG);
+        assert_eq!(error.to_string(), "E2BIG");
+        assert_eq!((Errno(5).name(), Errno(200).name()), (Some("EIO"), None));
+        assert_eq!(Errno(200).to_string(), "errno 200");
     }
 }

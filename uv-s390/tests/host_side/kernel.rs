@@ -1,15 +1,15 @@
 //! Creating, unpacking, converting: the kernel level.
 
+use crate::rig::{BUSY, PAGES, PARTIAL, Rig, Spoil, rc, refuse};
+use std::sync::Arc;
 use uv_core::{
     DestroyPages, Error, ErrorKind, Gfn, GuestAddr, HostAddr, NormalMemory, PageIn, PageOut, PageState, SecureVm,
     VmState,
 };
 use uv_s390::abi::uvc::UvRc;
 use uv_s390::abi::uvcb::UvCommand as C;
-use uv_s390::hypervisor::kernel::{Hardware, Host, HostError, HostPages};
+use uv_s390::hypervisor::kernel::{Hardware, Host, HostError, HostPages, Process};
 use uv_s390::sim::{Generation, Machine, MachineConfig};
-
-use crate::rig::{BUSY, PAGES, PARTIAL, Rig, Spoil, rc, refuse};
 
 #[test]
 fn init_takes_storage_above_2_gib_or_nothing() {
@@ -79,15 +79,18 @@ fn a_half_made_configuration_is_destroyed_with_its_handle() {
 }
 
 #[test]
-fn what_the_ultravisor_keeps_is_leaked() {
+fn a_half_made_configuration_that_stays_keeps_the_vm_protected() {
     let rig = Rig::new(Generation::Z17);
     let guest = rig.guest(1);
     let (before, asce) = (rig.host.free_storage(), guest.asce());
     rig.uvc.plan(C::CREATE_SEC_CONF, [Spoil::After(UvRc::DESTROY_FLAG)]);
     rig.uvc.plan(C::DESTROY_SEC_CONF, [refuse(0x1f0)]);
     assert!(rc(guest.enable().unwrap_err()).needs_destroy(), "the first failure is told");
-    assert!(!guest.is_protected() && rig.host.free_storage() < before);
-    assert_ne!(guest.asce(), asce, "the old ASCE still belongs to the lost configuration");
+    assert!(guest.is_protected() && rig.host.free_storage() < before);
+    assert_ne!(guest.asce(), asce, "the old ASCE still belongs to the configuration");
+    assert_eq!(guest.enable(), Err(HostError::Protected));
+    guest.disable().unwrap();
+    assert_eq!((rig.host.free_storage(), rig.host.protected_count()), (before, 0));
     guest.enable().unwrap();
 }
 
@@ -176,19 +179,53 @@ fn pages_move_and_the_kernel_knows_where_they_are() {
 }
 
 #[test]
-fn import_exports_first_only_where_it_must() {
+fn import_exports_first_only_beside_another_protected_vm_of_the_process() {
     for (generation, exports) in [(Generation::Z15, true), (Generation::Z16, false)] {
         let rig = Rig::new(generation);
-        let (one, two) = (rig.guest(1), rig.guest(1));
+        let process = Arc::new(Process::default());
+        let [one, two] = [(); 2].map(|()| rig.guest_with(1, |config| config.process = process.clone()));
+        let other = rig.guest(1);
         one.enable().unwrap();
+        other.enable().unwrap();
         rig.log();
         one.page_in(Gfn(3)).unwrap();
-        assert!(!rig.log().contains(&C::CONV_FROM_SEC_STOR), "alone");
+        assert!(!rig.log().contains(&C::CONV_FROM_SEC_STOR), "alone in its process");
         two.enable().unwrap();
+        assert_eq!((process.protected_count(), rig.host.protected_count()), (2, 3));
         rig.log();
         one.page_in(Gfn(4)).unwrap();
         assert_eq!(rig.log().contains(&C::CONV_FROM_SEC_STOR), exports);
+        if exports {
+            rig.uvc.plan(C::CONV_FROM_SEC_STOR, [refuse(0x1f3)]);
+            one.page_in(Gfn(5)).unwrap();
+            assert_eq!(rig.log()[..2], [C::CONV_FROM_SEC_STOR, C::CONV_TO_SEC_STOR], "its refusal does not matter");
+        }
+        two.disable().unwrap();
+        assert_eq!(process.protected_count(), 1);
+        rig.log();
+        one.page_in(Gfn(6)).unwrap();
+        assert!(!rig.log().contains(&C::CONV_FROM_SEC_STOR), "alone again");
     }
+}
+
+#[test]
+fn an_unpin_is_tried_once() {
+    let rig = Rig::new(Generation::Z17);
+    let guest = rig.guest(1);
+    assert_eq!(guest.unpin(Gfn(3)), Err(HostError::NotProtected));
+    guest.enable().unwrap();
+    guest.page_in(Gfn(3)).unwrap();
+    for spoil in [BUSY, PARTIAL] {
+        rig.uvc.plan(C::UNPIN_PAGE_SHARED, [spoil]);
+        rig.log();
+        assert_eq!(guest.unpin(Gfn(3)), Err(HostError::Again));
+        assert_eq!(rig.log(), [C::UNPIN_PAGE_SHARED]);
+    }
+    rig.uvc.plan(C::UNPIN_PAGE_SHARED, [refuse(UvRc::NOT_MAPPED.0)]);
+    assert_eq!(guest.unpin(Gfn(3)), Err(HostError::Again), "mapped now");
+    rig.uvc.plan(C::UNPIN_PAGE_SHARED, [Spoil::Instead(uv_s390::abi::uvc::Cc::Done, 1)]);
+    guest.unpin(Gfn(3)).unwrap();
+    assert_eq!(HostError::Again.kind(), ErrorKind::Busy);
 }
 
 #[test]
@@ -198,10 +235,24 @@ fn a_busy_import_is_tried_again() {
     guest.enable().unwrap();
     rig.uvc.plan(C::CONV_TO_SEC_STOR, [BUSY, BUSY, PARTIAL]);
     guest.page_in(Gfn(3)).unwrap();
-    rig.uvc.plan(C::CONV_TO_SEC_STOR, [refuse(0x104)]);
     guest.page_in(Gfn(3)).unwrap();
-    rig.uvc.plan(C::CONV_TO_SEC_STOR, [refuse(0x555)]);
-    assert_eq!(rc(guest.page_in(Gfn(4)).unwrap_err()), UvRc(0x555));
+}
+
+#[test]
+fn every_refusal_of_an_import_is_one() {
+    let rig = Rig::new(Generation::Z17);
+    let guest = rig.guest(1);
+    guest.enable().unwrap();
+    for code in [0x104, 0x101, 0x555] {
+        rig.uvc.plan(C::CONV_TO_SEC_STOR, [refuse(code)]);
+        rig.log();
+        assert_eq!(rc(guest.page_in(Gfn(4)).unwrap_err()), UvRc(code));
+        assert_eq!(rig.log(), [C::CONV_TO_SEC_STOR], "not tried again");
+        assert_eq!(guest.page_state(Gfn(4)), Ok(PageState::Absent));
+    }
+    // "Not mapped" alone leads on: the page is faulted in.
+    rig.uvc.plan(C::CONV_TO_SEC_STOR, [refuse(UvRc::NOT_MAPPED.0)]);
+    guest.page_in(Gfn(4)).unwrap();
 }
 
 #[test]

@@ -1,17 +1,16 @@
 //! The user API: numbers, errnos, codes, order.
 
+use crate::rig::{BUSY, PAGES, Rig, Spoil, refuse};
 use uv_s390::abi::Errno;
-use uv_s390::abi::uvc::{UvRc, UvRrc};
+use uv_s390::abi::uvc::{Cc, UvRc, UvRrc};
 use uv_s390::abi::uvcb::UvCommand as C;
 use uv_s390::hypervisor::kernel::MpState;
 use uv_s390::hypervisor::uapi::{
-    Argument, DeviceAttr, Dmp, InfoHeader, KvmPv, MemOp, PvCmd, PvCommand, SecParm, Target, Unp, attr, capability,
-    client, dump_sub, mem_op, request,
+    Argument, DeviceAttr, Dmp, InfoHeader, KvmPv, PvCmd, PvCommand, SecParm, Target, Unp, attr, capability, client,
+    dump_sub, request,
 };
 use uv_s390::sim::Generation;
 use zerocopy::{FromZeros, IntoBytes};
-
-use crate::rig::{BUSY, PAGES, Rig, refuse};
 
 /// Issues a PV command with raw pieces; gives the result and the block as copied back.
 fn pv(kvm: &dyn KvmPv, cmd: PvCmd, data: &mut [u8], buffer: &mut [u8]) -> (Result<u64, Errno>, PvCmd) {
@@ -57,6 +56,50 @@ fn enable_and_disable() {
     rig.uvc.plan(C::DESTROY_SEC_CPU, [refuse(0x77)]);
     let (result, cmd) = pv(&*guest, PvCmd::new(PvCommand::DISABLE), &mut [], &mut []);
     assert_eq!((result, cmd.rc.get()), (Err(Errno::EIO), 0x77));
+}
+
+#[test]
+fn a_refused_destroy_of_the_configuration_can_be_tried_again() {
+    let rig = Rig::new(Generation::Z17);
+    let guest = rig.guest(1);
+    client::enable(&*guest).unwrap();
+    rig.uvc.plan(C::DESTROY_SEC_CONF, [refuse(0x1f0)]);
+    let (result, cmd) = pv(&*guest, PvCmd::new(PvCommand::DISABLE), &mut [], &mut []);
+    assert_eq!((result, cmd.rc.get()), (Err(Errno::EIO), 0x1f0));
+    let (result, cmd) = pv(&*guest, PvCmd::new(PvCommand::ENABLE), &mut [], &mut []);
+    assert_eq!((result, cmd.rc.get()), (Err(Errno::EINVAL), 0), "it is protected");
+    client::disable(&*guest).unwrap();
+    client::enable(&*guest).unwrap();
+}
+
+/// A kernel that a signal interrupts so often before a command is done.
+struct Interrupted<'a>(&'a dyn KvmPv, std::sync::Mutex<u32>);
+
+impl KvmPv for Interrupted<'_> {
+    fn ioctl(&self, target: Target, request: u32, argument: &mut Argument<'_>) -> Result<u64, Errno> {
+        let mut left = self.1.lock().expect("one thread");
+        if *left > 0 {
+            *left -= 1;
+            return Err(Errno::EINTR);
+        }
+        self.0.ioctl(target, request, argument)
+    }
+}
+
+#[test]
+fn a_vm_command_is_issued_again_after_a_signal() {
+    let rig = Rig::new(Generation::Z17);
+    let guest = rig.guest(1);
+    let kvm = Interrupted(&*guest, std::sync::Mutex::new(1000));
+    client::enable(&kvm).unwrap();
+    assert!(guest.is_protected());
+    *kvm.1.lock().unwrap() = 3;
+    assert_eq!(client::dump_cpu(&kvm, 0, 8).unwrap_err().errno, Errno::EINTR, "a vCPU's is not");
+    assert_eq!(*kvm.1.lock().unwrap(), 2);
+    // A process that is to die gets its command back in the end.
+    let dying = rig.guest(0);
+    dying.set_fatal_signal(true);
+    assert_eq!(client::enable(&*dying).unwrap_err().errno, Errno::EINTR);
 }
 
 #[test]
@@ -138,18 +181,65 @@ fn info_checks_its_room() {
 }
 
 #[test]
-fn capabilities() {
-    let has = |generation, number| {
-        let rig = Rig::new(generation);
-        client::has_capability(&*rig.guest(0), number).unwrap()
-    };
-    assert!(has(Generation::Z15, capability::PROTECTED) && has(Generation::Z15, capability::VCPU_RESETS));
-    assert!(!has(Generation::Z15, capability::PROTECTED_DUMP) && has(Generation::Z16, capability::PROTECTED_DUMP));
-    assert!(has(Generation::Z15, capability::PROTECTED_ASYNC_DISABLE));
-    assert!(!has(Generation::Z17, 9999));
-    let rig = Rig::new(Generation::Z17);
+fn capabilities_are_numbers() {
+    let rig = Rig::new(Generation::Z15);
+    let guest = rig.guest(0);
+    let of = |guest: &dyn KvmPv, number| client::capability(guest, number).unwrap();
+    let highest = u64::from(rig.host.info().max_guest_cpu_id.get());
+    // What QEMU asks for, by number.
+    for (number, value) in [
+        (3, 1),
+        (9, 248.min(highest + 1)),
+        (10, 32767),
+        (14, 1),
+        (16, 1),
+        (21, 1),
+        (30, 1),
+        (66, 248.min(highest + 1)),
+        (70, 1),
+        (71, 1),
+        (74, 1),
+        (79, 1),
+        (101, 1),
+        (105, 1),
+        (107, 1),
+        (108, 65536),
+        (110, 1),
+        (113, 1),
+        (118, 0),
+        (121, 0),
+        (128, 248.min(highest + 1)),
+        (136, 1),
+        (179, 1),
+        (180, 1),
+        (211, 3),
+        (217, 0),
+        (224, 1),
+        (9999, 0),
+        (u64::MAX, 0),
+    ] {
+        assert_eq!(of(&*guest, number), value, "capability {number}");
+    }
+    assert!(highest >= 7);
+    let newer = Rig::new(Generation::Z16);
+    assert_eq!(of(&*newer.guest(0), capability::PROTECTED_DUMP), 1);
     let guest = rig.guest_with(0, |config| config.async_destroy = false);
-    assert!(!client::has_capability(&*guest, capability::PROTECTED_ASYNC_DISABLE).unwrap());
+    assert_eq!(client::has_capability(&*guest, capability::PROTECTED_ASYNC_DISABLE), Ok(false));
+    assert_eq!(client::has_capability(&*guest, capability::MEM_OP), Ok(true));
+}
+
+#[test]
+fn requests_have_the_names_of_linux() {
+    for (number, name) in [
+        (request::RUN, "KVM_RUN"),
+        (request::PV_COMMAND, "KVM_S390_PV_COMMAND"),
+        (request::MEM_OP, "KVM_S390_MEM_OP"),
+        (request::SET_SKEYS, "KVM_S390_SET_SKEYS"),
+        (0xae03, "KVM_CHECK_EXTENSION"),
+    ] {
+        assert_eq!(request::name(number), Some(name));
+    }
+    assert_eq!(request::name(0xdead), None);
 }
 
 #[test]
@@ -174,6 +264,21 @@ fn cleanup_pretends_where_it_must() {
     let error = client::cleanup_perform(&*guest).unwrap_err();
     assert_eq!((error.errno, error.rc), (Errno::EIO, UvRc(0x1f0)));
     client::disable(&*guest).unwrap();
+}
+
+#[test]
+fn cleanup_has_codes_only_where_the_ultravisor_was_asked() {
+    let sent = PvCmd { rc: 7.into(), rrc: 8.into(), ..PvCmd::new(PvCommand::ASYNC_CLEANUP_PERFORM) };
+    for (generation, codes) in [(Generation::Z15, (1, 0)), (Generation::Z17, (7, 8))] {
+        let rig = Rig::new(generation);
+        let guest = rig.guest(1);
+        rig.verified(&guest);
+        client::cleanup_prepare(&*guest).unwrap();
+        let (result, cmd) = pv(&*guest, sent, &mut [], &mut []);
+        assert_eq!((result, (cmd.rc.get(), cmd.rrc.get())), (Ok(0), codes), "{generation:?}");
+        let (result, cmd) = pv(&*guest, sent, &mut [], &mut []);
+        assert_eq!((result, (cmd.rc.get(), cmd.rrc.get())), (Err(Errno::EINVAL), (7, 8)), "nothing waits");
+    }
 }
 
 #[test]
@@ -216,43 +321,6 @@ fn cpu_states_resets_and_registers() {
 }
 
 #[test]
-fn memory_operations() {
-    let rig = Rig::new(Generation::Z17);
-    let guest = rig.guest(1);
-    let op = |target, op: u32, size: u32, offset: u32, flags: u64, data: &mut [u8]| {
-        let mut block = MemOp {
-            gaddr: 0x3000.into(),
-            op: op.into(),
-            size: size.into(),
-            sida_offset: offset.into(),
-            flags: flags.into(),
-            ..MemOp::new_zeroed()
-        };
-        let mut argument = Argument { value: 0, block: block.as_mut_bytes(), data, buffer: &mut [] };
-        guest.ioctl(target, request::MEM_OP, &mut argument)
-    };
-    let cpu = Target::Vcpu(0);
-    op(Target::Vm, mem_op::ABSOLUTE_WRITE, 4, 0, 0, &mut [1, 2, 3, 4]).unwrap();
-    let mut back = [0; 4];
-    op(Target::Vm, mem_op::ABSOLUTE_READ, 4, 0, 0, &mut back).unwrap();
-    assert_eq!(back, [1, 2, 3, 4]);
-    assert_eq!(op(cpu, mem_op::SIDA_READ, 4, 0, 0, &mut back), Err(Errno::EINVAL), "not protected");
-    guest.enable().unwrap();
-    for kind in [mem_op::ABSOLUTE_READ, mem_op::ABSOLUTE_WRITE, mem_op::ABSOLUTE_CMPXCHG] {
-        assert_eq!(op(Target::Vm, kind, 4, 0, 0, &mut back), Err(Errno::EINVAL));
-    }
-    assert_eq!(op(cpu, mem_op::LOGICAL_READ, 4, 0, 0, &mut back), Err(Errno::EINVAL));
-    assert_eq!(op(cpu, mem_op::SIDA_READ, 0, 0, 0, &mut back), Err(Errno::EINVAL));
-    assert_eq!(op(cpu, mem_op::SIDA_READ, 4, 0, 1, &mut back), Err(Errno::EINVAL));
-    assert_eq!(op(cpu, mem_op::SIDA_READ, 4, u32::MAX, 0, &mut back), Err(Errno::EINVAL));
-    assert_eq!(op(cpu, mem_op::SIDA_READ, 4, 4093, 0, &mut back), Err(Errno::E2BIG));
-    assert_eq!(op(cpu, mem_op::SIDA_READ, 8, 0, 0, &mut back), Err(Errno::EFAULT));
-    client::sida_write(&*guest, 0, 4092, &[5, 6, 7, 8]).unwrap();
-    client::sida_read(&*guest, 0, 4092, &mut back).unwrap();
-    assert_eq!(back, [5, 6, 7, 8]);
-}
-
-#[test]
 fn dump_commands_have_an_order() {
     let rig = Rig::new(Generation::Z17);
     let guest = rig.guest(1);
@@ -285,6 +353,38 @@ fn dump_commands_have_an_order() {
     assert!(guest.is_dumping());
     client::dump_complete(&*guest, complete).unwrap();
     assert!(!guest.is_dumping());
+}
+
+#[test]
+fn storage_state_clears_the_codes_before_it_looks() {
+    let rig = Rig::new(Generation::Z17);
+    let guest = rig.guest(1);
+    rig.verified(&guest);
+    let per_mib = rig.host.info().dump_storage_state_len.get();
+    let step = usize::try_from(per_mib).unwrap();
+    let dump = |gaddr: u64, len: u64, buffer: &mut [u8]| {
+        let mut dmp = Dmp {
+            subcmd: dump_sub::CONFIG_STOR_STATE.into(),
+            gaddr: gaddr.into(),
+            buff_len: len.into(),
+            ..Dmp::new_zeroed()
+        };
+        let sent = PvCmd { rc: 7.into(), rrc: 8.into(), ..PvCmd::new(PvCommand::DUMP) };
+        let (result, cmd) = pv(&*guest, sent, dmp.as_mut_bytes(), buffer);
+        (result, cmd.rc.get(), cmd.rrc.get())
+    };
+    assert_eq!(dump(0, per_mib, &mut []), (Err(Errno::EINVAL), 7, 8), "no dump goes on");
+    rig.uvc.plan(C::DUMP_INIT, [Spoil::Instead(Cc::Done, 1)]);
+    client::dump_init(&*guest).unwrap();
+    assert_eq!(dump(0x1000, per_mib, &mut []), (Err(Errno::EINVAL), 0, 0));
+    assert_eq!(dump(0, 0, &mut []), (Err(Errno::EINVAL), 0, 0));
+    assert_eq!(dump(0, per_mib + 1, &mut []), (Err(Errno::EINVAL), 0, 0));
+    let done = Spoil::Instead(Cc::Done, 1);
+    rig.uvc.plan(C::DUMP_CONF_STOR_STATE, [done, done, refuse(0x1f0)]);
+    assert_eq!(dump(0, per_mib, &mut vec![0; step - 1]), (Err(Errno::EFAULT), 1, 0), "the call was made");
+    let mut buffer = vec![0xee; 3 * step];
+    assert_eq!(dump(0, 3 * per_mib, &mut buffer), (Err(Errno::EINVAL), 0x1f0, 0));
+    assert!(buffer.iter().all(|byte| *byte == 0xee), "all of a piece, or nothing");
 }
 
 #[test]

@@ -20,7 +20,7 @@ use uv_sim::guest::{Outcome, Program, Step};
 use zerocopy::{FromZeros, IntoBytes};
 
 use crate::ordinary::{diag, outcomes, programs};
-use crate::rig::{Rig, rc, refuse};
+use crate::rig::{BUSY, PARTIAL, Rig, rc, refuse};
 
 /// First page behind 2 GiB: what a configuration that is set aside keeps of it stays until the cleanup.
 const HIGH: Gfn = Gfn(2 << 18);
@@ -146,6 +146,31 @@ fn an_unpin_that_somebody_else_did_is_no_failure() {
     assert_eq!(area.sieic().map(|exit| exit.icptcode.0), Some(0x1c), "the guest has got through");
     assert_eq!(outcomes(&seen, 0).len(), 4);
     assert_eq!(guest.page_state(Gfn(0x300)), Ok(PageState::Secure));
+}
+
+#[test]
+fn a_run_whose_unpin_finds_the_ultravisor_busy_is_tried_again_by_user_space() {
+    let rig = Rig::new(Generation::Z17);
+    let guest = rig.guest(1);
+    let call = |command| Step::Call(GuestInsn::Uvc { block: Share::new(command, 0x30_0000).as_bytes().to_vec() });
+    let steps = vec![
+        Step::store(GuestAddr(0x30_0000), b"open"),
+        call(C::SET_SHARED_ACCESS),
+        diag(0x500, [0; 5]),
+        call(C::REMOVE_SHARED_ACCESS),
+    ];
+    let seen = programs(&rig, &guest, 0, vec![steps]);
+    guest.enter_secure_mode(&rig.ipib).unwrap();
+    let mut area = KvmRun::new();
+    client::run(&*guest, 0, &mut area).unwrap();
+    guest.pin(Gfn(0x300)).unwrap();
+    for spoil in [BUSY, PARTIAL] {
+        rig.uvc.plan(C::UNPIN_PAGE_SHARED, [spoil]);
+        assert_eq!(client::run(&*guest, 0, &mut area), Err(Errno::EAGAIN));
+    }
+    assert_eq!(client::run(&*guest, 0, &mut area), Ok(()));
+    assert_eq!(area.sieic().map(|exit| exit.icptcode.0), Some(0x1c), "the guest has got through");
+    assert_eq!(outcomes(&seen, 0).len(), 4);
 }
 
 #[test]

@@ -36,6 +36,8 @@ pub(crate) struct Spoiler {
     machine: Arc<Machine>,
     plan: Mutex<Vec<(UvCommand, VecDeque<Spoil>)>>,
     log: Mutex<Vec<UvCommand>>,
+    /// Commands with the double word at 0x18 of the block after the call: the handle, in those that have one there.
+    handles: Mutex<Vec<(UvCommand, u64)>>,
 }
 
 impl Spoiler {
@@ -47,6 +49,12 @@ impl Spoiler {
     /// The commands since last asked, without QUI.
     pub(crate) fn log(&self) -> Vec<UvCommand> {
         core::mem::take(&mut *self.log.lock().expect("one thread"))
+    }
+
+    /// Handles of the calls of this command, oldest first.
+    pub(crate) fn handles(&self, command: UvCommand) -> Vec<u64> {
+        let handles = self.handles.lock().expect("one thread");
+        handles.iter().filter(|(known, _)| *known == command).map(|(_, handle)| *handle).collect()
     }
 
     fn next(&self, command: UvCommand) -> Spoil {
@@ -62,7 +70,7 @@ impl UvCall for Spoiler {
         if command != UvCommand::QUI {
             self.log.lock().expect("one thread").push(command);
         }
-        match self.next(command) {
+        let done = match self.next(command) {
             Spoil::Pass => self.machine.uv_call(block),
             Spoil::Instead(cc, rc) => {
                 if cc == Cc::Error {
@@ -76,7 +84,12 @@ impl UvCall for Spoiler {
                 block[4..6].copy_from_slice(&rc.to_be_bytes());
                 Ok(Cc::Error)
             }
+        };
+        if let Some(handle) = block.get(0x18..0x20) {
+            let handle = u64::from_be_bytes(handle.try_into().expect("eight bytes"));
+            self.handles.lock().expect("one thread").push((command, handle));
         }
+        done
     }
 }
 
@@ -111,7 +124,12 @@ impl Rig {
         let memory = KERNEL + KERNEL_BYTES;
         let config = MachineConfig { generation, memory, host_key: key, ..MachineConfig::new(3) };
         let machine = Arc::new(Machine::new(config));
-        let uvc = Arc::new(Spoiler { machine: machine.clone(), plan: Mutex::default(), log: Mutex::default() });
+        let uvc = Arc::new(Spoiler {
+            machine: machine.clone(),
+            plan: Mutex::default(),
+            log: Mutex::default(),
+            handles: Mutex::default(),
+        });
         let hardware = Hardware { uvc: uvc.clone(), ..Hardware::new(&machine, machine.host_memory()) };
         let host = Host::start(hardware, HostPages::new([(HostAddr(KERNEL), KERNEL_BYTES)])).expect("initialized");
         uvc.log();

@@ -1,41 +1,54 @@
 //! LIST_SECRETS.
 
-use core::mem::size_of;
-
-use zerocopy::{FromBytes, IntoBytes};
-
 use super::device::{UvDevice, length, round};
 use super::ioctl::Ioctl;
 use super::operation::{Next, Operation, Outcome, Round};
 use crate::abi::Errno;
-use crate::abi::secret::{LIST_PAGE_SIZE, ListHead};
+use crate::abi::secret::{LIST_PAGE_SIZE, ListHead, SecretEntry};
 use crate::abi::uvc::UvRc;
 use crate::abi::uvcb::ListSecrets;
+use core::mem::size_of;
+use zerocopy::{FromBytes, FromZeros, IntoBytes};
+
+/// Bytes of an entry.
+const ENTRY: usize = size_of::<SecretEntry>();
 
 /// The argument is a whole number of pages. The call is issued again while it says that there is more and another full page
-/// fits; entries are joined behind one head, which has the sum of entries, the total and the next index.
+/// fits. The entries are joined behind one head, which has the sum of entries, and total and next index as the last page
+/// that was given told them. Nothing but the head and the entries is stored; when the first call is refused, a head of zeros.
 pub(super) fn start(device: &UvDevice, ioctl: Ioctl) -> Result<Operation, Errno> {
     let len = length(&ioctl);
     if len == 0 || !len.is_multiple_of(LIST_PAGE_SIZE) {
         return Err(Errno::EINVAL);
     }
     let device = *device;
-    let mut work = Some((ioctl, size_of::<ListHead>(), 0_u16));
+    let mut work = Some(Work { ioctl, end: size_of::<ListHead>(), head: ListHead::new_zeroed() });
     Ok(Operation::new(ask(&device, 0), move |outcome| {
-        let Some((ioctl, end, entries)) = work.take() else { return Next::Done(Err(Errno::EFAULT)) };
-        match merge(ioctl, end, entries, &outcome) {
+        let joined = work.take().ok_or(Errno::EFAULT).and_then(|work| join(work, &outcome));
+        match joined {
             Err(errno) => Next::Done(Err(errno)),
-            Ok((ioctl, end, entries, next)) => {
-                let room = length(&ioctl).saturating_sub(end) >= LIST_PAGE_SIZE;
-                if outcome.rc == UvRc::MORE_DATA && room && next != 0 {
-                    work = Some((ioctl, end, entries));
-                    Next::Round(ask(&device, next))
-                } else {
-                    Next::Done(Ok(ioctl))
-                }
+            // A page without entries would be asked for without end.
+            Ok((joined, added))
+                if outcome.rc == UvRc::MORE_DATA
+                    && added > 0
+                    && length(&joined.ioctl).saturating_sub(joined.end) >= LIST_PAGE_SIZE =>
+            {
+                let next = joined.head.next_index.get();
+                work = Some(joined);
+                Next::Round(ask(&device, next))
             }
+            Ok((joined, _)) => Next::Done(finish(joined)),
         }
     }))
+}
+
+/// A list that grows.
+struct Work {
+    ioctl: Ioctl,
+    /// Bytes of the argument that are used.
+    end: usize,
+    /// With the sum of entries.
+    head: ListHead,
 }
 
 fn ask(device: &UvDevice, index: u16) -> Round {
@@ -43,22 +56,25 @@ fn ask(device: &UvDevice, index: u16) -> Round {
     round(Some((device.buffers, &[0; LIST_PAGE_SIZE])), &block, [(device.buffers, LIST_PAGE_SIZE)])
 }
 
-/// Joins a page to what is there. A refused call gives a page of zeros: it is copied if it is the first one.
-fn merge(mut ioctl: Ioctl, end: usize, entries: u16, outcome: &Outcome) -> Result<(Ioctl, usize, u16, u16), Errno> {
-    ioctl.control.uv_rc = outcome.rc.0.into();
-    ioctl.control.uv_rrc = outcome.rrc.0.into();
-    if !matches!(outcome.rc, UvRc::EXECUTED | UvRc::MORE_DATA) && end > size_of::<ListHead>() {
-        return Ok((ioctl, end, entries, 0));
+/// Joins the entries of a page to what is there, and says how many they are: none when the call was refused.
+fn join(mut work: Work, outcome: &Outcome) -> Result<(Work, usize), Errno> {
+    work.ioctl.control.uv_rc = outcome.rc.0.into();
+    work.ioctl.control.uv_rrc = outcome.rrc.0.into();
+    if !matches!(outcome.rc, UvRc::EXECUTED | UvRc::MORE_DATA) {
+        return Ok((work, 0));
     }
     let page = outcome.loaded.first().ok_or(Errno::EFAULT)?;
     let (mut head, list) = ListHead::read_from_prefix(page).map_err(|_| Errno::EFAULT)?;
-    let room = ioctl.argument.get_mut(end..).ok_or(Errno::EFAULT)?;
-    // The rest of the page goes along, so that one page is the Ultravisor's page byte by byte.
-    let copied = list.len().min(room.len());
-    room[..copied].copy_from_slice(&list[..copied]);
-    let here = usize::from(head.entries.get()) * size_of::<crate::abi::secret::SecretEntry>();
-    let (sum, next) = (entries.saturating_add(head.entries.get()), head.next_index.get());
-    head.entries = sum.into();
-    head.write_to_prefix(&mut ioctl.argument).map_err(|_| Errno::EFAULT)?;
-    Ok((ioctl, end + here.min(list.len()), sum, next))
+    let added = usize::from(head.entries.get()).min(list.len() / ENTRY);
+    let (start, len) = (work.end, added * ENTRY);
+    work.ioctl.argument.get_mut(start..start + len).ok_or(Errno::EFAULT)?.copy_from_slice(&list[..len]);
+    work.end += len;
+    head.entries = work.head.entries.get().saturating_add(head.entries.get()).into();
+    work.head = head;
+    Ok((work, added))
+}
+
+fn finish(mut work: Work) -> Result<Ioctl, Errno> {
+    work.head.write_to_prefix(&mut work.ioctl.argument).map_err(|_| Errno::EFAULT)?;
+    Ok(work.ioctl)
 }

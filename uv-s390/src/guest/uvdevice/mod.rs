@@ -27,6 +27,8 @@ mod operation;
 mod retrieve;
 mod secrets;
 #[cfg(test)]
+pub(crate) mod test_kernel;
+#[cfg(test)]
 mod tests;
 
 pub use attest::AttestArgument;

@@ -1,123 +1,14 @@
 //! The driver on a made-up guest kernel.
 
-use alloc::vec;
-use alloc::vec::Vec;
-
-use spin::Mutex;
-use uv_core::GuestAddr;
-use zerocopy::{FromBytes, IntoBytes};
-
+use super::test_kernel::{BUFFERS, Kernel};
 use super::*;
 use crate::abi::Errno;
 use crate::abi::secret::{LIST_PAGE_SIZE, ListHead, SecretEntry, SecretList};
-use crate::abi::uvc::{Cc, PgmCode, ProgramInterruption, UvCall};
-use crate::abi::uvcb::{AddSecret, Attest, InstalledCalls, ListSecrets, RetrieveSecret, UvCommand as C};
-
-const BUFFERS: u64 = 0x10_0000;
-
-/// A guest with a store of secrets that an answer comes from; `refuse` is given instead of any answer.
-struct Kernel {
-    memory: Mutex<Vec<u8>>,
-    secrets: u16,
-    busy: Mutex<u32>,
-    refuse: Option<u16>,
-    log: Mutex<Vec<C>>,
-}
-
-impl Kernel {
-    fn new(secrets: u16) -> Self {
-        let memory = Mutex::new(vec![0xcc; usize::try_from(BUFFERS + UvDevice::BUFFER_BYTES).unwrap()]);
-        Self { memory, secrets, busy: Mutex::new(2), refuse: None, log: Mutex::default() }
-    }
-
-    fn put(&self, at: u64, bytes: &[u8]) {
-        self.store(GuestAddr(at), bytes).unwrap();
-    }
-
-    fn list(&self, block: &ListSecrets) -> u16 {
-        let first = block.start_idx.get();
-        let count = (self.secrets - first).min(85);
-        let next = if first + count < self.secrets { first + count } else { 0 };
-        let mut page = Vec::new();
-        page.extend([count, self.secrets, next].iter().flat_map(|half| half.to_be_bytes()));
-        page.resize(16, 0);
-        for index in first..first + count {
-            page.extend(index.to_be_bytes());
-            page.extend([0, 2, 0, 0, 0, 32]);
-            page.resize(page.len() + 8, 0);
-            page.extend([0x5a; 32]);
-        }
-        page.resize(LIST_PAGE_SIZE, 0);
-        self.put(block.list_addr.get(), &page);
-        if next == 0 { 1 } else { 0x100 }
-    }
-}
-
-impl UvCall for Kernel {
-    fn uv_call(&self, block: &mut [u8]) -> Result<Cc, ProgramInterruption> {
-        let mut busy = self.busy.lock();
-        if *busy > 0 {
-            *busy -= 1;
-            return Ok(if *busy == 0 { Cc::Partial } else { Cc::Busy });
-        }
-        let command = C(u16::from_be_bytes([block[2], block[3]]));
-        self.log.lock().push(command);
-        let rc = match (self.refuse, command) {
-            (Some(rc), _) => rc,
-            (None, C::RETR_ATTEST) => {
-                let given = Attest::mut_from_bytes(block).unwrap();
-                given.config_uid = [9; 16];
-                assert_eq!(given.cont_token.get(), 0);
-                let mut request = [0; 3];
-                self.load(GuestAddr(given.arcb_addr.get()), &mut request).unwrap();
-                assert_eq!(request, [1, 2, 3]);
-                self.put(given.meas_addr.get(), &[7; 64]);
-                if given.add_data_len.get() > 0 {
-                    self.put(given.add_data_addr.get(), &[8; 32]);
-                }
-                1
-            }
-            (None, C::ADD_SECRET) => {
-                let given = AddSecret::ref_from_bytes(block).unwrap();
-                let mut request = [0; 5];
-                self.load(GuestAddr(given.addr.get()), &mut request).unwrap();
-                if request == *b"adds!" { 1 } else { 0x105 }
-            }
-            (None, C::LIST_SECRETS) => self.list(ListSecrets::ref_from_bytes(block).unwrap()),
-            (None, C::LOCK_SECRETS) => 1,
-            (None, C::RETR_SECRET) => {
-                let given = RetrieveSecret::ref_from_bytes(block).unwrap();
-                if given.secret_idx.get() == 3 {
-                    self.put(given.buf_addr.get(), b"a secret");
-                    1
-                } else {
-                    0x110
-                }
-            }
-            _ => 2,
-        };
-        block[4..6].copy_from_slice(&rc.to_be_bytes());
-        Ok(if rc == 1 { Cc::Done } else { Cc::Error })
-    }
-}
-
-impl GuestKernel for Kernel {
-    fn load(&self, at: GuestAddr, into: &mut [u8]) -> Result<(), ProgramInterruption> {
-        let start = usize::try_from(at.0).unwrap();
-        let memory = self.memory.lock();
-        let bytes = memory.get(start..start + into.len());
-        into.copy_from_slice(bytes.ok_or(ProgramInterruption::new(PgmCode::ADDRESSING))?);
-        Ok(())
-    }
-
-    fn store(&self, at: GuestAddr, from: &[u8]) -> Result<(), ProgramInterruption> {
-        let start = usize::try_from(at.0).unwrap();
-        let mut memory = self.memory.lock();
-        let bytes = memory.get_mut(start..start + from.len());
-        bytes.ok_or(ProgramInterruption::new(PgmCode::ADDRESSING))?.copy_from_slice(from);
-        Ok(())
-    }
-}
+use crate::abi::uvcb::InstalledCalls;
+use alloc::vec;
+use alloc::vec::Vec;
+use uv_core::GuestAddr;
+use zerocopy::{FromBytes, IntoBytes};
 
 fn device() -> UvDevice {
     UvDevice::new(GuestAddr(BUFFERS), InstalledCalls::of([28, 29, 30, 31]))
@@ -241,20 +132,59 @@ fn lists_are_joined() {
     for len in [0, 4095, 4097] {
         assert_eq!(run(&kernel, Ioctl::new(UvioNr::LIST_SECRETS, vec![0; len])), Err(Errno::EINVAL));
     }
-    let refused = Kernel { refuse: Some(2), ..Kernel::new(1) };
-    let done = run(&refused, Ioctl::new(UvioNr::LIST_SECRETS, vec![0xee; 8192])).unwrap();
-    assert_eq!((codes(&done), done.argument[..4096].iter().all(|byte| *byte == 0)), (2, true));
+}
+
+#[test]
+fn a_list_is_its_head_and_its_entries_and_nothing_behind() {
+    let untouched = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0xee);
+    let list = |kernel: &Kernel, len| run(kernel, Ioctl::new(UvioNr::LIST_SECRETS, vec![0xee; len])).unwrap();
+    let done = list(&Kernel::new(2), LIST_PAGE_SIZE);
+    assert_eq!((codes(&done), &done.argument[..16]), (1, &[0, 2, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0][..]));
+    assert!(done.argument[16..112].contains(&0x5a) && untouched(&done.argument[112..]));
+
+    let done = list(&Kernel { refuse: Some(2), ..Kernel::new(1) }, 2 * LIST_PAGE_SIZE);
+    assert_eq!((codes(&done), &done.argument[..16]), (2, &[0; 16][..]));
+    assert!(untouched(&done.argument[16..]), "no page of zeros");
+
+    // The second call is refused: what the first one gave stays, with its code.
+    let kernel = Kernel { refuse_after: 1, ..Kernel::new(300) };
+    let done = list(&kernel, 3 * LIST_PAGE_SIZE);
+    assert_eq!((codes(&done), kernel.log.lock().len()), (0x1f, 2));
+    assert_eq!(&done.argument[..6], &[0, 85, 1, 44, 0, 85]);
+    assert!(untouched(&done.argument[LIST_PAGE_SIZE..]));
+}
+
+#[test]
+fn a_list_is_copied_out_after_the_call() {
+    let kernel = Kernel::new(85);
+    let mut ioctl = Ioctl::new(UvioNr::LIST_SECRETS, vec![0; LIST_PAGE_SIZE]);
+    ioctl.argument.truncate(LIST_PAGE_SIZE - 1);
+    assert_eq!(run(&kernel, ioctl), Err(Errno::EFAULT));
+    assert_eq!(kernel.log.lock().len(), 1, "the call was made");
+    // More that never comes does not go on for ever.
+    let kernel = Kernel { empty: true, ..Kernel::new(1) };
+    let done = run(&kernel, Ioctl::new(UvioNr::LIST_SECRETS, vec![0; 9 * LIST_PAGE_SIZE])).unwrap();
+    assert_eq!((codes(&done), kernel.log.lock().len()), (0x100, 1));
 }
 
 #[test]
 fn a_secret_replaces_its_index() {
     let kernel = Kernel::new(0);
+    let short = |len| {
+        let mut ioctl = Ioctl::new(UvioNr::RETR_SECRET, vec![0; 16]);
+        ioctl.argument.truncate(len);
+        ioctl
+    };
     let mut buffer = vec![0; 16];
     buffer[..2].copy_from_slice(&[0, 3]);
     let done = run(&kernel, Ioctl::new(UvioNr::RETR_SECRET, buffer)).unwrap();
     assert_eq!((codes(&done), &done.argument[..]), (1, &b"a secret\0\0\0\0\0\0\0\0"[..]));
     let done = run(&kernel, Ioctl::new(UvioNr::RETR_SECRET, vec![0, 4, 5])).unwrap();
-    assert_eq!((codes(&done), &done.argument[..]), (0x110, &[0, 4, 5][..]));
+    assert_eq!((codes(&done), &done.argument[..]), (0x110, &[0, 0, 0][..]), "zeros take the place of the index");
+    assert_eq!(run(&kernel, short(1)), Err(Errno::EFAULT));
+    assert_eq!(kernel.log.lock().len(), 2, "no index, no call");
+    assert_eq!(run(&kernel, short(15)), Err(Errno::EFAULT));
+    assert_eq!(kernel.log.lock().len(), 3, "what the call gave finds no room");
     for len in [0, 1, 8193] {
         assert_eq!(run(&kernel, Ioctl::new(UvioNr::RETR_SECRET, vec![0; len])), Err(Errno::EINVAL));
     }

@@ -2,6 +2,7 @@
 
 use core::sync::atomic::Ordering;
 
+use super::guest::Root;
 use super::{Allocation, Guest, HostError};
 use crate::abi::uvcb::{CreateConf, NoData, UvCommand};
 
@@ -10,6 +11,8 @@ use crate::abi::uvcb::{CreateConf, NoData, UvCommand};
 pub(super) struct SecureConf {
     pub(super) handle: u64,
     pub(super) storage: ConfStorage,
+    /// The root that its ASCE designates, when the guest has another one by now.
+    pub(super) old_root: Option<Root>,
 }
 
 /// Base and variable storage.
@@ -22,11 +25,13 @@ pub(super) struct ConfStorage {
 impl Guest {
     /// KVM_PV_ENABLE: makes the configuration, then a secure CPU for each vCPU.
     ///
-    /// After success the VM is protected; no image is set yet. After any error the VM is ordinary again and all donated storage
-    /// came back, except what the Ultravisor refused to give back, which stays taken for ever.
+    /// After success the VM is protected; no image is set yet. After an error the VM is ordinary again and all donated storage
+    /// came back, except that of CPUs which the Ultravisor refused to give back, which stays taken for ever. When it refuses to
+    /// destroy the configuration, the VM stays protected, with no CPU that is: [`Guest::disable`] tries again.
     ///
     /// # Errors
-    /// [`HostError::Protected`]; [`HostError::NoStorage`]; [`HostError::Call`] of CREATE_SEC_CONF or CREATE_SEC_CPU.
+    /// [`HostError::Protected`]; [`HostError::NoStorage`]; [`HostError::Call`] of CREATE_SEC_CONF or CREATE_SEC_CPU, also when
+    /// undoing it failed.
     pub fn enable(&self) -> Result<(), HostError> {
         let _lock = self.lock.lock();
         if self.is_protected() {
@@ -37,7 +42,7 @@ impl Guest {
         self.unpacked.store(0, Ordering::Relaxed);
         self.create_configuration()?;
         if let Err(error) = self.create_secure_cpus() {
-            // Only the first failure is reported; what cannot be undone was leaked on the way.
+            // Only the first failure is reported.
             let _ = self.destroy_configuration();
             return Err(error);
         }
@@ -59,15 +64,15 @@ impl Guest {
         let handle = block.guest_handle.get();
         match result {
             Ok(()) => {
-                self.host.protected.fetch_add(1, Ordering::Relaxed);
-                *self.conf.write() = Some(SecureConf { handle, storage });
+                self.count_protected();
+                *self.conf.write() = Some(SecureConf { handle, storage, old_root: None });
                 Ok(())
             }
             Err(error) => {
                 if error.refused().is_some_and(|refused| refused.rc.needs_destroy()) {
                     // The configuration exists in part: its storage comes back only through DESTROY_SEC_CONF.
-                    self.host.protected.fetch_add(1, Ordering::Relaxed);
-                    *self.conf.write() = Some(SecureConf { handle, storage });
+                    self.count_protected();
+                    *self.conf.write() = Some(SecureConf { handle, storage, old_root: None });
                     let _ = self.destroy_configuration();
                 } else if !HostError::from(error).is_unfinished() {
                     self.free_conf_storage(storage);
@@ -77,23 +82,48 @@ impl Guest {
         }
     }
 
-    /// DESTROY_SEC_CONF. On failure the storage is leaked and the guest gets a new root, since the Ultravisor still holds
-    /// storage and ASCE. The VM is ordinary afterwards in any case.
+    /// DESTROY_SEC_CONF. On failure the VM keeps the handle and stays protected, so it can be tried again; the guest gets a
+    /// new root, since the Ultravisor still holds the ASCE.
     pub(super) fn destroy_configuration(&self) -> Result<(), HostError> {
-        let conf = self.conf.write().take().ok_or(HostError::NotProtected)?;
-        self.dumping.store(false, Ordering::Release);
-        match self.host.call(&mut NoData::new(UvCommand::DESTROY_SEC_CONF, conf.handle)) {
+        let mut conf = self.conf.write();
+        let handle = conf.as_ref().ok_or(HostError::NotProtected)?.handle;
+        match self.host.call(&mut NoData::new(UvCommand::DESTROY_SEC_CONF, handle)) {
             Ok(()) => {
-                self.host.protected.fetch_sub(1, Ordering::Relaxed);
-                self.free_conf_storage(conf.storage);
+                self.dumping.store(false, Ordering::Release);
+                if let Some(conf) = conf.take() {
+                    self.free_configuration(conf);
+                }
                 Ok(())
             }
             Err(error) => {
-                tracing::error!(%error, "configuration not destroyed, its storage is lost");
-                let _ = self.replace_root();
+                tracing::error!(%error, "configuration not destroyed");
+                if let Some(conf) = conf.as_mut().filter(|conf| conf.old_root.is_none()) {
+                    // Without storage for another root the guest goes on with this one.
+                    conf.old_root = self.replace_root().unwrap_or(None);
+                }
                 Err(error.into())
             }
         }
+    }
+
+    /// Gives back what a configuration that is gone had.
+    pub(super) fn free_configuration(&self, conf: SecureConf) {
+        self.uncount_protected();
+        self.free_conf_storage(conf.storage);
+        if let Some(root) = conf.old_root {
+            self.host.drop_root(root);
+        }
+    }
+
+    /// One more configuration that has pages: it counts until these are gone.
+    fn count_protected(&self) {
+        self.host.protected.fetch_add(1, Ordering::Relaxed);
+        self.process.protected.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn uncount_protected(&self) {
+        self.host.protected.fetch_sub(1, Ordering::Relaxed);
+        self.process.protected.fetch_sub(1, Ordering::Relaxed);
     }
 
     fn allocate_conf_storage(&self) -> Result<ConfStorage, HostError> {

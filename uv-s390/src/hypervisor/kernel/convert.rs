@@ -25,14 +25,15 @@ const FAULT_TRIES: u32 = 1 << 16;
 impl Guest {
     /// Issues a call that makes `gfn` secure, once (s390-ultravisor §4.5).
     ///
-    /// Without the "misc" feature and with more than one protected VM, the frame is exported first, so that a page that another
-    /// guest shared is not refused. cc 2 and 3 are the caller's to retry. "Not mapped" faults the page in.
+    /// Without the "misc" feature and with more than one protected VM in this process, the frame is exported first, so that a page
+    /// that another guest shared is not refused; how that ends does not matter. cc 2 and 3 are the caller's to retry. "Not mapped"
+    /// faults the page in. Every other refusal is one.
     pub(super) fn make_secure<T: Block>(&self, gfn: Gfn, block: &mut T) -> Result<Retry, HostError> {
         let command = block.header().command();
         let frame = self.frame(gfn).map_err(|_| HostError::Fault(gfn))?;
-        let alone = self.host.features().contains(Features::MISC) || self.host.protected_count() <= 1;
+        let alone = self.host.features().contains(Features::MISC) || self.process.protected_count() <= 1;
         if !alone && command != UvCommand::UNPIN_PAGE_SHARED {
-            self.host.export_frame(frame)?;
+            let _ = self.host.export_frame(frame);
         }
         match uvc::call(&self.host.hardware.uvc, block, Retries::NONE) {
             Ok(()) => Ok(Retry::Done),
@@ -48,8 +49,8 @@ impl Guest {
         }
     }
 
-    /// Imports a page (CONV_TO_SEC_STOR), with retries. A page that is secure already, because another vCPU was faster, is
-    /// success.
+    /// Imports a page (CONV_TO_SEC_STOR), with retries. Every refusal ends it: of a page that is secure already, because another
+    /// vCPU was faster, the Ultravisor says that it is done.
     pub(super) fn import(&self, gfn: Gfn) -> Result<(), HostError> {
         // Held to the end: whoever ends the configuration finds the page told as what it is.
         let conf = self.conf.read();
@@ -58,13 +59,7 @@ impl Guest {
         let address = self.slots().page_size().addr(gfn).0;
         for _ in 0..FAULT_TRIES {
             let mut block = ConvertTo::new(UvCommand::CONV_TO_SEC_STOR, handle, address);
-            let done = match self.make_secure(gfn, &mut block) {
-                Err(HostError::Call(CallError::Refused(refused))) if refused.rc == UvRc::ALREADY_SECURE => {
-                    Ok(Retry::Done)
-                }
-                other => other,
-            };
-            if done? == Retry::Done {
+            if self.make_secure(gfn, &mut block)? == Retry::Done {
                 self.gmap.change(gfn, PageFlags::IMPORTED, NOT_IMPORTED);
                 return Ok(());
             }
@@ -138,20 +133,19 @@ impl Guest {
         Ok(self.host.call(&mut ConvertFrom::new(UvCommand::PIN_PAGE_SHARED, frame.0))?)
     }
 
-    /// Undoes [`Guest::pin`]; the guest may unshare the page again.
+    /// Undoes [`Guest::pin`]; the guest may unshare the page again. Tried once.
     ///
     /// # Errors
-    /// [`HostError::NotProtected`], [`HostError::Fault`], [`HostError::Call`] of UNPIN_PAGE_SHARED.
+    /// [`HostError::Again`] when the Ultravisor is busy, or the page was not mapped and is now; [`HostError::NotProtected`],
+    /// [`HostError::Fault`], [`HostError::Call`] of UNPIN_PAGE_SHARED.
     pub fn unpin(&self, gfn: Gfn) -> Result<(), HostError> {
         let handle = self.handle()?;
         let address = self.slots().page_size().addr(gfn).0;
-        for _ in 0..FAULT_TRIES {
-            let mut block = ConvertTo::new(UvCommand::UNPIN_PAGE_SHARED, handle, address);
-            if self.make_secure(gfn, &mut block)? == Retry::Done {
-                return Ok(());
-            }
+        let mut block = ConvertTo::new(UvCommand::UNPIN_PAGE_SHARED, handle, address);
+        match self.make_secure(gfn, &mut block)? {
+            Retry::Done => Ok(()),
+            Retry::Again => Err(HostError::Again),
         }
-        Err(HostError::Stopped)
     }
 }
 

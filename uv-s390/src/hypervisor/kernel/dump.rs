@@ -1,23 +1,29 @@
 //! Dump calls of the kernel. Memory itself is read as ciphertext with [`Guest::host_read`].
 
-use core::sync::atomic::Ordering;
-
-use alloc::vec;
-use alloc::vec::Vec;
-use uv_core::{GuestAddr, HostAddr};
-
 use super::cpu::secure_handle;
-use super::{Guest, HostError};
+use super::{Guest, Host, HostError};
 use crate::abi::uvc::Block;
 use crate::abi::uvcb::{DumpComplete, DumpCpu, DumpStorageState, NoData, UvCommand};
+use alloc::vec;
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
+use uv_core::{GuestAddr, HostAddr};
 
-impl Guest {
+impl Host {
     /// Whether the machine has all dump calls.
     #[must_use]
     pub fn can_dump(&self) -> bool {
         let calls =
             [UvCommand::DUMP_INIT, UvCommand::DUMP_CONF_STOR_STATE, UvCommand::DUMP_CPU, UvCommand::DUMP_COMPLETE];
-        calls.into_iter().all(|call| self.host.has(call))
+        calls.into_iter().all(|call| self.has(call))
+    }
+}
+
+impl Guest {
+    /// As [`Host::can_dump`].
+    #[must_use]
+    pub fn can_dump(&self) -> bool {
+        self.host.can_dump()
     }
 
     /// DUMP_INIT: begins a dump. No CPU of the VM runs until it is complete; a run at work ends.

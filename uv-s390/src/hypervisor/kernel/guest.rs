@@ -11,6 +11,7 @@ use super::conf::SecureConf;
 use super::cpu::Cpu;
 use super::gmap::Gmap;
 use super::interrupt::Floating;
+use super::skeys::StorageKeys;
 use super::teardown::Aside;
 use super::{Allocation, Host, HostError};
 use crate::abi::sie::Asce;
@@ -29,13 +30,30 @@ pub struct GuestConfig {
     pub huge_pages: bool,
     /// The kernel may set a configuration aside and end it later (module parameter `async_destroy`).
     pub async_destroy: bool,
+    /// The process that the VM belongs to.
+    pub process: Arc<Process>,
+}
+
+/// A process with VMs, usually one. Of each the kernel counts the protected configurations, those set aside included (Linux:
+/// `mm->context.protected_count`): with one alone, no page that is imported can belong to another.
+#[derive(Debug, Default)]
+pub struct Process {
+    pub(super) protected: AtomicU64,
+}
+
+impl Process {
+    /// Number of protected configurations at this moment.
+    #[must_use]
+    pub fn protected_count(&self) -> u64 {
+        self.protected.load(Ordering::Relaxed)
+    }
 }
 
 impl GuestConfig {
-    /// A VM with these slots, 4 KiB pages and an address space as wide as a VMM gives when nothing limits it.
+    /// A VM of a new process, with these slots, 4 KiB pages and an address space as wide as a VMM gives when nothing limits it.
     #[must_use]
     pub fn new(slots: MemSlots) -> Self {
-        Self { slots, limit: 1 << 42, huge_pages: false, async_destroy: true }
+        Self { slots, limit: 1 << 42, huge_pages: false, async_destroy: true, process: Arc::default() }
     }
 }
 
@@ -77,9 +95,13 @@ pub struct Guest {
     pub(super) conf: RwLock<Option<SecureConf>>,
     pub(super) aside: Mutex<Aside>,
     pub(super) dumping: AtomicBool,
+    pub(super) storage_keys: Mutex<StorageKeys>,
+    /// Serializes exchanges of guest storage that user space asks for.
+    pub(super) exchange: Mutex<()>,
     /// Serializes life-cycle operations (KVM's VM lock).
     pub(super) lock: Mutex<()>,
     pub(super) async_destroy: bool,
+    pub(super) process: Arc<Process>,
     /// Features that protected guests of this VM have.
     pub(super) uv_features: AtomicU64,
     /// User space sets the states of the CPUs.
@@ -88,6 +110,8 @@ pub struct Guest {
     pub(super) unpacked: AtomicU64,
     fatal_signal: AtomicBool,
     limit: u64,
+    /// Highest address that the tables must reach, in bytes: at most the limit.
+    table_limit: AtomicU64,
 }
 
 /// Storage for an extended SCA.
@@ -121,8 +145,11 @@ impl Guest {
             conf: RwLock::new(None),
             aside: Mutex::new(Aside::default()),
             dumping: AtomicBool::new(false),
+            storage_keys: Mutex::default(),
+            exchange: Mutex::new(()),
             lock: Mutex::new(()),
             async_destroy: config.async_destroy,
+            process: config.process,
             uv_features: AtomicU64::new(0),
             user_states: AtomicBool::new(false),
             unpacked: AtomicU64::new(0),
@@ -130,6 +157,7 @@ impl Guest {
             host,
             gmap,
             limit,
+            table_limit: AtomicU64::new(limit),
         }))
     }
 
@@ -232,8 +260,34 @@ impl Guest {
     /// Gives the guest another root, so that the old ASCE stays with a configuration that is not gone. The old root is
     /// returned and keeps its mappings.
     pub(super) fn replace_root(&self) -> Result<Option<Root>, HostError> {
-        let fresh = new_root(&self.host, &self.gmap, self.limit)?;
+        let fresh = new_root(&self.host, &self.gmap, self.table_limit.load(Ordering::Relaxed))?;
         Ok(self.root.lock().replace(fresh))
+    }
+
+    /// Makes the guest's tables anew, for addresses up to `limit` bytes only: with at most 2 GiB the ASCE is that of a segment
+    /// table. [`Guest::limit`] stays.
+    ///
+    /// # Errors
+    /// [`HostError::Protected`]; [`HostError::Busy`] when there are vCPUs; [`HostError::NoStorage`].
+    pub fn limit_tables(&self, limit: u64) -> Result<(), HostError> {
+        let _lock = self.lock.lock();
+        if self.is_protected() {
+            return Err(HostError::Protected);
+        }
+        if self.cpu_count() > 0 {
+            return Err(HostError::Busy);
+        }
+        let before = self.table_limit.swap(limit, Ordering::Relaxed);
+        match self.replace_root() {
+            Ok(old) => {
+                old.into_iter().for_each(|root| self.host.drop_root(root));
+                Ok(())
+            }
+            Err(error) => {
+                self.table_limit.store(before, Ordering::Relaxed);
+                Err(error)
+            }
+        }
     }
 
     /// Takes a page out of the guest's page tables, as a kernel under memory pressure does. The next call that needs it faults

@@ -12,6 +12,7 @@
 //! | `model` | which Ultravisor features a protected life has | `kvm-s390.c` |
 //! | `run`, `ordinary`, `exit` | the loop around SIE, and what the kernel serves in it | `intercept.c`, `diag.c` |
 //! | `answer`, `sida` | what a hypervisor changes between two entries | |
+//! | `dat`, `skeys` | guest logical addresses, storage keys | `gaccess.c` |
 //! | `registers` | registers beside the state description | `kvm-s390.c` |
 //! | `interrupt` | pending interruptions and their delivery | `interrupt.c` |
 //! | `restart` | the restart interruption | `interrupt.c` |
@@ -35,6 +36,7 @@ mod convert;
 mod core_traits;
 mod cpu;
 mod cpu_state;
+mod dat;
 pub mod diag308;
 mod dump;
 mod error;
@@ -54,6 +56,7 @@ mod reset;
 mod restart;
 mod run;
 mod sida;
+mod skeys;
 mod slots;
 mod start;
 mod teardown;
@@ -61,10 +64,11 @@ mod wait;
 
 pub use answer::Answer;
 pub use cpu_state::MpState;
+pub(crate) use dat::{Access, Logical, Translation};
 pub use error::HostError;
 pub(crate) use exit::diagnose;
 pub use exit::{Intercept, S390Exit};
-pub use guest::{Guest, GuestConfig};
+pub use guest::{Guest, GuestConfig, Process};
 pub use hardware::Hardware;
 pub use interrupt::{IoIrq, Irq, MachineCheckIrq, ProgramIrq};
 pub use pages::{Allocation, HostPages};
@@ -72,3 +76,4 @@ pub use registers::{CR0_INITIAL, CR14_INITIAL, PFAULT_NONE, Registers};
 pub use reset::CpuReset;
 pub use run::S390Vcpu;
 pub use start::Host;
+pub use teardown::Cleanup;

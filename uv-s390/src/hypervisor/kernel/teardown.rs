@@ -5,9 +5,8 @@ use core::sync::atomic::Ordering;
 
 use uv_core::Gfn;
 
-use super::conf::ConfStorage;
+use super::conf::SecureConf;
 use super::gmap::PageFlags;
-use super::guest::Root;
 use super::{Guest, HostError};
 use crate::abi::uvcb::{DestroyFast, NoData, UvCommand};
 
@@ -15,15 +14,26 @@ use crate::abi::uvcb::{DestroyFast, NoData, UvCommand};
 #[derive(Debug, Default)]
 pub(super) struct Aside {
     set: Option<Leftover>,
-    /// Those whose end was interrupted; ended with the next [`Guest::disable`].
+    /// Those whose end was interrupted, oldest first; ended with the next [`Guest::disable`].
     queue: Vec<Leftover>,
 }
 
 /// What is left of a configuration after it was set aside.
 #[derive(Debug)]
 struct Leftover {
-    /// Handle, storage and old root, unless the configuration itself is gone already (fast path).
-    conf: Option<(u64, ConfStorage, Option<Root>)>,
+    /// The configuration, unless it is gone already (fast path).
+    conf: Option<SecureConf>,
+}
+
+/// How the end of what was set aside went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cleanup {
+    /// DESTROY_SEC_CONF is done.
+    Destroyed,
+    /// There was nothing to ask the Ultravisor: the configuration went the fast way before.
+    Fast,
+    /// The caller wanted no more; the rest is queued for [`Guest::disable`].
+    Queued,
 }
 
 /// First page that the kernel leaves to the deferred part: 2 GiB.
@@ -37,8 +47,8 @@ impl Guest {
     ///
     /// # Errors
     /// [`HostError::NotProtected`]; the first failure of DESTROY_SEC_CPU, of DESTROY_SEC_CONF, or of a leftover. After a failure
-    /// of the latter two the VM is ordinary all the same, and what the Ultravisor still holds stays taken. A page that is not
-    /// given back is told to the log only.
+    /// of DESTROY_SEC_CONF the VM stays protected, without secure CPUs, and this can be called again; all the rest is done. What
+    /// the Ultravisor still holds of a leftover stays taken. A page that is not given back is told to the log only.
     pub fn disable(&self) -> Result<(), HostError> {
         let _lock = self.lock.lock();
         if !self.is_protected() {
@@ -53,15 +63,15 @@ impl Guest {
         result
     }
 
-    /// Ends everything set aside and queued; the first failure is reported.
+    /// Ends everything set aside and queued, newest first; the first failure is reported.
     fn end_leftovers(&self) -> Result<(), HostError> {
         let mut aside = self.aside.lock();
         let mut leftovers: Vec<_> = aside.queue.drain(..).collect();
         leftovers.extend(aside.set.take());
         drop(aside);
         let mut result = Ok(());
-        for leftover in leftovers {
-            result = result.and(self.end_leftover(leftover));
+        for leftover in leftovers.into_iter().rev() {
+            result = result.and(self.end_leftover(leftover).map(|_| ()));
         }
         result
     }
@@ -94,9 +104,15 @@ impl Guest {
             self.destroy_fast()?;
             None
         } else {
+            let mut conf = self.conf.write();
             let old = self.replace_root()?;
-            let conf = self.conf.write().take().ok_or(HostError::NotProtected)?;
-            Some((conf.handle, conf.storage, old))
+            let mut conf = conf.take().ok_or(HostError::NotProtected)?;
+            match conf.old_root {
+                // After a DESTROY_SEC_CONF that was refused the root of now is nobody's.
+                Some(_) => old.into_iter().for_each(|root| self.host.drop_root(root)),
+                None => conf.old_root = old,
+            }
+            Some(conf)
         };
         self.dumping.store(false, Ordering::Release);
         for gfn in self.gmap.pages() {
@@ -124,20 +140,20 @@ impl Guest {
         self.host.call(&mut DestroyFast::new(handle))?;
         if let Some(conf) = self.conf.write().take() {
             self.free_conf_storage(conf.storage);
+            conf.old_root.into_iter().for_each(|root| self.host.drop_root(root));
         }
         Ok(())
     }
 
     /// KVM_PV_ASYNC_CLEANUP_PERFORM: destroys all pages of what was set aside, then its configuration. Runs beside the VM, without
-    /// its lock. `go_on` is asked before each page; when it says no the rest is queued for [`Guest::disable`] and the
-    /// call counts as done.
+    /// its lock. `go_on` is asked before each page; when it says no the rest is queued and the call counts as done.
     ///
     /// A page that the VM has taken into a new configuration is not touched: it belongs to that one.
     ///
     /// # Errors
     /// [`HostError::NotInstalled`], [`HostError::SetAside`] when nothing waits, [`HostError::Call`] of DESTROY_SEC_CONF (the
     /// storage stays taken).
-    pub fn cleanup(&self, go_on: &mut dyn FnMut(Gfn) -> bool) -> Result<(), HostError> {
+    pub fn cleanup(&self, go_on: &mut dyn FnMut(Gfn) -> bool) -> Result<Cleanup, HostError> {
         if !self.async_destroy {
             return Err(HostError::NotInstalled);
         }
@@ -145,7 +161,7 @@ impl Guest {
         for gfn in self.gmap.pages() {
             if !go_on(gfn) {
                 self.aside.lock().queue.push(leftover);
-                return Ok(());
+                return Ok(Cleanup::Queued);
             }
             self.destroy_for_good(gfn, PageFlags::LEFTOVER);
         }
@@ -159,21 +175,17 @@ impl Guest {
         }
     }
 
-    fn end_leftover(&self, leftover: Leftover) -> Result<(), HostError> {
-        let Some((handle, storage, root)) = leftover.conf else {
-            // The configuration went the fast way; its pages counted until now.
-            self.host.protected.fetch_sub(1, Ordering::Relaxed);
-            return Ok(());
+    fn end_leftover(&self, leftover: Leftover) -> Result<Cleanup, HostError> {
+        let Some(conf) = leftover.conf else {
+            // Its pages counted until now.
+            self.uncount_protected();
+            return Ok(Cleanup::Fast);
         };
-        self.host.call(&mut NoData::new(UvCommand::DESTROY_SEC_CONF, handle)).inspect_err(|error| {
+        self.host.call(&mut NoData::new(UvCommand::DESTROY_SEC_CONF, conf.handle)).inspect_err(|error| {
             tracing::error!(%error, "configuration not destroyed, its storage is lost");
         })?;
-        self.host.protected.fetch_sub(1, Ordering::Relaxed);
-        self.free_conf_storage(storage);
-        if let Some(root) = root {
-            self.host.drop_root(root);
-        }
-        Ok(())
+        self.free_configuration(conf);
+        Ok(Cleanup::Destroyed)
     }
 
     /// Whether a configuration waits for [`Guest::cleanup`].
@@ -182,24 +194,24 @@ impl Guest {
         self.aside.lock().set.is_some()
     }
 
-    /// What the kernel does when the process ends: CPUs destroyed, the configuration ended the fast way where there is one, all
-    /// pages destroyed. Errors end in the log.
+    /// What the kernel does when the process ends: CPUs destroyed; if that went well, the configuration ended the fast way
+    /// where there is one; all pages destroyed; then the configuration, if it is still there, and what was set aside. Errors
+    /// end in the log.
     pub(super) fn release(&self) {
-        if self.is_protected() {
-            let cpus = self.destroy_secure_cpus();
-            let fast = self.host.has(UvCommand::DESTROY_SEC_CONF_FAST) && self.destroy_fast().is_ok();
-            if fast {
-                self.host.protected.fetch_sub(1, Ordering::Relaxed);
-            }
-            if cpus.is_ok() && !fast {
-                let _ = self.destroy_configuration();
-            }
-        }
-        let _ = self.end_leftovers();
+        let protected = self.is_protected();
+        let cpus = self.destroy_secure_cpus();
+        let can = protected && cpus.is_ok() && self.host.has(UvCommand::DESTROY_SEC_CONF_FAST);
+        let fast = can && self.destroy_fast().is_ok();
         for gfn in self.gmap.pages() {
             if !self.gmap.flags(gfn).is_empty() {
                 let _ = self.destroy_or_export(gfn);
             }
         }
+        if fast {
+            self.uncount_protected();
+        } else if protected {
+            let _ = self.destroy_configuration();
+        }
+        let _ = self.end_leftovers();
     }
 }

@@ -4,60 +4,121 @@ use core::fmt;
 
 /// Request numbers.
 pub mod request {
-    /// KVM_CHECK_EXTENSION (vm), the capability as value.
-    pub const CHECK_EXTENSION: u32 = 0xae03;
-    /// KVM_RUN (vcpu). The block is the shared [`KvmRun`](super::super::KvmRun) area, 2368 bytes.
-    pub const RUN: u32 = 0xae80;
-    /// KVM_SET_USER_MEMORY_REGION (vm), 32 bytes.
-    pub const SET_USER_MEMORY_REGION: u32 = 0x4020_ae46;
-    /// KVM_SET_DEVICE_ATTR (vm), 24 bytes.
-    pub const SET_DEVICE_ATTR: u32 = 0x4018_aee1;
-    /// KVM_GET_DEVICE_ATTR (vm), 24 bytes.
-    pub const GET_DEVICE_ATTR: u32 = 0x4018_aee2;
-    /// KVM_HAS_DEVICE_ATTR (vm), 24 bytes.
-    pub const HAS_DEVICE_ATTR: u32 = 0x4018_aee3;
-    /// KVM_S390_PV_COMMAND (vm).
-    pub const PV_COMMAND: u32 = 0xc020_aec5;
-    /// KVM_S390_PV_CPU_COMMAND (vcpu).
-    pub const PV_CPU_COMMAND: u32 = 0xc020_aed0;
-    /// KVM_S390_NORMAL_RESET (vcpu).
-    pub const NORMAL_RESET: u32 = 0xaec3;
-    /// KVM_S390_CLEAR_RESET (vcpu).
-    pub const CLEAR_RESET: u32 = 0xaec4;
-    /// KVM_S390_INITIAL_RESET (vcpu).
-    pub const INITIAL_RESET: u32 = 0xae97;
-    /// KVM_GET_MP_STATE (vcpu), 4 bytes.
-    pub const GET_MP_STATE: u32 = 0x8004_ae98;
-    /// KVM_SET_MP_STATE (vcpu), 4 bytes.
-    pub const SET_MP_STATE: u32 = 0x4004_ae99;
-    /// KVM_GET_ONE_REG (vcpu), 16 bytes.
-    pub const GET_ONE_REG: u32 = 0x4010_aeab;
-    /// KVM_SET_ONE_REG (vcpu), 16 bytes.
-    pub const SET_ONE_REG: u32 = 0x4010_aeac;
-    /// KVM_S390_INTERRUPT (vm and vcpu), 16 bytes.
-    pub const INTERRUPT: u32 = 0x4010_ae94;
-    /// KVM_S390_IRQ (vcpu), 72 bytes.
-    pub const IRQ: u32 = 0x4048_aeb4;
-    /// KVM_S390_MEM_OP (vm and vcpu), 64 bytes.
-    pub const MEM_OP: u32 = 0x4040_aeb1;
+    macro_rules! requests {
+        ($($(#[$doc:meta])* $name:ident = $value:literal, $linux:literal;)*) => {
+            $($(#[$doc])* pub const $name: u32 = $value;)*
+
+            /// The name that Linux gives a request, where it is one of these.
+            #[must_use]
+            pub const fn name(number: u32) -> Option<&'static str> {
+                Some(match number {
+                    $($name => $linux,)*
+                    _ => return None,
+                })
+            }
+        };
+    }
+
+    requests! {
+        /// KVM_GET_API_VERSION (system).
+        GET_API_VERSION = 0xae00, "KVM_GET_API_VERSION";
+        /// KVM_CREATE_VM (system), the type as value.
+        CREATE_VM = 0xae01, "KVM_CREATE_VM";
+        /// KVM_GET_VCPU_MMAP_SIZE (system).
+        GET_VCPU_MMAP_SIZE = 0xae04, "KVM_GET_VCPU_MMAP_SIZE";
+        /// KVM_CREATE_VCPU (vm), the number as value.
+        CREATE_VCPU = 0xae41, "KVM_CREATE_VCPU";
+        /// KVM_CHECK_EXTENSION (system and vm), the capability as value.
+        CHECK_EXTENSION = 0xae03, "KVM_CHECK_EXTENSION";
+        /// KVM_RUN (vcpu). The block is the shared [`KvmRun`](super::super::KvmRun) area, 2368 bytes.
+        RUN = 0xae80, "KVM_RUN";
+        /// KVM_SET_USER_MEMORY_REGION (vm), 32 bytes.
+        SET_USER_MEMORY_REGION = 0x4020_ae46, "KVM_SET_USER_MEMORY_REGION";
+        /// KVM_SET_DEVICE_ATTR (vm), 24 bytes.
+        SET_DEVICE_ATTR = 0x4018_aee1, "KVM_SET_DEVICE_ATTR";
+        /// KVM_GET_DEVICE_ATTR (vm), 24 bytes.
+        GET_DEVICE_ATTR = 0x4018_aee2, "KVM_GET_DEVICE_ATTR";
+        /// KVM_HAS_DEVICE_ATTR (vm), 24 bytes.
+        HAS_DEVICE_ATTR = 0x4018_aee3, "KVM_HAS_DEVICE_ATTR";
+        /// KVM_S390_PV_COMMAND (vm).
+        PV_COMMAND = 0xc020_aec5, "KVM_S390_PV_COMMAND";
+        /// KVM_S390_PV_CPU_COMMAND (vcpu).
+        PV_CPU_COMMAND = 0xc020_aed0, "KVM_S390_PV_CPU_COMMAND";
+        /// KVM_S390_NORMAL_RESET (vcpu).
+        NORMAL_RESET = 0xaec3, "KVM_S390_NORMAL_RESET";
+        /// KVM_S390_CLEAR_RESET (vcpu).
+        CLEAR_RESET = 0xaec4, "KVM_S390_CLEAR_RESET";
+        /// KVM_S390_INITIAL_RESET (vcpu).
+        INITIAL_RESET = 0xae97, "KVM_S390_INITIAL_RESET";
+        /// KVM_GET_MP_STATE (vcpu), 4 bytes.
+        GET_MP_STATE = 0x8004_ae98, "KVM_GET_MP_STATE";
+        /// KVM_SET_MP_STATE (vcpu), 4 bytes.
+        SET_MP_STATE = 0x4004_ae99, "KVM_SET_MP_STATE";
+        /// KVM_GET_ONE_REG (vcpu), 16 bytes.
+        GET_ONE_REG = 0x4010_aeab, "KVM_GET_ONE_REG";
+        /// KVM_SET_ONE_REG (vcpu), 16 bytes.
+        SET_ONE_REG = 0x4010_aeac, "KVM_SET_ONE_REG";
+        /// KVM_S390_INTERRUPT (vm and vcpu), 16 bytes.
+        INTERRUPT = 0x4010_ae94, "KVM_S390_INTERRUPT";
+        /// KVM_S390_IRQ (vcpu), 72 bytes.
+        IRQ = 0x4048_aeb4, "KVM_S390_IRQ";
+        /// KVM_S390_MEM_OP (vm and vcpu), 64 bytes.
+        MEM_OP = 0x4040_aeb1, "KVM_S390_MEM_OP";
+        /// KVM_S390_GET_SKEYS (vm), 64 bytes.
+        GET_SKEYS = 0x4040_aeb2, "KVM_S390_GET_SKEYS";
+        /// KVM_S390_SET_SKEYS (vm), 64 bytes.
+        SET_SKEYS = 0x4040_aeb3, "KVM_S390_SET_SKEYS";
+    }
 }
 
-/// Capability numbers.
+/// Capability numbers. What KVM_CHECK_EXTENSION says of one is a number: 0 no, 1 yes, or how much.
 pub mod capability {
     /// Memory regions that user space gives.
     pub const USER_MEMORY: u64 = 3;
+    /// How many vCPUs are advised.
+    pub const NR_VCPUS: u64 = 9;
+    /// How many memory slots there can be.
+    pub const NR_MEMSLOTS: u64 = 10;
     /// CPU states.
     pub const MP_STATE: u64 = 14;
+    /// User space may change its mappings below a memory slot.
+    pub const SYNC_MMU: u64 = 16;
+    /// Memory slots can be taken out.
+    pub const DESTROY_MEMORY_REGION_WORKS: u64 = 21;
+    /// A memory slot can be put where others were.
+    pub const JOIN_MEMORY_REGIONS_WORKS: u64 = 30;
+    /// How many vCPUs a VM can have.
+    pub const MAX_VCPUS: u64 = 66;
     /// Single registers.
     pub const ONE_REG: u64 = 70;
+    /// Guest storage anywhere in user space.
+    pub const S390_GMAP: u64 = 71;
     /// Registers in the shared area of a vCPU.
     pub const SYNC_REGS: u64 = 74;
+    /// Guest storage may be copied on write (ESOP).
+    pub const S390_COW: u64 = 79;
+    /// Attributes of the VM.
+    pub const VM_ATTRIBUTES: u64 = 101;
+    /// KVM_CHECK_EXTENSION on the VM.
+    pub const CHECK_EXTENSION_VM: u64 = 105;
+    /// Vector registers.
+    pub const S390_VECTOR_REGISTERS: u64 = 107;
+    /// KVM_S390_MEM_OP: the most bytes of one.
+    pub const MEM_OP: u64 = 108;
+    /// Storage keys.
+    pub const S390_SKEYS: u64 = 110;
     /// Interruptions of a vCPU with all their data (KVM_S390_IRQ).
     pub const INJECT_IRQ: u64 = 113;
+    /// The highest number of a vCPU, plus one.
+    pub const MAX_VCPU_ID: u64 = 128;
+    /// `immediate_exit` in the shared area of a vCPU.
+    pub const IMMEDIATE_EXIT: u64 = 136;
     /// The three CPU resets.
     pub const VCPU_RESETS: u64 = 179;
     /// Protected VMs.
     pub const PROTECTED: u64 = 180;
+    /// More of KVM_S390_MEM_OP: [`mem_op_extension`](super::super::mem_op_extension).
+    pub const MEM_OP_EXTENSION: u64 = 211;
     /// Dumps of protected VMs.
     pub const PROTECTED_DUMP: u64 = 217;
     /// Ending protection asynchronously.

@@ -2,12 +2,14 @@
 //!
 //! | part | job |
 //! |---|---|
+//! | [`System`] | `/dev/kvm`: what comes before a VM |
 //! | [`KvmPv`] | the seam: one ioctl as values |
 //! | [`request`], [`capability`], [`PvCommand`] | its numbers |
 //! | `structs` | its structures |
 //! | [`KvmRun`], [`SyncRegs`], [`SyncFields`], [`ExitReason`] | the shared area of a vCPU, for `KVM_RUN` |
 //! | [`OneReg`], [`RegId`] | single registers |
 //! | [`DeviceAttr`], [`attr`] | the CPU model |
+//! | [`MemOp`], [`SKeys`] | guest storage, the SIDA, storage keys |
 //! | [`Interrupt`], [`IrqBlock`], [`irq_type`] | interruptions to be injected |
 //! | `kernel` | the kernel's side: [`Guest`](crate::hypervisor::kernel::Guest) answers the ioctls |
 //! | [`client`] | user space's side: each command as a function |
@@ -36,18 +38,20 @@ mod kernel;
 mod model;
 mod one_reg;
 mod run;
+mod storage;
 mod structs;
 mod sync;
+mod system;
 
 pub use interrupt::{Interrupt, IrqBlock, MchkInfo, PgmInfo, irq_type, pgm_flags};
 pub use ioctl::{PvCommand, capability, request};
 pub use model::{DeviceAttr, attr};
 pub use one_reg::{OneReg, RegId};
 pub use run::{ExitReason, KvmRun, Sieic};
-pub use structs::{
-    Dmp, InfoDump, InfoHeader, InfoVm, MemOp, MemoryRegion, PvCmd, SecParm, Unp, dump_sub, info_id, mem_op,
-};
+pub use storage::{MemOp, SKeys, mem_op, mem_op_extension, mem_op_flags};
+pub use structs::{Dmp, InfoDump, InfoHeader, InfoVm, MemoryRegion, PvCmd, SecParm, Unp, dump_sub, info_id};
 pub use sync::{SyncFields, SyncRegs};
+pub use system::{System, SystemAnswer};
 
 /// Which file descriptor an ioctl is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -71,7 +75,7 @@ pub struct Argument<'a> {
     pub block: &'a mut [u8],
     /// What the structure's address field points to.
     pub data: &'a mut [u8],
-    /// What the address field in `data` points to.
+    /// What the address field in `data` points to; for an exchange what the second address field of the structure points to.
     pub buffer: &'a mut [u8],
 }
 

@@ -1,4 +1,5 @@
-//! CPU model of a VM: which Ultravisor features its protected life may use (s390-ultravisor §7.1; Linux's public headers).
+//! Attributes of a VM: which Ultravisor features its protected life may use (s390-ultravisor §7.1), how far its memory reaches
+//! (Linux's public headers).
 
 use core::mem::size_of;
 
@@ -12,7 +13,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 pub struct DeviceAttr {
     /// Zero.
     pub flags: U32,
-    /// [`attr::CPU_MODEL`] here.
+    /// [`attr::CPU_MODEL`], [`attr::MEM_CTRL`].
     pub group: U32,
     /// [`attr`].
     pub attr: U64,
@@ -22,15 +23,30 @@ pub struct DeviceAttr {
 const _: () = assert!(size_of::<DeviceAttr>() == 24);
 
 impl DeviceAttr {
+    /// An attribute of a group.
+    #[must_use]
+    pub fn new(group: u32, attr: u64) -> Self {
+        Self { flags: 0.into(), group: group.into(), attr: attr.into(), addr: 0.into() }
+    }
+
     /// An attribute of the CPU model.
     #[must_use]
     pub fn cpu_model(attr: u64) -> Self {
-        Self { flags: 0.into(), group: attr::CPU_MODEL.into(), attr: attr.into(), addr: 0.into() }
+        Self::new(attr::CPU_MODEL, attr)
     }
 }
 
 /// Groups and attributes.
 pub mod attr {
+    /// Group: memory of the VM.
+    pub const MEM_CTRL: u32 = 0;
+    /// Collaborative memory management is switched on; not on this machine.
+    pub const ENABLE_CMMA: u64 = 0;
+    /// Its states are cleared; not on this machine.
+    pub const CLR_CMMA: u64 = 1;
+    /// Highest guest address, in bytes, 8 bytes. Reading gives what the VM was made with; it can be lowered, for the tables,
+    /// before the first vCPU is made.
+    pub const LIMIT_SIZE: u64 = 2;
     /// Group: CPU model of the VM.
     pub const CPU_MODEL: u32 = 3;
     /// Features that protected guests of this VM have: 8 bytes, bits as in [`Features`](crate::abi::uvcb::Features). Can be set before

@@ -142,45 +142,6 @@ pub struct InfoDump {
 }
 layout!(InfoDump, 24, cpu_buffer_len at 0, config_mem_buffer_per_1m at 8, config_finalize_len at 16);
 
-/// Argument of `KVM_S390_MEM_OP`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
-#[repr(C)]
-pub struct MemOp {
-    /// Guest address.
-    pub gaddr: U64,
-    /// Flags.
-    pub flags: U64,
-    /// Bytes.
-    pub size: U32,
-    /// [`mem_op`].
-    pub op: U32,
-    /// Address of the buffer in user space.
-    pub buf: U64,
-    /// Offset in the SIDA, for the SIDA operations.
-    pub sida_offset: U32,
-    /// Of other operations.
-    pub other: [u8; 28],
-}
-layout!(MemOp, 64, gaddr at 0, flags at 8, size at 16, op at 20, buf at 24, sida_offset at 32, other at 36);
-
-/// Operations of [`MemOp`].
-pub mod mem_op {
-    /// Reads guest logical storage.
-    pub const LOGICAL_READ: u32 = 0;
-    /// Writes guest logical storage.
-    pub const LOGICAL_WRITE: u32 = 1;
-    /// Reads the SIDA.
-    pub const SIDA_READ: u32 = 2;
-    /// Writes the SIDA.
-    pub const SIDA_WRITE: u32 = 3;
-    /// Reads guest absolute storage.
-    pub const ABSOLUTE_READ: u32 = 4;
-    /// Writes guest absolute storage.
-    pub const ABSOLUTE_WRITE: u32 = 5;
-    /// Compares and exchanges guest absolute storage.
-    pub const ABSOLUTE_CMPXCHG: u32 = 6;
-}
-
 /// Argument of `KVM_SET_USER_MEMORY_REGION`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]

@@ -4,25 +4,22 @@
 mod interrupt;
 mod vcpu;
 
-use alloc::vec;
-use alloc::vec::Vec;
-use core::mem::size_of;
-
-use uv_core::{ErrorKind, GuestAddr, HostAddr};
-use zerocopy::byteorder::big_endian::U64;
-use zerocopy::{FromBytes, FromZeros, IntoBytes};
-
 use super::{
     Argument, DeviceAttr, Dmp, InfoDump, InfoHeader, InfoVm, KvmPv, MemoryRegion, PvCmd, PvCommand, SecParm, Target,
-    Unp, dump_sub, info_id, request,
+    Unp, attr, dump_sub, info_id, request,
 };
 use crate::abi::Errno;
 use crate::abi::uvc::{UvRc, UvRrc};
-
+use alloc::vec;
+use alloc::vec::Vec;
+use core::mem::size_of;
 pub use interrupt::{
     inject, inject_cpu, inject_io, inject_machine_check, inject_program, inject_restart, inject_service,
 };
+use uv_core::{ErrorKind, GuestAddr, HostAddr};
 pub use vcpu::{get_one_reg, reset_cpu, run, set_mp_state, set_one_reg, sida_read, sida_write};
+use zerocopy::byteorder::big_endian::U64;
+use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 /// A command that failed, with the Ultravisor's codes where it was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,12 +55,25 @@ impl uv_core::Error for PvError {
     }
 }
 
-/// Issues a PV command.
+/// How often a command is issued that a signal interrupts. QEMU goes on without end; a kernel whose process is to die would
+/// answer so for ever.
+const INTERRUPTED_TRIES: u32 = 1 << 16;
+
+/// Issues a PV command. One on the VM is issued again when a signal interrupted it (EINTR), with the same block.
 fn pv(kvm: &dyn KvmPv, target: Target, command: PvCommand, data: &mut [u8], buffer: &mut [u8]) -> Result<(), PvError> {
     let mut cmd = PvCmd::new(command);
-    let number = if target == Target::Vm { request::PV_COMMAND } else { request::PV_CPU_COMMAND };
-    let mut argument = Argument { value: 0, block: cmd.as_mut_bytes(), data, buffer };
-    let result = kvm.ioctl(target, number, &mut argument);
+    let (number, tries) = match target {
+        Target::Vm => (request::PV_COMMAND, INTERRUPTED_TRIES),
+        Target::Vcpu(_) => (request::PV_CPU_COMMAND, 1),
+    };
+    let mut result = Err(Errno::EINTR);
+    for _ in 0..tries {
+        let mut argument = Argument { value: 0, block: cmd.as_mut_bytes(), data: &mut *data, buffer: &mut *buffer };
+        result = kvm.ioctl(target, number, &mut argument);
+        if result != Err(Errno::EINTR) {
+            break;
+        }
+    }
     result.map(|_| ()).map_err(|errno| PvError { command, errno, rc: UvRc(cmd.rc.get()), rrc: UvRrc(cmd.rrc.get()) })
 }
 
@@ -189,8 +199,25 @@ pub fn dump_cpu(kvm: &dyn KvmPv, cpu: u16, len: u64) -> Result<Vec<u8>, PvError>
 /// # Errors
 /// The error number.
 pub fn has_capability(kvm: &dyn KvmPv, number: u64) -> Result<bool, Errno> {
+    Ok(capability(kvm, number)? != 0)
+}
+
+/// How much the kernel has of a capability; 0 for nothing.
+///
+/// # Errors
+/// The error number.
+pub fn capability(kvm: &dyn KvmPv, number: u64) -> Result<u64, Errno> {
     let mut argument = Argument { value: number, ..Argument::default() };
-    Ok(kvm.ioctl(Target::Vm, request::CHECK_EXTENSION, &mut argument)? != 0)
+    kvm.ioctl(Target::Vm, request::CHECK_EXTENSION, &mut argument)
+}
+
+/// Makes a vCPU.
+///
+/// # Errors
+/// The error number: EINVAL for a number that is too high, EEXIST for one that is taken, EIO when the Ultravisor refused.
+pub fn create_vcpu(kvm: &dyn KvmPv, cpu: u16) -> Result<(), Errno> {
+    let mut argument = Argument { value: cpu.into(), ..Argument::default() };
+    kvm.ioctl(Target::Vm, request::CREATE_VCPU, &mut argument).map(|_| ())
 }
 
 /// Adds a memory slot to an ordinary VM, moves it, or with a size of 0 takes it out. All three are multiples of 1 MiB;
@@ -210,13 +237,13 @@ pub fn set_memory(kvm: &dyn KvmPv, slot: u16, at: GuestAddr, size: u64, memory: 
     kvm.ioctl(Target::Vm, request::SET_USER_MEMORY_REGION, &mut argument).map(|_| ())
 }
 
-/// Reads an attribute of the CPU model; see [`attr`](super::attr).
+/// Reads an attribute of the CPU model; see [`attr`].
 ///
 /// # Errors
 /// The error number.
 pub fn cpu_model(kvm: &dyn KvmPv, attr: u64) -> Result<u64, Errno> {
     let mut value = U64::new(0);
-    device_attr(kvm, request::GET_DEVICE_ATTR, attr, value.as_mut_bytes())?;
+    device_attr(kvm, request::GET_DEVICE_ATTR, (attr::CPU_MODEL, attr), value.as_mut_bytes())?;
     Ok(value.get())
 }
 
@@ -225,11 +252,31 @@ pub fn cpu_model(kvm: &dyn KvmPv, attr: u64) -> Result<u64, Errno> {
 /// # Errors
 /// The error number.
 pub fn set_cpu_model(kvm: &dyn KvmPv, attr: u64, value: u64) -> Result<(), Errno> {
-    device_attr(kvm, request::SET_DEVICE_ATTR, attr, U64::new(value).as_mut_bytes())
+    device_attr(kvm, request::SET_DEVICE_ATTR, (attr::CPU_MODEL, attr), U64::new(value).as_mut_bytes())
 }
 
-fn device_attr(kvm: &dyn KvmPv, number: u32, attr: u64, data: &mut [u8]) -> Result<(), Errno> {
-    let mut block = DeviceAttr::cpu_model(attr);
+/// The highest guest address that the VM was made for, in bytes.
+///
+/// # Errors
+/// The error number.
+pub fn memory_limit(kvm: &dyn KvmPv) -> Result<u64, Errno> {
+    let mut value = U64::new(0);
+    device_attr(kvm, request::GET_DEVICE_ATTR, MEMORY_LIMIT, value.as_mut_bytes())?;
+    Ok(value.get())
+}
+
+/// Lowers the highest address that the guest's tables reach, before there is a vCPU.
+///
+/// # Errors
+/// The error number: E2BIG for more than [`memory_limit`], EBUSY with vCPUs.
+pub fn set_memory_limit(kvm: &dyn KvmPv, limit: u64) -> Result<(), Errno> {
+    device_attr(kvm, request::SET_DEVICE_ATTR, MEMORY_LIMIT, U64::new(limit).as_mut_bytes())
+}
+
+const MEMORY_LIMIT: (u32, u64) = (attr::MEM_CTRL, attr::LIMIT_SIZE);
+
+fn device_attr(kvm: &dyn KvmPv, number: u32, (group, attr): (u32, u64), data: &mut [u8]) -> Result<(), Errno> {
+    let mut block = DeviceAttr::new(group, attr);
     let mut argument = Argument { block: block.as_mut_bytes(), data, ..Argument::default() };
     kvm.ioctl(Target::Vm, number, &mut argument).map(|_| ())
 }

@@ -1,7 +1,7 @@
 //! The ioctls of a vCPU.
 
+use zerocopy::IntoBytes;
 use zerocopy::byteorder::big_endian::U32;
-use zerocopy::{FromZeros, IntoBytes};
 
 use super::super::{Argument, KvmPv, KvmRun, MemOp, OneReg, RegId, Target, mem_op, request};
 use crate::abi::Errno;
@@ -80,7 +80,7 @@ pub fn sida_write(kvm: &dyn KvmPv, cpu: u16, offset: u32, from: &[u8]) -> Result
 
 fn sida(kvm: &dyn KvmPv, cpu: u16, op: u32, offset: u32, data: &mut [u8]) -> Result<(), Errno> {
     let size = u32::try_from(data.len()).map_err(|_| Errno::E2BIG)?;
-    let mut block = MemOp { size: size.into(), op: op.into(), sida_offset: offset.into(), ..MemOp::new_zeroed() };
+    let mut block = MemOp::sida(op, offset, size);
     let mut argument = Argument { value: 0, block: block.as_mut_bytes(), data, buffer: &mut [] };
     kvm.ioctl(Target::Vcpu(cpu), request::MEM_OP, &mut argument).map(|_| ())
 }

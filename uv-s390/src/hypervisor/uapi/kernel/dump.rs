@@ -1,13 +1,16 @@
 //! DUMP, on the VM and on a vCPU.
 
-use uv_core::GuestAddr;
-
 use super::super::{Dmp, dump_sub};
-use super::{Argument, Guest, PvCmd, finish, from_user};
+use super::{Argument, Guest, PvCmd, finish, from_user, set_codes};
 use crate::abi::Errno;
+use crate::abi::uvc::{UvRc, UvRrc};
+use alloc::vec::Vec;
+use uv_core::GuestAddr;
 
 /// One MiB of guest storage.
 const MIB: u64 = 1 << 20;
+/// Bytes that are copied out at a time.
+const PIECE: usize = 1 << 20;
 
 /// Subcommands of the VM. EINVAL when not protected.
 pub(super) fn vm(guest: &Guest, cmd: &mut PvCmd, argument: &mut Argument<'_>) -> Result<(), Errno> {
@@ -23,20 +26,29 @@ pub(super) fn vm(guest: &Guest, cmd: &mut PvCmd, argument: &mut Argument<'_>) ->
     }
 }
 
-/// Tweaks of the MiBs from `gaddr` on, as many as the buffer holds. What was copied before an error stays copied. The guest
-/// address in the structure is not advanced: the kernel got it by value.
+/// Tweaks of the MiBs from `gaddr` on, as many as the buffer holds. They are gathered and copied out in pieces of up to
+/// 1 MiB: after a refusal the piece at work is lost, and those before it stay copied. The guest address in the structure is
+/// not advanced: the kernel got it by value. Once a dump goes on, rc and rrc are those of the last call, 0 before any.
 fn storage_state(guest: &Guest, cmd: &mut PvCmd, dmp: &Dmp, buffer: &mut [u8]) -> Result<(), Errno> {
-    let per_mib = guest.host().info().dump_storage_state_len.get();
-    let (at, len) = (dmp.gaddr.get(), dmp.buff_len.get());
-    if !guest.is_dumping() || at % MIB != 0 || len == 0 || per_mib == 0 || len % per_mib != 0 {
+    if !guest.is_dumping() {
         return Err(Errno::EINVAL);
     }
-    let step = usize::try_from(per_mib).map_err(|_| Errno::ENOMEM)?;
+    set_codes(cmd, UvRc(0), UvRrc(0));
+    let per_mib = guest.host().info().dump_storage_state_len.get();
+    let (at, len) = (dmp.gaddr.get(), dmp.buff_len.get());
+    if at % MIB != 0 || len == 0 || per_mib == 0 || len % per_mib != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let (mut gathered, mut copied) = (Vec::new(), 0);
     for index in 0..len / per_mib {
         let address = index.checked_mul(MIB).and_then(|offset| at.checked_add(offset)).ok_or(Errno::EINVAL)?;
-        let tweaks = finish(cmd, guest.dump_storage_state(GuestAddr(address)), Errno::EINVAL)?;
-        let start = usize::try_from(index * per_mib).map_err(|_| Errno::EFAULT)?;
-        buffer.get_mut(start..start.saturating_add(step)).ok_or(Errno::EFAULT)?.copy_from_slice(&tweaks);
+        gathered.extend(finish(cmd, guest.dump_storage_state(GuestAddr(address)), Errno::EINVAL)?);
+        if gathered.len() >= PIECE || (index + 1) * per_mib == len {
+            let end = copied + gathered.len();
+            buffer.get_mut(copied..end).ok_or(Errno::EFAULT)?.copy_from_slice(&gathered);
+            copied = end;
+            gathered.clear();
+        }
     }
     Ok(())
 }

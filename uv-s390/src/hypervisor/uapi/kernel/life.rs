@@ -3,7 +3,7 @@
 use super::{Guest, PvCmd, finish, set_codes};
 use crate::abi::Errno;
 use crate::abi::uvc::{UvRc, UvRrc};
-use crate::hypervisor::kernel::HostError;
+use crate::hypervisor::kernel::Cleanup;
 
 /// What the kernel stores in rrc when there is no answer of the Ultravisor to report.
 const NO_ANSWER: UvRrc = UvRrc(42);
@@ -31,17 +31,15 @@ pub(super) fn cleanup_prepare(guest: &Guest, cmd: &mut PvCmd) -> Result<(), Errn
     Ok(())
 }
 
-/// Runs without the VM's lock. With a fatal signal the rest is queued, and the command pretends success with rrc 42.
+/// Runs without the VM's lock. With a fatal signal the rest is queued, and the command pretends success with rrc 42. After a
+/// fast destroy there is nothing to ask the Ultravisor, so rc and rrc stay what user space sent.
 pub(super) fn cleanup_perform(guest: &Guest, cmd: &mut PvCmd) -> Result<(), Errno> {
-    let mut interrupted = false;
-    let result = guest.cleanup(&mut |_| {
-        interrupted = guest.fatal_signal();
-        !interrupted
-    });
-    let refused = matches!(result, Err(HostError::Call(_)));
-    finish(cmd, result, Errno::EIO)?;
-    if interrupted && !refused {
-        set_codes(cmd, UvRc::EXECUTED, NO_ANSWER);
+    let sent = (UvRc(cmd.rc.get()), UvRrc(cmd.rrc.get()));
+    let done = finish(cmd, guest.cleanup(&mut |_| !guest.fatal_signal()), Errno::EIO)?;
+    match done {
+        Cleanup::Destroyed => {}
+        Cleanup::Fast => set_codes(cmd, sent.0, sent.1),
+        Cleanup::Queued => set_codes(cmd, UvRc::EXECUTED, NO_ANSWER),
     }
     Ok(())
 }

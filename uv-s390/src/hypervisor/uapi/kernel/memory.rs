@@ -8,7 +8,7 @@ use crate::abi::Errno;
 use crate::hypervisor::kernel::HostError;
 
 /// Slots that user space may number.
-const SLOTS: u32 = 32767;
+pub(super) const SLOTS: u32 = 32767;
 const PAGE: u64 = 0x1000;
 const MIB: u64 = 1 << 20;
 

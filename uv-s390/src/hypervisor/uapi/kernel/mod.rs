@@ -1,23 +1,26 @@
 //! The kernel's side of the user API.
 
 mod dump;
+mod extension;
 mod image;
 mod info;
 mod interrupt;
 mod life;
+mod mem_ctrl;
+mod mem_op;
 mod memory;
 mod model;
 mod one_reg;
 mod run;
 mod vcpu;
 
-use zerocopy::{FromBytes, IntoBytes};
-
-use super::{Argument, KvmPv, PvCmd, PvCommand, Target, capability, mem_op, request, structs::MemOp};
+use super::{Argument, KvmPv, PvCmd, PvCommand, Target, request};
 use crate::abi::Errno;
 use crate::abi::uvc::{UvRc, UvRrc};
 use crate::abi::uvcb::UvCommand;
 use crate::hypervisor::kernel::{Guest, HostError};
+pub(super) use extension::check_system;
+use zerocopy::{FromBytes, IntoBytes};
 
 impl KvmPv for Guest {
     fn ioctl(&self, target: Target, number: u32, argument: &mut Argument<'_>) -> Result<u64, Errno> {
@@ -25,32 +28,28 @@ impl KvmPv for Guest {
             Target::Vm => vm(self, number, argument),
             Target::Vcpu(cpu) => vcpu::ioctl(self, cpu, number, argument),
         };
-        tracing::debug!(?target, number, ?result, "ioctl");
+        match request::name(number) {
+            Some(request) => tracing::debug!(?target, request, ?result, "ioctl"),
+            None => tracing::debug!(?target, request = format_args!("{number:#x}"), ?result, "ioctl"),
+        }
         result
     }
 }
 
 fn vm(guest: &Guest, number: u32, argument: &mut Argument<'_>) -> Result<u64, Errno> {
     match number {
-        request::CHECK_EXTENSION => Ok(u64::from(check_extension(guest, argument.value))),
+        request::CHECK_EXTENSION => Ok(extension::check(guest, argument.value)),
+        request::CREATE_VCPU => vcpu::create(guest, argument.value),
         request::PV_COMMAND => pv_command(guest, argument),
         request::SET_USER_MEMORY_REGION => memory::set_region(guest, argument),
         request::INTERRUPT => interrupt::floating(guest, argument),
-        request::MEM_OP => absolute(guest, argument),
+        request::MEM_OP => mem_op::vm(guest, argument),
+        request::GET_SKEYS => mem_op::get_skeys(guest, argument),
+        request::SET_SKEYS => mem_op::set_skeys(guest, argument),
         request::SET_DEVICE_ATTR => model::set(guest, argument),
         request::GET_DEVICE_ATTR => model::get(guest, argument),
         request::HAS_DEVICE_ATTR => model::has(argument),
         _ => Err(Errno::ENOTTY),
-    }
-}
-
-fn check_extension(guest: &Guest, number: u64) -> bool {
-    match number {
-        capability::USER_MEMORY | capability::MP_STATE | capability::ONE_REG | capability::SYNC_REGS => true,
-        capability::VCPU_RESETS | capability::PROTECTED | capability::INJECT_IRQ => true,
-        capability::PROTECTED_DUMP => guest.can_dump(),
-        capability::PROTECTED_ASYNC_DISABLE => guest.has_async_destroy(),
-        _ => false,
     }
 }
 
@@ -81,30 +80,13 @@ fn pv_command(guest: &Guest, argument: &mut Argument<'_>) -> Result<u64, Errno> 
     result.map(|()| 0)
 }
 
-/// `KVM_S390_MEM_OP` on the VM: absolute storage of an ordinary guest. The kernel cannot reach a protected guest's.
-fn absolute(guest: &Guest, argument: &mut Argument<'_>) -> Result<u64, Errno> {
-    let op: MemOp = from_user(argument.block)?;
-    let size = usize::try_from(op.size.get()).map_err(|_| Errno::E2BIG)?;
-    if guest.is_protected() || size == 0 || op.flags.get() != 0 {
-        return Err(Errno::EINVAL);
-    }
-    let at = uv_core::GuestAddr(op.gaddr.get());
-    let bytes = argument.data.get_mut(..size).ok_or(Errno::EFAULT)?;
-    let done = match op.op.get() {
-        mem_op::ABSOLUTE_READ => guest.host_read(at, bytes),
-        mem_op::ABSOLUTE_WRITE => guest.host_write(at, bytes),
-        _ => return Err(Errno::EINVAL),
-    };
-    done.map(|()| 0).map_err(|_| Errno::EFAULT)
-}
-
 /// Copies a structure in.
 fn from_user<T: FromBytes>(bytes: &[u8]) -> Result<T, Errno> {
     T::read_from_prefix(bytes).map(|(value, _)| value).map_err(|_| Errno::EFAULT)
 }
 
 /// Copies a structure out.
-fn to_user<T: IntoBytes + zerocopy::Immutable>(bytes: &mut [u8], value: &T) -> Result<(), Errno> {
+fn to_user<T: IntoBytes + zerocopy::Immutable + ?Sized>(bytes: &mut [u8], value: &T) -> Result<(), Errno> {
     value.write_to_prefix(bytes).map_err(|_| Errno::EFAULT)
 }
 

@@ -182,6 +182,7 @@ fn errno(error: HostError) -> Errno {
     match error {
         HostError::CannotRun | HostError::Validity(_) | HostError::Cpu(_) | HostError::NotProtected => Errno::EINVAL,
         HostError::InterruptionRefused => Errno::EINVAL,
+        HostError::Again => Errno::EAGAIN,
         _ => Errno::EFAULT,
     }
 }

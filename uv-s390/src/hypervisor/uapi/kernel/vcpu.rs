@@ -1,12 +1,10 @@
 //! ioctls of a vCPU.
 
-use zerocopy::byteorder::big_endian::U32;
-
-use super::super::structs::MemOp;
-use super::super::{PvCommand, mem_op, request};
-use super::{Argument, Guest, PvCmd, dump, from_user, interrupt, one_reg, run, to_user};
+use super::super::{PvCommand, capability, request};
+use super::{Argument, Guest, PvCmd, check_system, dump, from_user, interrupt, mem_op, one_reg, run, to_user};
 use crate::abi::Errno;
 use crate::hypervisor::kernel::{CpuReset, HostError, MpState};
+use zerocopy::byteorder::big_endian::U32;
 
 pub(super) fn ioctl(guest: &Guest, cpu: u16, number: u32, argument: &mut Argument<'_>) -> Result<u64, Errno> {
     match number {
@@ -15,6 +13,27 @@ pub(super) fn ioctl(guest: &Guest, cpu: u16, number: u32, argument: &mut Argumen
         request::IRQ => interrupt::irq(guest, cpu, argument),
         _ => guest.with_cpu(cpu, || held(guest, cpu, number, argument)),
     }
+}
+
+/// `KVM_CREATE_VCPU`: where a file descriptor would be, the number.
+///
+/// | # | condition | result |
+/// |---|---|---|
+/// | 1 | a number that an extended SCA or the machine does not have | EINVAL |
+/// | 2 | a number that is taken | EEXIST |
+/// | 3 | no storage | ENOMEM |
+/// | 4 | the VM is protected, and the Ultravisor refuses the CPU | EIO |
+pub(super) fn create(guest: &Guest, number: u64) -> Result<u64, Errno> {
+    if number >= check_system(guest.host(), capability::MAX_VCPU_ID) {
+        return Err(Errno::EINVAL);
+    }
+    let cpu = u16::try_from(number).map_err(|_| Errno::EINVAL)?;
+    guest.add_cpu(cpu).map(|()| number).map_err(|error| match error {
+        HostError::Cpu(_) => Errno::EEXIST,
+        HostError::NoStorage(_) => Errno::ENOMEM,
+        HostError::Call(_) => Errno::EIO,
+        _ => Errno::EINVAL,
+    })
 }
 
 /// With the vCPU held: no two ioctls work on one CPU, and none on one that is being converted.
@@ -29,7 +48,7 @@ fn held(guest: &Guest, cpu: u16, number: u32, argument: &mut Argument<'_>) -> Re
             to_user(argument.block, &U32::new(state.into())).map(|()| 0)
         }
         request::SET_MP_STATE => set_mp_state(guest, cpu, from_user::<U32>(argument.block)?.get()),
-        request::MEM_OP => sida(guest, cpu, argument),
+        request::MEM_OP => mem_op::vcpu(guest, cpu, argument),
         request::PV_CPU_COMMAND => pv_cpu_command(guest, cpu, argument),
         request::RUN => run::run(guest, cpu, argument),
         request::GET_ONE_REG => one_reg::get(guest, cpu, argument),
@@ -53,29 +72,6 @@ fn set_mp_state(guest: &Guest, cpu: u16, state: u32) -> Result<u64, Errno> {
         HostError::NotProtected => Errno::ENXIO,
         _ => Errno::EINVAL,
     })
-}
-
-/// SIDA operations, checked in the order of the kernel; everything else is refused for a protected CPU, and not kept here for
-/// an ordinary one (its storage is reached through the VM).
-fn sida(guest: &Guest, cpu: u16, argument: &mut Argument<'_>) -> Result<u64, Errno> {
-    let op: MemOp = from_user(argument.block)?;
-    let kind = op.op.get();
-    let (size, offset) = (op.size.get(), op.sida_offset.get());
-    if !matches!(kind, mem_op::SIDA_READ | mem_op::SIDA_WRITE) || op.flags.get() != 0 || size == 0 {
-        return Err(Errno::EINVAL);
-    }
-    let end = size.checked_add(offset).ok_or(Errno::EINVAL)?;
-    if u64::from(end) > guest.sida_size(cpu).map_err(|_| Errno::EINVAL)? {
-        return Err(Errno::E2BIG);
-    }
-    let size = usize::try_from(size).map_err(|_| Errno::EFAULT)?;
-    let bytes = argument.data.get_mut(..size).ok_or(Errno::EFAULT)?;
-    let done = if kind == mem_op::SIDA_READ {
-        guest.sida_read(cpu, offset.into(), bytes)
-    } else {
-        guest.sida_write(cpu, offset.into(), bytes)
-    };
-    done.map(|()| 0).map_err(|_| Errno::EINVAL)
 }
 
 /// `KVM_S390_PV_CPU_COMMAND`: dump only. EINVAL when the CPU is not protected or flags are set.

@@ -124,9 +124,10 @@ pub enum ResetRequest {
 }
 
 impl ResetRequest {
-    /// Whether management software is told of it as a reboot of the guest. The start as a protected guest is none.
+    /// Whether management software is told of it as a reboot of the guest (QEMU: SHUTDOWN_CAUSE_GUEST_RESET, which
+    /// `-no-reboot` stops at). Only a re-IPL is one; all others are subsystem resets, which make no event.
     #[must_use]
     pub const fn is_guest_reboot(self) -> bool {
-        !matches!(self, Self::Protected)
+        matches!(self, Self::ReIpl)
     }
 }

@@ -134,9 +134,15 @@ fn resets_are_requests() {
         assert_eq!(guest.call(stores, subcode), Outcome::Reset(request));
         let protected = handle(stores, &Machine::default(), Diag308::new(subcode, 0), Operand::Sida(&mut []));
         assert_eq!(protected, Outcome::Reset(request));
-        assert!(request.is_guest_reboot());
     }
-    assert!(!ResetRequest::Protected.is_guest_reboot());
+}
+
+#[test]
+fn only_a_re_ipl_is_a_reboot_of_the_guest() {
+    for request in [ResetRequest::ModifiedClear, ResetRequest::LoadNormal, ResetRequest::Protected] {
+        assert!(!request.is_guest_reboot(), "{request:?}");
+    }
+    assert!(ResetRequest::ReIpl.is_guest_reboot());
 }
 
 #[test]

@@ -1,12 +1,11 @@
-use uv_core::{GuestAddr, HostAddr, NormalMemory};
-use uv_sim::guest::{Outcome, Step};
-use zeroize::Zeroizing;
-
 use crate::abi::sie::{HostMapping, InterceptionCode, MappingSize};
 use crate::abi::uvc::{PgmCode, Teid, UvRc};
 use crate::abi::uvcb::{ConvertTo, CpuState, Share, UvCommand};
 use crate::sim::rig::{GUEST_LEN, MIB, OK, Rig, diag, refused, uvc};
 use crate::sim::{Generation, GuestInsn, InsnResult};
+use uv_core::{GuestAddr, HostAddr, NormalMemory};
+use uv_sim::guest::{Outcome, Step};
+use zeroize::Zeroizing;
 
 const PAGE: u64 = 0x8000;
 
