@@ -74,6 +74,9 @@ pub enum HostError {
     /// The interruption cannot be made pending there, or the CPU cannot take it.
     #[error("the interruption cannot be delivered there")]
     InterruptionRefused,
+    /// The Ultravisor was busy: run the CPU again.
+    #[error("the Ultravisor is busy, try again")]
+    Again,
     /// The caller asked to stop waiting.
     #[error("stopped by the caller")]
     Stopped,
@@ -122,7 +125,7 @@ impl uv_core::Error for HostError {
             | Self::Busy
             | Self::Validity(_) => ErrorKind::WrongState,
             Self::Interruption(_) => ErrorKind::Fatal,
-            Self::Stopped | Self::InterruptionPending => ErrorKind::Busy,
+            Self::Stopped | Self::Again | Self::InterruptionPending => ErrorKind::Busy,
             Self::Start(start) => start.kind(),
         }
     }

@@ -34,6 +34,18 @@ pub mod request {
     pub const GET_ONE_REG: u32 = 0x4010_aeab;
     /// KVM_SET_ONE_REG (vcpu), 16 bytes.
     pub const SET_ONE_REG: u32 = 0x4010_aeac;
+    /// KVM_CREATE_IRQCHIP (vm).
+    pub const CREATE_IRQCHIP: u32 = 0xae60;
+    /// KVM_ENABLE_CAP (vm and vcpu), 104 bytes.
+    pub const ENABLE_CAP: u32 = 0x4068_aea3;
+    /// KVM_S390_STORE_STATUS (vcpu), the place as value.
+    pub const STORE_STATUS: u32 = 0x4008_ae95;
+    /// KVM_S390_SET_INITIAL_PSW (vcpu), 16 bytes: mask and address.
+    pub const SET_INITIAL_PSW: u32 = 0x4010_ae96;
+    /// KVM_S390_SET_IRQ_STATE (vcpu), 32 bytes.
+    pub const SET_IRQ_STATE: u32 = 0x4020_aeb5;
+    /// KVM_S390_GET_IRQ_STATE (vcpu), 32 bytes.
+    pub const GET_IRQ_STATE: u32 = 0x4020_aeb6;
     /// KVM_S390_INTERRUPT (vm and vcpu), 16 bytes.
     pub const INTERRUPT: u32 = 0x4010_ae94;
     /// KVM_S390_IRQ (vcpu), 72 bytes.
@@ -48,10 +60,30 @@ pub mod capability {
     pub const USER_MEMORY: u64 = 3;
     /// CPU states.
     pub const MP_STATE: u64 = 14;
+    /// KVM_ENABLE_CAP of a vCPU.
+    pub const ENABLE_CAP: u64 = 54;
     /// Single registers.
     pub const ONE_REG: u64 = 70;
     /// Registers in the shared area of a vCPU.
     pub const SYNC_REGS: u64 = 74;
+    /// User space has the channel subsystem.
+    pub const CSS_SUPPORT: u64 = 85;
+    /// KVM_ENABLE_CAP of a VM.
+    pub const ENABLE_CAP_VM: u64 = 98;
+    /// KVM_CREATE_IRQCHIP, with interruption routes.
+    pub const IRQCHIP: u64 = 99;
+    /// User space serves SIGP.
+    pub const USER_SIGP: u64 = 106;
+    /// Vector registers for the guest.
+    pub const VECTOR_REGISTERS: u64 = 107;
+    /// User space completes STSI.
+    pub const USER_STSI: u64 = 109;
+    /// Pending interruptions of a vCPU can be read and set.
+    pub const IRQ_STATE: u64 = 114;
+    /// User space serves the instruction 0x0000.
+    pub const USER_INSTR0: u64 = 130;
+    /// The guest may be mapped with 1 MiB frames.
+    pub const HPAGE_1M: u64 = 156;
     /// Interruptions of a vCPU with all their data (KVM_S390_IRQ).
     pub const INJECT_IRQ: u64 = 113;
     /// The three CPU resets.

@@ -39,13 +39,14 @@ mod structs;
 mod sync;
 
 pub use errno::Errno;
-pub use interrupt::{Interrupt, IrqBlock, MchkInfo, PgmInfo, irq_type, pgm_flags};
+pub use interrupt::{Interrupt, IrqBlock, MchkInfo, PgmInfo, STOP_FLAG_STORE_STATUS, irq_type, pgm_flags};
 pub use ioctl::{PvCommand, capability, request};
 pub use model::{DeviceAttr, attr};
 pub use one_reg::{OneReg, RegId};
-pub use run::{ExitReason, KvmRun, Sieic};
+pub use run::{ExitReason, KvmRun, Sieic, Stsi, Tsch};
 pub use structs::{
-    Dmp, InfoDump, InfoHeader, InfoVm, MemOp, MemoryRegion, PvCmd, SecParm, Unp, dump_sub, info_id, mem_op,
+    Dmp, EnableCap, InfoDump, InfoHeader, InfoVm, IrqState, MemOp, MemoryRegion, PvCmd, SecParm, Unp, dump_sub,
+    info_id, mem_op,
 };
 pub use sync::{SyncFields, SyncRegs};
 

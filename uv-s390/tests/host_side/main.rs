@@ -15,5 +15,8 @@ mod prefix_area;
 mod races;
 mod rig;
 mod run;
+mod scripted;
+mod service;
+mod state;
 mod teardown;
 mod waiting;

@@ -9,6 +9,7 @@ use uv_s390::crypto::HostPrivateKey;
 use uv_s390::host::{Guest, GuestConfig, Hardware, Host, HostPages};
 use uv_s390::image::{Image, ImageBuilder};
 use uv_s390::ipib::{self, Component, IpibForm};
+use uv_s390::sie::Sie;
 use uv_s390::sim::{Generation, Machine, MachineConfig};
 use uv_s390::uvc::{Cc, ProgramInterruption, UvCall, UvRc};
 use uv_sim::rng::SimRng;
@@ -80,9 +81,26 @@ impl UvCall for Spoiler {
     }
 }
 
+/// The machine's SIE, or another one in its place.
+struct Switch {
+    machine: Arc<Machine>,
+    instead: Mutex<Option<Arc<dyn Sie>>>,
+}
+
+impl Sie for Switch {
+    fn enter(&self, state: HostAddr, asce: u64, grs: &mut [u64; 16]) -> Result<(), ProgramInterruption> {
+        let instead = self.instead.lock().expect("nobody panics with it").clone();
+        match instead {
+            Some(sie) => sie.enter(state, asce, grs),
+            None => self.machine.enter(state, asce, grs),
+        }
+    }
+}
+
 pub(crate) struct Rig {
     pub(crate) machine: Arc<Machine>,
     pub(crate) uvc: Arc<Spoiler>,
+    sie: Arc<Switch>,
     pub(crate) host: Arc<Host>,
     /// The image, as a file.
     pub(crate) file: Vec<u8>,
@@ -112,11 +130,13 @@ impl Rig {
         let config = MachineConfig { generation, memory, host_key: key, ..MachineConfig::new(3) };
         let machine = Arc::new(Machine::new(config));
         let uvc = Arc::new(Spoiler { machine: machine.clone(), plan: Mutex::default(), log: Mutex::default() });
-        let hardware = Hardware { uvc: uvc.clone(), ..Hardware::new(&machine, machine.host_memory()) };
+        let sie = Arc::new(Switch { machine: machine.clone(), instead: Mutex::default() });
+        let hardware =
+            Hardware { uvc: uvc.clone(), sie: sie.clone(), ..Hardware::new(&machine, machine.host_memory()) };
         let host = Host::start(hardware, HostPages::new([(HostAddr(KERNEL), KERNEL_BYTES)])).expect("initialized");
         uvc.log();
         let free = host.free_storage();
-        Self { machine, uvc, host, file: built.bytes, ipib, components, free, next: Mutex::new(GUEST) }
+        Self { machine, uvc, sie, host, file: built.bytes, ipib, components, free, next: Mutex::new(GUEST) }
     }
 
     /// An ordinary VM with this many CPUs and the image in its memory.
@@ -135,6 +155,11 @@ impl Rig {
 
     pub(crate) fn guest(&self, cpus: u16) -> Arc<Guest> {
         self.guest_with(cpus, |_| {})
+    }
+
+    /// Puts another SIE in the place of the machine's.
+    pub(crate) fn enter_by(&self, sie: Arc<dyn Sie>) {
+        *self.sie.instead.lock().expect("nobody panics with it") = Some(sie);
     }
 
     pub(crate) fn load(&self, guest: &Guest) {

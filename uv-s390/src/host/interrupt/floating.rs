@@ -3,7 +3,7 @@
 use alloc::collections::VecDeque;
 
 use super::{IoIrq, MachineCheckIrq};
-use crate::host::HostError;
+use crate::host::{Guest, HostError};
 
 /// Most I/O interruptions that can be pending.
 const MAX_IO: usize = 266_250;
@@ -29,7 +29,7 @@ pub(in crate::host) struct Floating {
     pub(super) service: bool,
     /// Events are pending.
     pub(super) service_event: bool,
-    /// A protected guest has issued no SERVC since the last answer was delivered.
+    /// A protected guest has completed no SERVC since the last answer was delivered.
     pub(super) service_masked: bool,
     /// By interruption subclass.
     pub(super) io: [VecDeque<IoIrq>; 8],
@@ -47,15 +47,8 @@ impl Floating {
         self.service_masked = true;
     }
 
-    /// The guest issued SERVC.
-    ///
-    /// UNSURE: the kernel waits for the notification (108). Here the interception 104 counts too: nothing can be injected
-    /// before its instruction is complete, and the notification of an answered SERVC need not come.
-    pub(in crate::host) fn service_called(&mut self) {
-        self.service_masked = false;
-    }
-
-    /// The guest's SERVC is complete: an answer is due, and if user space gave none the Ultravisor has its own.
+    /// The guest's SERVC is complete (interception 108): an answer is due, and if user space gave none the Ultravisor has its
+    /// own.
     pub(in crate::host) fn service_notified(&mut self) {
         self.parameter |= SCCB_DUMMY;
         self.service = true;
@@ -93,6 +86,19 @@ impl Floating {
         add(&mut self.io[io.subclass()], io, pending < MAX_IO)
     }
 
+    /// Takes the first interruption of the highest subclass that control register 6 is open for, of a subchannel if one is
+    /// given (identification and number, in one word).
+    fn take_io(&mut self, cr6: u64, subchannel: Option<u32>) -> Option<IoIrq> {
+        let of = |io: &IoIrq| u32::from(io.subchannel_id) << 16 | u32::from(io.subchannel_nr);
+        let open = self.io.iter_mut().enumerate().filter(|(subclass, _)| cr6 & 0x8000_0000 >> subclass != 0);
+        for (_, queue) in open {
+            if let Some(at) = queue.iter().position(|io| subchannel.is_none_or(|wanted| of(io) == wanted)) {
+                return queue.remove(at);
+            }
+        }
+        None
+    }
+
     pub(super) fn add_virtio(&mut self, parameter: u32, parameter64: u64) -> Result<(), HostError> {
         let room = self.virtio.len() < MAX_VIRTIO;
         add(&mut self.virtio, (parameter, parameter64), room)
@@ -114,6 +120,20 @@ impl Floating {
     pub(super) fn clear(&mut self) {
         let Self { service_masked, next_cpu, .. } = *self;
         *self = Self { service_masked, next_cpu, ..Self::default() };
+    }
+}
+
+impl Guest {
+    /// Takes an I/O interruption that an instruction clears: see [`Floating::take_io`].
+    pub(in crate::host) fn take_io(&self, cr6: u64, subchannel: Option<u32>) -> Option<IoIrq> {
+        self.floating.lock().take_io(cr6, subchannel)
+    }
+
+    /// Makes an interruption pending again whose instruction could not store it. There is room: it was pending before.
+    pub(in crate::host) fn return_io(&self, io: IoIrq) {
+        if let Err(error) = self.floating.lock().add_io(io) {
+            tracing::warn!(%error, "an I/O interruption is lost");
+        }
     }
 }
 

@@ -18,6 +18,10 @@ const PER: u16 = 0x80;
 pub(in crate::host) struct Local {
     pub(super) restart: bool,
     pub(in crate::host) stop: bool,
+    /// The stop that is requested stores the status.
+    pub(in crate::host) stores_status: bool,
+    /// A new prefix.
+    pub(super) prefix: Option<u32>,
     /// Senders of emergency signals.
     pub(super) emergency: BTreeSet<u16>,
     /// Sender of an external call.
@@ -94,11 +98,22 @@ impl Local {
     }
 
     /// Stop requests do not queue.
-    pub(super) fn add_stop(&mut self) -> Result<(), HostError> {
+    pub(super) fn add_stop(&mut self, stores_status: bool) -> Result<(), HostError> {
         if core::mem::replace(&mut self.stop, true) {
             return Err(HostError::InterruptionPending);
         }
+        self.stores_status = stores_status;
         Ok(())
+    }
+
+    /// Whether a stop or a restart is pending: other signals have to wait.
+    pub(in crate::host) fn is_changing(&self) -> bool {
+        self.stop || self.restart
+    }
+
+    /// Whether an external call is pending.
+    pub(in crate::host) fn has_external_call(&self) -> bool {
+        self.external_call.is_some()
     }
 
     /// Machine checks are reported together. One without a condition of its own waits for one that has.

@@ -13,15 +13,18 @@ use zerocopy::byteorder::big_endian::U64;
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 use super::{
-    Argument, DeviceAttr, Dmp, Errno, InfoDump, InfoHeader, InfoVm, KvmPv, MemoryRegion, PvCmd, PvCommand, SecParm,
-    Target, Unp, dump_sub, info_id, request,
+    Argument, DeviceAttr, Dmp, EnableCap, Errno, InfoDump, InfoHeader, InfoVm, KvmPv, MemoryRegion, PvCmd, PvCommand,
+    SecParm, Target, Unp, dump_sub, info_id, request,
 };
 use crate::uvc::{UvRc, UvRrc};
 
 pub use interrupt::{
     inject, inject_cpu, inject_io, inject_machine_check, inject_program, inject_restart, inject_service,
 };
-pub use vcpu::{get_one_reg, reset_cpu, run, set_mp_state, set_one_reg, sida_read, sida_write};
+pub use vcpu::{
+    get_irq_state, get_one_reg, reset_cpu, run, set_initial_psw, set_irq_state, set_mp_state, set_one_reg, sida_read,
+    sida_write, store_status,
+};
 
 /// A command that failed, with the Ultravisor's codes where it was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -190,6 +193,17 @@ pub fn dump_cpu(kvm: &dyn KvmPv, cpu: u16, len: u64) -> Result<Vec<u8>, PvError>
 pub fn has_capability(kvm: &dyn KvmPv, number: u64) -> Result<bool, Errno> {
     let mut argument = Argument { value: number, ..Argument::default() };
     Ok(kvm.ioctl(Target::Vm, request::CHECK_EXTENSION, &mut argument)? != 0)
+}
+
+/// Switches a capability on, of the VM or of a vCPU.
+///
+/// # Errors
+/// The error number: EINVAL for one that the kernel does not have; EBUSY for one that is too late.
+pub fn enable_capability(kvm: &dyn KvmPv, target: Target, number: u64) -> Result<(), Errno> {
+    let cap = u32::try_from(number).map_err(|_| Errno::EINVAL)?;
+    let mut block = EnableCap { cap: cap.into(), ..EnableCap::new_zeroed() };
+    let mut argument = Argument { block: block.as_mut_bytes(), ..Argument::default() };
+    kvm.ioctl(target, request::ENABLE_CAP, &mut argument).map(|_| ())
 }
 
 /// Adds a memory slot to an ordinary VM, moves it, or with a size of 0 takes it out. All three are multiples of 1 MiB;

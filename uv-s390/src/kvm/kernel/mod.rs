@@ -1,9 +1,11 @@
 //! The kernel's side of the user API.
 
+mod capabilities;
 mod dump;
 mod image;
 mod info;
 mod interrupt;
+mod irq_state;
 mod life;
 mod memory;
 mod model;
@@ -32,6 +34,8 @@ impl KvmPv for Guest {
 fn vm(guest: &Guest, number: u32, argument: &mut Argument<'_>) -> Result<u64, Errno> {
     match number {
         request::CHECK_EXTENSION => Ok(u64::from(check_extension(guest, argument.value))),
+        request::ENABLE_CAP => capabilities::enable(guest, Target::Vm, argument),
+        request::CREATE_IRQCHIP => capabilities::create_irqchip(guest),
         request::PV_COMMAND => pv_command(guest, argument),
         request::SET_USER_MEMORY_REGION => memory::set_region(guest, argument),
         request::INTERRUPT => interrupt::floating(guest, argument),
@@ -49,7 +53,7 @@ fn check_extension(guest: &Guest, number: u64) -> bool {
         capability::VCPU_RESETS | capability::PROTECTED | capability::INJECT_IRQ => true,
         capability::PROTECTED_DUMP => guest.can_dump(),
         capability::PROTECTED_ASYNC_DISABLE => guest.has_async_destroy(),
-        _ => false,
+        _ => capabilities::is_offered(guest, number),
     }
 }
 
