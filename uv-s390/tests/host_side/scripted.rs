@@ -53,6 +53,7 @@ pub(crate) fn scripted(rig: &Rig, cpus: u16, exits: Vec<Shown>) -> (Arc<Guest>, 
     rig.enter_by(script.clone());
     let guest = rig.guest(cpus);
     rig.verified(&guest);
+    guest.set_mp_state(0, MpState::Load).expect("verified");
     (0..cpus).for_each(|number| guest.set_mp_state(number, MpState::Operating).expect("a CPU"));
     rig.log();
     (guest, script)
@@ -112,9 +113,48 @@ fn a_prefix_interception_tries_both_pages_and_enters_again() {
     let rig = Rig::new(Generation::Z17);
     let prefix = || (0x70, 0, 0, vec![]);
     let (guest, script) = scripted(&rig, 1, vec![prefix(), prefix(), end()]);
-    rig.uvc.plan(C::CONV_TO_SEC_STOR, [refuse(0x105), refuse(0x105), refuse(0x105)]);
+    rig.uvc.plan(C::CONV_TO_SEC_STOR, [refuse(0x105); 4]);
     assert!(is_end(vcpu(&guest).run()));
     assert_eq!((rig.log(), script.entries().len()), (vec![C::CONV_TO_SEC_STOR; 4], 3));
+}
+
+/// Interception 0x2c is an ordinary guest's.
+#[test]
+fn operation_exceptions_are_the_guests_unless_they_repeat() {
+    let rig = Rig::new(Generation::Z17);
+    let illegal = || (0x2c, 0, 0, vec![]);
+    let sthyi = (0x2c, 0xb256, 0x0024_0000, vec![]);
+    let exits = vec![illegal(), illegal(), sthyi, illegal(), illegal(), illegal(), (0x04, 0x8302, BASE5, vec![])];
+    let memory: Arc<dyn NormalMemory> = rig.host.hardware().memory.clone();
+    let script = Arc::new(Script { memory, exits: Mutex::new(exits.into()), entries: Mutex::default() });
+    rig.enter_by(script.clone());
+    let guest = rig.guest(1);
+    let new_psw = |mask, address| {
+        guest.storage().write(uv_core::GuestAddr(0x1d0), Psw::new(mask, address).as_bytes()).unwrap();
+    };
+    let mut cpu = vcpu(&guest);
+    cpu.change_registers(|registers, _| (registers.grs[4], registers.grs[5]) = (0x20_0000, 9)).unwrap();
+    let is_other = |exit| matches!(exit, Ok(Exit::Arch(S390Exit::Other(other))) if other.code == InterceptionCode::OPERATION_EXCEPTION);
+    // The script's PSW is at 0: six bytes before it is still a loop.
+    new_psw(0, 0_u64.wrapping_sub(6));
+    assert!(is_other(cpu.run()));
+    client::enable_capability(&*guest, Target::Vm, capability::USER_INSTR0).unwrap();
+    new_psw(0, 0x9000);
+    assert!(is_other(cpu.run()), "user space asked for it");
+    let other = rig.guest(1);
+    other.change_registers(0, |registers, _| (registers.grs[4], registers.grs[5]) = (0x20_0000, 9)).unwrap();
+    let new = Psw::new(0, 0_u64.wrapping_sub(7));
+    other.storage().write(uv_core::GuestAddr(0x1d0), new.as_bytes()).unwrap();
+    script.entries();
+    let mut cpu = vcpu(&other);
+    assert!(matches!(cpu.run(), Ok(Exit::Arch(S390Exit::Instruction(_)))));
+    let entries = script.entries();
+    assert_eq!(cpu.registers().grs[5], 0, "STHYI was served");
+    let addresses: Vec<_> = entries.iter().skip(2).map(|sd| sd.psw.address.get()).collect();
+    assert_eq!(addresses, [0_u64.wrapping_sub(7); 3], "the others began at the new PSW");
+    let mut cause = [0; 4];
+    other.storage().read(uv_core::GuestAddr(0x8c), &mut cause).unwrap();
+    assert_eq!(cause, [0, 2, 0, 1]);
 }
 
 #[test]

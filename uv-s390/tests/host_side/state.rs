@@ -20,7 +20,7 @@ fn all() -> [Irq; 9] {
         fixed_logout: [7; 16],
     };
     let program = ProgramIrq {
-        code: 0x11,
+        code: 0x91,
         length: Some(4),
         no_rewind: true,
         translation: 0x1_0001,
@@ -61,7 +61,7 @@ fn pending_interruptions_are_saved_and_set_again() {
     assert_eq!(client::get_irq_state(&*guest, 0, 0), Err(Errno::EINVAL));
     assert_eq!(client::set_irq_state(&*guest, 0, &blocks), Err(Errno::EBUSY));
     assert_eq!(blocks[1].payload[..4], STOP_FLAG_STORE_STATUS.to_be_bytes());
-    assert_eq!((blocks[5].payload[28..30].to_vec(), blocks[5].payload[37]), (vec![0, 0x11], 0x0d));
+    assert_eq!((blocks[5].payload[28..30].to_vec(), blocks[5].payload[37]), (vec![0, 0x91], 0x0d));
 
     // A protected CPU's are the kernel's just as well.
     let other = rig.guest(2);

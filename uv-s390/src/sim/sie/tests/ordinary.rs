@@ -189,18 +189,16 @@ fn instructions_with_operands_in_storage_leave_with_interception_04() {
         address(5),
         call(GuestInsn::ChannelIo { opcode: 0xb234, subchannel: 1, operand: vec![] }),
     ]);
-    let mut cc = 0;
-    for (ipa, ipb, registers) in [
+    for (cc, (ipa, ipb, registers)) in (0..).zip([
         (0xb220, 0x0012_0000, [(1, 0x12_0001), (2, 0x7000)]),
         (0xb27d, 0x5000_0000, [(0, 3), (5, 0x7000)]),
         (0xb256, 0x0024_0000, [(2, 9), (4, 0x7000)]),
         (0xb234, 0x5000_0000, [(1, 1), (5, 0x7000)]),
-    ] {
+    ]) {
         assert_eq!(shape(&cpu.enter()), (0x04, ipa, ipb));
         assert_eq!(registers.map(|(number, _)| (number, cpu.grs[number])), registers);
         (cpu.grs[0], cpu.grs[1], cpu.grs[5]) = (0x40, 0x41, 0x45);
         cpu.change(|sd| sd.psw.mask = crate::psw::with_condition_code(sd.psw.mask.get(), cc).into());
-        cc += 1;
     }
     assert_eq!(cpu.enter().interception(), InterceptionCode::WAIT);
     let answers: Vec<_> = cpu.seen(0).into_iter().skip(1).step_by(2).collect();
