@@ -74,8 +74,8 @@ fn system_information_goes_to_the_operand() {
     assert_eq!(bytes, [0xd3, 0xd7, 0xc1, 0xd9], "real 0x1000 is in the prefix area");
 }
 
-/// Runs one instruction with this PSW mask; what the program-old PSW and code are afterwards, if there was an exception.
-fn exception(step: Step<GuestInsn>, before: Step<GuestInsn>, mask: u64) -> Result<(u16, u64), S390Exit> {
+/// Runs one instruction with this PSW mask: code and address of its exception, `None` when it is user space's.
+fn exception(step: Step<GuestInsn>, before: Step<GuestInsn>, mask: u64) -> Option<(u16, u64)> {
     let rig = Rig::new(Generation::Z17);
     let guest = rig.guest(1);
     guest.set_options(VmOptions::CSS_SUPPORT);
@@ -95,9 +95,9 @@ fn exception(step: Step<GuestInsn>, before: Step<GuestInsn>, mask: u64) -> Resul
             guest.storage().read(GuestAddr(0x8c), &mut cause).expect("a guest of this test");
             guest.storage().read(GuestAddr(0x150), old.as_mut_bytes()).expect("a guest of this test");
             assert_eq!(cause[..2], [0, 4], "length");
-            Ok((u16::from_be_bytes([cause[2], cause[3]]), old.address.get()))
+            Some((u16::from_be_bytes([cause[2], cause[3]]), old.address.get()))
         }
-        Exit::Arch(exit) => Err(exit),
+        Exit::Arch(S390Exit::Instruction(_)) => None,
         other => panic!("{other:?}"),
     }
 }
@@ -115,15 +115,15 @@ fn exceptions_of_served_instructions() {
         (channel(0xb236), gr(5, 2), 6),
         (channel(0xb236), gr(5, 0x4000_0000), 5),
     ] {
-        assert_eq!(exception(step, before, 0), Ok((code, behind)), "code {code}");
+        assert_eq!(exception(step, before, 0), Some((code, behind)), "code {code}");
     }
     for step in [stsi(0, 0), channel(0xb234), sigp(1, 0, 0), diag(0x44, [0; 5])] {
-        assert_eq!(exception(step, gr(9, 9), PSW_PROBLEM), Ok((2, behind)), "problem state");
+        assert_eq!(exception(step, gr(9, 9), PSW_PROBLEM), Some((2, behind)), "problem state");
     }
     for (step, before) in
         [(stsi(0x3000_0002, 2), gr(5, 0x20_1000)), (sthyi(), gr(4, 0x20_1000)), (channel(0xb236), gr(5, 8))]
     {
-        assert!(matches!(exception(step, before, PSW_DAT), Err(S390Exit::Instruction(_))), "a virtual address");
+        assert_eq!(exception(step, before, PSW_DAT), None, "a virtual address");
     }
 }
 
