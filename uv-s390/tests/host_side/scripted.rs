@@ -37,7 +37,8 @@ impl Sie for Script {
         self.entries.lock().expect("one thread").push(sd);
         let (code, ipa, ipb, grs) = self.exits.lock().expect("one thread").pop_front().expect("one more exit");
         (sd.icptcode, sd.ipa, sd.ipb, sd.iictl) = (code, ipa.into(), ipb.into(), 0);
-        sd.psw = Psw::new(PSW_EXTERNAL, 0);
+        // What SIGP answers is the kernel's to set.
+        sd.psw = Psw::new(with_condition_code(PSW_EXTERNAL, if ipa == SIGP { 3 } else { 0 }), 0);
         sd.crs[0] = 0x200.into();
         (0..16).for_each(|number| sd.set_gr(number, 0));
         grs.into_iter().for_each(|(number, value)| sd.set_gr(number, value));
@@ -190,7 +191,6 @@ fn an_external_call_to_nobody_is_no_exit_of_a_machine() {
     assert_eq!(cpu.run(), Err(HostError::Cpu(9)));
     assert_eq!(client::run(&*guest, 0, &mut KvmRun::new()), Err(Errno::EINVAL));
     for _ in 0..2 {
-        cpu.answer(|answer| answer.set_cc(3)).unwrap();
         assert_eq!(cpu.run(), Ok(Exit::Arch(S390Exit::ExternalCall { target: 1 })));
         assert_eq!(cpu.state().unwrap().psw.mask.get(), with_condition_code(PSW_EXTERNAL, 0));
     }
