@@ -50,6 +50,8 @@ errnos! {
     EINVAL = 22;
     /// No such command.
     ENOTTY = 25;
+    /// The buffer is too small for what is pending.
+    ENOBUFS = 105;
 }
 
 impl core::error::Error for Errno {}

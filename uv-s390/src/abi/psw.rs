@@ -20,6 +20,22 @@ pub const PSW_MACHINE_CHECK: u64 = 1 << (63 - 13);
 pub const PSW_INTERRUPTIONS: u64 = PSW_IO | PSW_EXTERNAL | PSW_MACHINE_CHECK;
 /// PSW bit 14: wait.
 pub const PSW_WAIT: u64 = 1 << (63 - 14);
+/// PSW bit 5: dynamic address translation.
+pub const PSW_DAT: u64 = 1 << (63 - 5);
+/// PSW bit 15: problem state.
+pub const PSW_PROBLEM: u64 = 1 << (63 - 15);
+/// PSW bits 16 and 17: address-space control.
+pub const PSW_SPACE: u64 = 3 << (63 - 17);
+/// PSW bits 18 and 19: the condition code.
+pub const PSW_CC: u64 = 3 << (63 - 19);
+
+/// A PSW mask with this condition code (cut to two bits).
+#[must_use]
+pub const fn with_condition_code(mask: u64, cc: u8) -> u64 {
+    // Widening only; `From` is not const.
+    let code = u64::from_be_bytes([0, 0, 0, 0, 0, 0, 0, cc & 3]);
+    mask & !PSW_CC | code << PSW_CC.trailing_zeros()
+}
 
 /// Bit 12 of a short PSW, always one.
 const SHORT_FORM: u64 = 0x0008_0000_0000_0000;

@@ -180,7 +180,8 @@ pub enum InsnResult {
     Condition {
         /// Condition code, 0 to 3.
         cc: u8,
-        /// GR1 (SIGP status, STSI result).
+        /// SIGP: status. STHYI without data: return code. Of an ordinary guest also: GR0 after STSI, the return code after STHYI,
+        /// GR1 after the others.
         value: u64,
     },
     /// Condition code and data.

@@ -103,7 +103,6 @@ fn what_is_refused_for_a_cpu() {
         irq_type::INT_VIRTIO,
         irq_type::INT_PFAULT_DONE,
         irq_type::INT_PFAULT_INIT,
-        irq_type::SIGP_SET_PREFIX,
         irq_type::io(false, 0, 0, 1),
         0xffff_ffff,
     ] {
@@ -121,8 +120,14 @@ fn what_is_refused_for_a_cpu() {
     assert_eq!(old(irq_type::INT_EXTERNAL_CALL, 1), Ok(0));
     assert_eq!(new(irq_type::INT_EXTERNAL_CALL, &[0, 0]), Err(Errno::EBUSY));
     assert_eq!(
-        (old(irq_type::SIGP_STOP, 1), new(irq_type::SIGP_STOP, &[0, 0, 0, 2])),
+        (old(irq_type::SIGP_STOP, 3), new(irq_type::SIGP_STOP, &[0, 0, 0, 2])),
         (Err(Errno::EINVAL), Err(Errno::EINVAL))
+    );
+    let prefix = [0, 0, 0x80, 0];
+    assert_eq!(
+        (old(irq_type::SIGP_SET_PREFIX, 0x8000), new(irq_type::SIGP_SET_PREFIX, &prefix)),
+        (Err(Errno::EBUSY), Err(Errno::EBUSY)),
+        "not stopped"
     );
     assert_eq!((old(irq_type::SIGP_STOP, 0), new(irq_type::SIGP_STOP, &[])), (Ok(0), Err(Errno::EBUSY)));
     for kind in [irq_type::RESTART, irq_type::INT_CLOCK_COMP, irq_type::INT_CPU_TIMER, irq_type::MCHK] {

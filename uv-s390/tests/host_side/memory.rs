@@ -1,17 +1,17 @@
 //! Memory slots that come and go.
 
+use crate::ordinary::{outcomes, programs};
+use crate::rig::Rig;
 use uv_core::{Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, NormalMemory, PageSize, SlotError, SlotId};
 use uv_s390::abi::Errno;
 use uv_s390::abi::psw::Psw;
+use uv_s390::abi::sie::InterceptionCode;
 use uv_s390::abi::uvcb::UvCommand as C;
 use uv_s390::hypervisor::kernel::{Guest, GuestConfig, HostError};
 use uv_s390::hypervisor::uapi::{Argument, KvmPv, KvmRun, MemoryRegion, Target, client, request};
 use uv_s390::sim::Generation;
 use uv_sim::guest::{Outcome, Step};
 use zerocopy::{FromZeros, IntoBytes};
-
-use crate::ordinary::{outcomes, programs};
-use crate::rig::Rig;
 
 const MIB: u64 = 1 << 20;
 const MEMORY: HostAddr = HostAddr(1 << 30);
@@ -38,8 +38,18 @@ fn a_vm_gets_its_memory_by_ioctl() {
     rig.machine.host_memory().read(HostAddr(MEMORY.0 + 8 * MIB), &mut bytes).unwrap();
     assert_eq!(&bytes, b"here");
 
+    // There is no memory yet: an addressing exception, whose new PSW is a disabled wait.
+    let wait = Psw::new(1 << 49, 0xbad);
+    guest.storage().write(GuestAddr(0x1d0), wait.as_bytes()).unwrap();
     area.set_psw(Psw::at(0x1000));
-    assert_eq!(client::run(&*guest, 0, &mut area), Err(Errno::EFAULT), "there is no memory yet");
+    client::run(&*guest, 0, &mut area).unwrap();
+    assert_eq!((area.sieic().unwrap().icptcode, area.psw()), (InterceptionCode::WAIT, wait));
+    let mut cause = [0; 4];
+    guest.storage().read(GuestAddr(0x8c), &mut cause).unwrap();
+    assert_eq!(cause, [0, 2, 0, 5], "length and code");
+    let mut old = Psw::new_zeroed();
+    guest.storage().read(GuestAddr(0x150), old.as_mut_bytes()).unwrap();
+    assert_eq!(old.address.get(), 0x1002, "behind the instruction, which is 0x0000 here");
     // Moved, with its content.
     set(&guest, 7, 5 * MIB, MIB, 8 * MIB).unwrap();
     area.set_psw(Psw::at(0x2000));

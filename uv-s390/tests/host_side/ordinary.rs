@@ -12,6 +12,7 @@ use uv_s390::hypervisor::kernel::{
 };
 use uv_s390::sim::{Generation, GuestInsn, InsnResult};
 use uv_sim::guest::{Outcome, Program, Script, Step, Transcript};
+use zerocopy::IntoBytes;
 
 use crate::rig::Rig;
 
@@ -115,7 +116,15 @@ fn what_ends_a_run() {
     let reset = ResetFlags::SUBSYSTEM | ResetFlags::CPU_INIT | ResetFlags::IPL;
     assert_eq!(cpu.run().unwrap(), Exit::Arch(S390Exit::Reset(reset)));
     assert!(matches!(cpu.run().unwrap(), Exit::Arch(S390Exit::Instruction(_))));
-    assert_eq!(cpu.run(), Err(HostError::Fault(Gfn(0x4_0000))), "there is no memory");
+    // There is no memory: an addressing exception. One that would be repeated for ever ends the run.
+    let here = cpu.state().unwrap().psw;
+    guest.storage().write(GuestAddr(0x1d0), here.as_bytes()).unwrap();
+    assert_eq!(cpu.run(), Err(HostError::Fault(Gfn(0x4_0000))));
+    guest.storage().write(GuestAddr(0x1d0), Psw::at(0x7000).as_bytes()).unwrap();
+    assert_eq!(cpu.run().unwrap(), Exit::Halted);
+    let mut cause = [0; 2];
+    guest.storage().read(GuestAddr(0x8e), &mut cause).unwrap();
+    assert_eq!(cause, [0, 5]);
 }
 
 #[test]

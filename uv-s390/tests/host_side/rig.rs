@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
-
 use uv_core::{Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, PageSize, SlotId};
 use uv_s390::abi::ipib::{self, Component, IpibForm};
+use uv_s390::abi::sie::Sie;
 use uv_s390::abi::uvc::{Cc, ProgramInterruption, UvCall, UvRc};
 use uv_s390::abi::uvcb::UvCommand;
 use uv_s390::hypervisor::kernel::{Guest, GuestConfig, Hardware, Host, HostPages};
@@ -93,9 +93,26 @@ impl UvCall for Spoiler {
     }
 }
 
+/// The machine's SIE, or another one in its place.
+struct Switch {
+    machine: Arc<Machine>,
+    instead: Mutex<Option<Arc<dyn Sie>>>,
+}
+
+impl Sie for Switch {
+    fn enter(&self, state: HostAddr, asce: u64, grs: &mut [u64; 16]) -> Result<(), ProgramInterruption> {
+        let instead = self.instead.lock().expect("nobody panics with it").clone();
+        match instead {
+            Some(sie) => sie.enter(state, asce, grs),
+            None => self.machine.enter(state, asce, grs),
+        }
+    }
+}
+
 pub(crate) struct Rig {
     pub(crate) machine: Arc<Machine>,
     pub(crate) uvc: Arc<Spoiler>,
+    sie: Arc<Switch>,
     pub(crate) host: Arc<Host>,
     /// The image, as a file.
     pub(crate) file: Vec<u8>,
@@ -130,11 +147,13 @@ impl Rig {
             log: Mutex::default(),
             handles: Mutex::default(),
         });
-        let hardware = Hardware { uvc: uvc.clone(), ..Hardware::new(&machine, machine.host_memory()) };
+        let sie = Arc::new(Switch { machine: machine.clone(), instead: Mutex::default() });
+        let hardware =
+            Hardware { uvc: uvc.clone(), sie: sie.clone(), ..Hardware::new(&machine, machine.host_memory()) };
         let host = Host::start(hardware, HostPages::new([(HostAddr(KERNEL), KERNEL_BYTES)])).expect("initialized");
         uvc.log();
         let free = host.free_storage();
-        Self { machine, uvc, host, file: built.bytes, ipib, components, free, next: Mutex::new(GUEST) }
+        Self { machine, uvc, sie, host, file: built.bytes, ipib, components, free, next: Mutex::new(GUEST) }
     }
 
     /// An ordinary VM with this many CPUs and the image in its memory.
@@ -153,6 +172,11 @@ impl Rig {
 
     pub(crate) fn guest(&self, cpus: u16) -> Arc<Guest> {
         self.guest_with(cpus, |_| {})
+    }
+
+    /// Puts another SIE in the place of the machine's.
+    pub(crate) fn enter_by(&self, sie: Arc<dyn Sie>) {
+        *self.sie.instead.lock().expect("nobody panics with it") = Some(sie);
     }
 
     pub(crate) fn load(&self, guest: &Guest) {

@@ -1,5 +1,7 @@
 //! `KVM_RUN` and single registers.
 
+use crate::ordinary::{diag, diag308, outcomes, programs};
+use crate::rig::Rig;
 use uv_core::GuestAddr;
 use uv_s390::abi::Errno;
 use uv_s390::abi::psw::Psw;
@@ -7,14 +9,11 @@ use uv_s390::abi::sie::InterceptionCode;
 use uv_s390::hypervisor::kernel::diag308::ResetFlags;
 use uv_s390::hypervisor::kernel::{CpuReset, MpState};
 use uv_s390::hypervisor::uapi::{
-    Argument, ExitReason, KvmPv, KvmRun, OneReg, RegId, Sieic, SyncFields, Target, client, request,
+    Argument, ExitReason, KvmPv, KvmRun, OneReg, RegId, Sieic, SyncFields, Target, capability, client, request,
 };
 use uv_s390::sim::{Generation, GuestInsn, InsnResult};
 use uv_sim::guest::{Outcome, Step};
 use zerocopy::IntoBytes;
-
-use crate::ordinary::{diag, diag308, outcomes, programs};
-use crate::rig::Rig;
 
 const START: u64 = 0x1_0000;
 const DIAG: Sieic = Sieic { icptcode: InterceptionCode::INSTRUCTION, ipa: 0x8302, ipb: 0x5000_0000 };
@@ -77,7 +76,7 @@ fn an_ordinary_cpu_and_its_area() {
         diag(0x500, [0, 1, 2, 3, 4]),
         Step::Call(GuestInsn::SetGr { number: 15, value: 0xf5 }),
         Step::Call(GuestInsn::SetCr { number: 9, value: 0x99 }),
-        Step::Call(GuestInsn::Sigp { order: 1, cpu: 1, parameter: 7 }),
+        Step::Call(GuestInsn::Sigp { order: 6, cpu: 0, parameter: 7 }),
         Step::Call(GuestInsn::Spx { prefix: 0x6000 }),
         diag308(3, 0),
     ];
@@ -136,7 +135,10 @@ fn waiting_and_what_cannot_go_on() {
     client::run(&*guest, 0, &mut area).unwrap();
     assert_eq!(area.sieic().unwrap().icptcode, InterceptionCode::WAIT, "disabled");
     area.psw_mask = (area.psw_mask.get() & !WAIT).into();
-    assert_eq!(client::run(&*guest, 0, &mut area), Err(Errno::EFAULT));
+    let wait = Psw::new(WAIT, 0xbad);
+    guest.storage().write(GuestAddr(0x1d0), wait.as_bytes()).unwrap();
+    client::run(&*guest, 0, &mut area).unwrap();
+    assert_eq!((area.sieic().unwrap().icptcode, area.psw()), (InterceptionCode::WAIT, wait), "no memory there");
 
     // A guest that only ever yields goes on until its process is to die.
     let guest = rig.guest(1);
@@ -155,10 +157,11 @@ fn a_protected_cpu_and_its_area() {
     let program = vec![
         Step::store(GuestAddr(0x20_0000), b"private"),
         diag(0x500, [0, 1, 2, 3, 4]),
-        Step::Call(GuestInsn::Stsi { gr0: 1, gr1: 2 }),
+        Step::Call(GuestInsn::ChannelIo { opcode: 0xb234, subchannel: 0x1_0000, operand: vec![7; 52] }),
         diag308(0, 0),
     ];
     let seen = programs(&rig, &guest, 0, vec![program]);
+    client::enable_capability(&*guest, Target::Vcpu(0), capability::CSS_SUPPORT).unwrap();
     rig.verified(&guest);
     guest.set_mp_state(0, MpState::Load).unwrap();
     guest.set_mp_state(0, MpState::Operating).unwrap();
@@ -173,7 +176,7 @@ fn a_protected_cpu_and_its_area() {
     area.set_gr(2, 0xbeef);
     area.set_gr(3, 0xbad);
     client::run(&*guest, 0, &mut area).unwrap();
-    assert_eq!(area.sieic().unwrap().ipa, 0xb27d);
+    assert_eq!(area.sieic().unwrap().ipa, 0xb234);
     client::sida_write(&*guest, 0, 0, b"a page of information").unwrap();
     area.set_cc(2);
     area.psw_mask = (area.psw_mask.get() | 1 << 63).into();
@@ -195,13 +198,14 @@ fn an_external_call_never_reaches_user_space() {
     let guest = rig.guest(2);
     let call = Step::Call(GuestInsn::Sigp { order: 2, cpu: 1, parameter: 0 });
     let sense = Step::Call(GuestInsn::Sigp { order: 1, cpu: 1, parameter: 0 });
-    programs(&rig, &guest, 0, vec![vec![call, sense]]);
+    let start = Step::Call(GuestInsn::Sigp { order: 4, cpu: 1, parameter: 0 });
+    programs(&rig, &guest, 0, vec![vec![call, sense, start]]);
     rig.verified(&guest);
     guest.set_mp_state(0, MpState::Load).unwrap();
     guest.set_mp_state(0, MpState::Operating).unwrap();
     let mut area = KvmRun::new();
     client::run(&*guest, 0, &mut area).unwrap();
-    assert_eq!((area.sieic().unwrap().ipa, area.gr(5)), (0xae02, 1), "other signals do");
+    assert_eq!((area.sieic().unwrap().ipa, area.gr(5)), (0xae02, 4), "a start does");
 }
 
 #[test]

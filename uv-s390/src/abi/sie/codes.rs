@@ -28,6 +28,8 @@ impl InterceptionCode {
     pub const VALIDITY: Self = Self(0x20);
     /// Stop request.
     pub const STOP: Self = Self(0x28);
+    /// Operation exception, of an ordinary guest.
+    pub const OPERATION_EXCEPTION: Self = Self(0x2c);
     /// Partial execution.
     pub const PARTIAL_EXECUTION: Self = Self(0x38);
     /// The guest opened or closed its machine-check mask.

@@ -1,6 +1,7 @@
 //! What a hypervisor answers to an exit.
 
 use super::{HostError, S390Vcpu};
+use crate::abi::psw::with_condition_code;
 use crate::abi::sie::{InjectionControl, StateDescription};
 
 impl S390Vcpu {
@@ -27,9 +28,6 @@ pub struct Answer<'a> {
 }
 
 impl Answer<'_> {
-    /// Bits 18 and 19 of the PSW mask: the condition code.
-    const CC_SHIFT: u32 = 63 - 19;
-
     /// Sets a general register: of the save area for a protected CPU, the register itself for an ordinary one. Nothing happens
     /// for a number above 15.
     pub fn set_gr(&mut self, number: usize, value: u64) {
@@ -45,8 +43,7 @@ impl Answer<'_> {
 
     /// Sets the condition code (cut to two bits).
     pub fn set_cc(&mut self, cc: u8) {
-        let mask = self.state.psw.mask.get() & !(3 << Self::CC_SHIFT);
-        self.state.psw.mask = (mask | u64::from(cc & 3) << Self::CC_SHIFT).into();
+        self.state.psw.mask = with_condition_code(self.state.psw.mask.get(), cc).into();
     }
 
     /// Asks for an injection at the next entry.

@@ -1,9 +1,8 @@
 //! What goes wrong in the hypervisor's kernel.
 
-use uv_core::{AccessError, ArgumentError, ErrorKind, Gfn, SlotError, SlotId};
-
 use crate::abi::sie::Validity;
 use crate::abi::uvc::{CallError, Cc, ProgramInterruption, UvRc, UvRrc};
+use uv_core::{AccessError, ArgumentError, ErrorKind, Gfn, SlotError, SlotId};
 
 /// Why a kernel-level operation failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,6 +1,6 @@
 //! Exits of a CPU that reach user space.
 
-use super::Registers;
+use super::{Registers, SubchannelTest, SystemInformationRequest};
 use crate::abi::psw::Psw;
 use crate::abi::sie::{InterceptionCode, StateDescription};
 use crate::hypervisor::kernel::diag308::ResetFlags;
@@ -78,9 +78,9 @@ pub(crate) fn diagnose(ipa: u16, ipb: u32, gr: impl FnOnce(u32) -> u64) -> Optio
 pub enum S390Exit {
     /// 104 of a protected CPU: emulate the instruction, put the results in the save area and the SIDA with
     /// [`S390Vcpu::answer`](super::S390Vcpu::answer), run again. 0x04 of an ordinary CPU: the same, with its registers and its
-    /// storage; its PSW is behind the instruction already.
+    /// storage; its PSW is behind the instruction already. What the kernel serves does not come here.
     Instruction(Intercept),
-    /// 108: the guest tells of an instruction; changes are ignored. SERVC and SIGP emergency signal are the kernel's.
+    /// 108: the guest tells of an instruction; changes are ignored. SERVC and most orders of SIGP are the kernel's.
     Notification(Intercept),
     /// The guest gives up its time slice (DIAG 0x44, 0x9c).
     Yield(Intercept),
@@ -88,6 +88,10 @@ pub enum S390Exit {
     Reset(ResetFlags),
     /// A stop was requested and reached.
     Stop,
+    /// STSI, which the kernel has served: user space completes the block.
+    SystemInformation(SystemInformationRequest),
+    /// TEST SUBCHANNEL: the kernel has taken the interruption, user space does the rest and sets the condition code.
+    TestSubchannel(SubchannelTest),
     /// 0x38, or 108 for a target that does not wait: the guest has sent an external call. The machine delivers it; run the
     /// target (if there is such a CPU), and inject nothing. The guest goes on when this CPU is run again.
     ExternalCall {

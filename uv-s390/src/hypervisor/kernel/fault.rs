@@ -14,6 +14,8 @@ const ACCESS_TRIES: u32 = 1 << 20;
 pub(super) enum Served {
     /// The guest needs this page imported (0x3e): whoever runs the CPU does it.
     Missing(Gfn),
+    /// There is no storage at the address: the guest is to have an addressing exception.
+    Addressing(Gfn),
     /// The cause is gone: enter again.
     Again,
 }
@@ -25,12 +27,13 @@ impl Guest {
     /// page; 0x3f and a leftover 0x3d destroy the page (or export
     /// it) and enter again; an address that is not reliable (TEID bit 61 off on a machine that has the bit) cannot be
     /// served. An ordinary guest meets 0x11, for which any memory does, and 0x3d from what another configuration left behind.
-    /// An address without memory is an addressing exception of the guest under KVM; here it ends the run.
+    /// An address without memory is an addressing exception of the guest.
     pub(super) fn serve(&self, protected: bool, interruption: ProgramInterruption) -> Result<Served, HostError> {
         let unserved = HostError::Interruption(interruption);
         let teid = interruption.teid.ok_or(unserved)?;
         let gfn = PageSize::K4.gfn(GuestAddr(teid.page()));
         match interruption.code {
+            PgmCode::PAGE_TRANSLATION if self.gmap.frame(gfn).is_none() => Ok(Served::Addressing(gfn)),
             PgmCode::PAGE_TRANSLATION => {
                 let mapped = if protected { self.gmap.fault_in(gfn) } else { self.gmap.map(gfn) };
                 if mapped { Ok(Served::Again) } else { Err(HostError::Fault(gfn)) }

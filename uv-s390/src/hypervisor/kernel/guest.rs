@@ -2,7 +2,7 @@
 
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use spin::{Mutex, RwLock};
 use uv_core::{Gfn, HostAddr, MemSlots};
@@ -106,6 +106,8 @@ pub struct Guest {
     pub(super) uv_features: AtomicU64,
     /// User space sets the states of the CPUs.
     pub(super) user_states: AtomicBool,
+    /// What user space switched on.
+    pub(super) options: AtomicU32,
     /// Pages unpacked since the last enable.
     pub(super) unpacked: AtomicU64,
     fatal_signal: AtomicBool,
@@ -152,6 +154,7 @@ impl Guest {
             process: config.process,
             uv_features: AtomicU64::new(0),
             user_states: AtomicBool::new(false),
+            options: AtomicU32::new(0),
             unpacked: AtomicU64::new(0),
             fatal_signal: AtomicBool::new(false),
             host,

@@ -1,16 +1,14 @@
 //! What the hypervisor's kernel runs on.
 
+use super::{HostError, SystemInformation};
+use crate::abi::sie::{AddressSpaces, Sie, StateDescription};
+use crate::abi::uvc::UvCall;
 use alloc::sync::Arc;
 use core::fmt;
-
 use uv_core::{HostAddr, NormalMemory};
 use zerocopy::{FromBytes, IntoBytes};
 
-use super::HostError;
-use crate::abi::sie::{AddressSpaces, Sie, StateDescription};
-use crate::abi::uvc::UvCall;
-
-/// The four things of a machine that a hypervisor's kernel touches: the UV call, SIE, its page tables, its own memory.
+/// What of a machine a hypervisor's kernel touches: the UV call, SIE, its page tables, its own memory, and what STSI says.
 ///
 /// All accesses to memory go through [`Hardware::memory`] and meet the secure-storage access exception
 /// ([`AccessError::Secure`](uv_core::AccessError::Secure)) where the machine would raise it. Nothing behind it gives secure plaintext.
@@ -24,6 +22,8 @@ pub struct Hardware {
     pub spaces: Arc<dyn AddressSpaces>,
     /// Host absolute storage as the host reaches it.
     pub memory: Arc<dyn NormalMemory>,
+    /// What the machine says of itself; guests are told.
+    pub system: SystemInformation,
 }
 
 impl fmt::Debug for Hardware {
@@ -38,7 +38,13 @@ impl Hardware {
     where
         T: UvCall + Sie + AddressSpaces + 'static,
     {
-        Self { uvc: machine.clone(), sie: machine.clone(), spaces: machine.clone(), memory: Arc::new(memory) }
+        Self {
+            uvc: machine.clone(),
+            sie: machine.clone(),
+            spaces: machine.clone(),
+            memory: Arc::new(memory),
+            system: SystemInformation::default(),
+        }
     }
 
     /// Reads a state description.

@@ -10,7 +10,11 @@
 //! | `fault` | 0x3c, 0x3d, 0x3e, 0x3f | `fault.c` |
 //! | `large` | 1 MiB frames | posted |
 //! | `model` | which Ultravisor features a protected life has | `kvm-s390.c` |
-//! | `run`, `ordinary`, `exit` | the loop around SIE, and what the kernel serves in it | `intercept.c`, `diag.c` |
+//! | `run`, `ordinary`, `exit` | the loop around SIE | `intercept.c` |
+//! | `service` | instructions that the kernel serves in it | `priv.c`, `sigp.c`, `diag.c`, `intercept.c` |
+//! | `options` | what user space may switch on | `kvm-s390.c` |
+//! | `system` | what the machine says of itself | `sysinfo` |
+//! | `status` | a CPU's registers in its prefix area | `kvm-s390.c` |
 //! | `answer`, `sida` | what a hypervisor changes between two entries | |
 //! | `dat`, `skeys` | guest logical addresses, storage keys | `gaccess.c` |
 //! | `registers` | registers beside the state description | `kvm-s390.c` |
@@ -49,16 +53,20 @@ mod image;
 mod interrupt;
 mod large;
 mod model;
+mod options;
 mod ordinary;
 mod pages;
 mod registers;
 mod reset;
 mod restart;
 mod run;
+mod service;
 mod sida;
 mod skeys;
 mod slots;
 mod start;
+mod status;
+mod system;
 mod teardown;
 mod wait;
 
@@ -71,9 +79,14 @@ pub use exit::{Intercept, S390Exit};
 pub use guest::{Guest, GuestConfig, Process};
 pub use hardware::Hardware;
 pub use interrupt::{IoIrq, Irq, MachineCheckIrq, ProgramIrq};
+pub use options::VmOptions;
 pub use pages::{Allocation, HostPages};
+use registers::prefixed;
 pub use registers::{CR0_INITIAL, CR14_INITIAL, PFAULT_NONE, Registers};
 pub use reset::CpuReset;
 pub use run::S390Vcpu;
+pub use service::{SubchannelTest, SystemInformationRequest};
 pub use start::Host;
+pub use status::StatusPlace;
+pub use system::SystemInformation;
 pub use teardown::Cleanup;

@@ -1,11 +1,13 @@
-//! Running an ordinary CPU: registers around SIE, and what KVM serves of its exits.
+//! Running an ordinary CPU: its registers around SIE, and its accesses outside memory.
 
-use uv_core::{Exit, HostAddr, NormalMemory};
-
-use super::{HostError, Intercept, S390Exit, S390Vcpu, wait};
-use crate::abi::sie::{InterceptionCode, StateDescription};
-use crate::abi::uvc::ProgramInterruption;
-use crate::hypervisor::kernel::diag308::{self, Handled};
+use super::interrupt::PROGRAM_NEW_PSW;
+use super::{HostError, Irq, ProgramIrq, S390Vcpu};
+use crate::abi::psw::{PSW_DAT, PSW_WAIT, Psw};
+use crate::abi::sie::StateDescription;
+use crate::abi::uvc::{PgmCode, ProgramInterruption};
+use core::mem::offset_of;
+use uv_core::{Gfn, GuestAddr, HostAddr, NormalMemory};
+use zerocopy::{FromZeros, IntoBytes};
 
 /// Place of GR14 and GR15 in the state description.
 const GR14: u64 = 0xa0;
@@ -28,50 +30,46 @@ impl S390Vcpu {
         Ok(left)
     }
 
-    /// KVM's part of an exit of an ordinary CPU. What it does not serve is user space's, which is told of every other
-    /// instruction.
+    /// The guest touched an address without storage: an addressing exception. The PSW is still at the instruction, which the
+    /// exception does not nullify, so it goes on by the instruction's length. A protected CPU cannot be given the exception.
     ///
-    /// | exit | kernel |
-    /// |---|---|
-    /// | DIAG 0x44, 0x9c | the time slice ends |
-    /// | SIGP emergency signal | it is pending at the target, `None` |
-    /// | DIAG 0x308 subcodes 3, 4 | reset exit, CPU stopped |
-    /// | stop request | CPU stopped |
-    /// | request for an interruption, wait that one ends | it is delivered, `None` |
+    /// A program-new PSW that leads straight back would repeat it for ever; KVM goes on with that until a signal comes, and here
+    /// it ends the run.
     ///
-    /// The CPU is stopped unless user space has the CPU states.
-    pub(super) fn ordinary_exit(&self, state: &StateDescription) -> Result<Option<Exit<S390Exit>>, HostError> {
-        let intercept = Intercept::ordinary(state, &self.registers());
-        Ok(Some(match intercept.code {
-            InterceptionCode::VALIDITY => {
-                return Err(state.validity().map_or(HostError::CannotRun, HostError::Validity));
+    /// UNSURE: the length where the instruction cannot be read, or only through the guest's own page tables; 4, as KVM has it
+    /// for the first.
+    ///
+    /// # Errors
+    /// [`HostError::Fault`] for such a loop; [`HostError::Access`] without storage at the prefix area.
+    pub(super) fn addressing_exception(&self, gfn: Gfn) -> Result<(), HostError> {
+        let state = self.state()?;
+        let (mask, address) = (state.psw.mask.get(), state.psw.address.get());
+        let mut opcode = [0x40];
+        if mask & PSW_DAT == 0 && !self.cpu().is_protected() {
+            let at = GuestAddr(super::prefixed(address, state.prefix_address()));
+            // What was not read stays as it is: an operation code of length 4.
+            let _ = self.guest().host_read(at, &mut opcode);
+        }
+        let length = instruction_length(opcode[0]);
+        if !self.cpu().is_protected() {
+            let mut new = Psw::new_zeroed();
+            self.guest().host_read(GuestAddr(state.prefix_address() + PROGRAM_NEW_PSW), new.as_mut_bytes())?;
+            if new.address == state.psw.address && new.mask.get() & PSW_WAIT == 0 {
+                return Err(HostError::Fault(gfn));
             }
-            InterceptionCode::WAIT => {
-                self.guest().mark_waiting(self.cpu(), wait::is_enabled_wait(state))?;
-                if self.guest().is_runnable(self.cpu())? {
-                    return Ok(None);
-                }
-                Exit::Halted
-            }
-            InterceptionCode::EXTERNAL_REQUEST | InterceptionCode::IO_REQUEST => return Ok(None),
-            InterceptionCode::STOP if !self.guest().stops(self.cpu())? => return Ok(None),
-            InterceptionCode::STOP => {
-                self.guest().stop_unless_user(self.cpu())?;
-                Exit::Arch(S390Exit::Stop)
-            }
-            InterceptionCode::INSTRUCTION if self.guest().signalled(self.cpu(), state)? => return Ok(None),
-            InterceptionCode::INSTRUCTION => Exit::Arch(match intercept.diagnose() {
-                Some(0x44 | 0x9c) => S390Exit::Yield(intercept),
-                Some(0x308) => match diag308::handle(intercept.gr_r3()) {
-                    Handled::Exit(flags) => {
-                        self.guest().stop_unless_user(self.cpu())?;
-                        S390Exit::Reset(flags)
-                    }
-                    Handled::UserSpace => S390Exit::Instruction(intercept),
-                },
-                _ => S390Exit::Instruction(intercept),
-            }),
-            _ => Exit::Arch(S390Exit::Other(intercept)),
-        }))
+            let next = address.wrapping_add(u64::from(length));
+            self.guest().store(self.cpu(), offset_of!(StateDescription, psw) + 8, &next.to_be_bytes())?;
+        }
+        let irq = ProgramIrq { code: PgmCode::ADDRESSING.0, length: Some(length), ..ProgramIrq::default() };
+        self.guest().inject(Some(self.number()), Irq::Program(irq))
+    }
+}
+
+/// Bytes of an instruction, by its first byte.
+pub(super) const fn instruction_length(opcode: u8) -> u8 {
+    match opcode >> 6 {
+        0 => 2,
+        1 | 2 => 4,
+        _ => 6,
     }
 }

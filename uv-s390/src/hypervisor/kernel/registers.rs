@@ -77,6 +77,18 @@ impl Registers {
     }
 }
 
+/// Prefixing: the absolute address of a real one. The prefix area and the first 8 KiB change places.
+pub(super) const fn prefixed(real: u64, prefix: u64) -> u64 {
+    const AREA: u64 = 0x2000;
+    if real < AREA {
+        real + prefix
+    } else if real >= prefix && real - prefix < AREA {
+        real - prefix
+    } else {
+        real
+    }
+}
+
 /// What a reset does to the state description. A normal one ends a wait and takes back what is to be injected. An initial one leaves
 /// what lies under fields of format 4 alone while the CPU is protected.
 pub(super) fn reset_state(state: &mut StateDescription, kind: CpuReset) {

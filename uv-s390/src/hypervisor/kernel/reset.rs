@@ -40,10 +40,7 @@ impl Guest {
     /// # Errors
     /// [`HostError::NotProtected`], [`HostError::Call`].
     pub fn prepare_reset(&self) -> Result<(), HostError> {
-        self.configuration_call(UvCommand::PREPARE_RESET)?;
-        // UNSURE: that a reset holds service signals back again.
-        self.floating.lock().mask_service();
-        Ok(())
+        self.configuration_call(UvCommand::PREPARE_RESET)
     }
 
     fn configuration_call(&self, command: UvCommand) -> Result<(), HostError> {

@@ -1,38 +1,32 @@
 //! Running a CPU: KVM's loop around SIE, and what it serves of a protected CPU's exits.
 
-use alloc::sync::Arc;
-
-use uv_core::{Access, ErrorType, Exit, PageSize, Vcpu};
-
+use super::convert::Retry;
 use super::cpu::Cpu;
 use super::fault::Served;
 use super::{Guest, HostError, Intercept, S390Exit, wait};
 use crate::abi::sie::{InterceptionCode, StateDescription};
 use crate::abi::uvc::ProgramInterruption;
-use crate::abi::uvcb::{Share, UvCommand};
-use crate::hypervisor::kernel::diag308::{self, Handled};
+use crate::abi::uvcb::{ConvertTo, Share, UvCommand};
+use alloc::sync::Arc;
+use uv_core::{Access, ErrorType, Exit, PageSize, Vcpu};
 use zerocopy::IntoBytes;
 
-/// IPA of the instructions that KVM serves itself when it is notified of them.
+/// IPA of what a protected guest notifies the kernel of, besides SIGP and DIAGNOSE.
 mod ipa {
     /// SET PREFIX.
     pub(super) const SPX: u16 = 0xb210;
+    /// SERVICE CALL.
+    pub(super) const SERVC: u16 = 0xb220;
     /// UV call.
     pub(super) const UVC: u16 = 0xb9a4;
-    /// DIAGNOSE with the registers of the normalized form.
-    pub(super) const DIAG: u16 = 0x8302;
 }
-
-/// Number of the general register in which the normalized form of DIAGNOSE has the function code.
-const DIAG_CODE: usize = 5;
-/// Register with the subcode of DIAG 308 (r3 of the normalized form).
-const DIAG_SUBCODE: usize = 2;
 
 /// A virtual CPU, for the thread that runs it.
 ///
 /// Source: s390-ultravisor §6. What KVM serves in the kernel never becomes an exit. Of a protected CPU: the prefix pages (112),
 /// the notifications of SET PREFIX, of SERVC and of an unshare of a pinned page. Of either: pages that are not mapped, pages
-/// that belong to a dead configuration, emergency signals, and exits that only make way for an interruption.
+/// that belong to a dead configuration, STSI, STHYI, TPI, most orders of SIGP, and exits that only make way for an
+/// interruption.
 #[derive(Debug)]
 pub struct S390Vcpu {
     guest: Arc<Guest>,
@@ -94,63 +88,70 @@ impl S390Vcpu {
         self.guest.host.hardware.read_state(self.cpu.block.origin())
     }
 
-    /// KVM's part of an exit; `None` when the guest can go on.
+    /// The instruction of an exit, with the registers.
+    pub(super) fn intercept(&self, state: &StateDescription) -> Intercept {
+        if self.cpu.is_protected() { Intercept::of(state) } else { Intercept::ordinary(state, &self.registers()) }
+    }
+
+    /// KVM's part of an exit; `None` when the guest can go on. A CPU that stops is stopped unless user space has the CPU states.
     fn kernel_exit(&self, state: &StateDescription) -> Result<Option<Exit<S390Exit>>, HostError> {
-        let code = state.interception();
-        let (ipa, diag) = (state.ipa.get(), state.gr(DIAG_CODE));
-        let intercept = || Intercept::of(state);
-        Ok(Some(match code {
+        let other = || S390Exit::Other(self.intercept(state));
+        let exit = match state.interception() {
             InterceptionCode::VALIDITY => {
                 return Err(state.validity().map_or(HostError::CannotRun, HostError::Validity));
             }
             InterceptionCode::PV_PREFIX => {
-                let prefix = PageSize::K4.gfn(uv_core::GuestAddr(state.prefix_address()));
-                // Also what a large frame with the prefix area gives when it is none any more.
-                self.guest.gmap.split(prefix);
-                self.guest.import(prefix)?;
-                self.guest.import(prefix.add(1))?;
-                return Ok(None);
+                self.import_prefix(state);
+                None
             }
             InterceptionCode::WAIT => {
                 // Marked before it is looked at what is pending: who injects later sees a CPU that waits.
                 self.guest.mark_waiting(&self.cpu, wait::is_enabled_wait(state))?;
-                if self.guest.is_runnable(&self.cpu)? {
-                    return Ok(None);
-                }
-                Exit::Halted
+                return Ok((!self.guest.is_runnable(&self.cpu)?).then_some(Exit::Halted));
             }
-            InterceptionCode::PARTIAL_EXECUTION => {
-                Exit::Arch(wait::external_call(state).unwrap_or_else(|| S390Exit::Other(intercept())))
-            }
+            InterceptionCode::PARTIAL_EXECUTION => Some(self.external_call(state)?.unwrap_or_else(other)),
             // What became deliverable is found before the next entry.
             InterceptionCode::EXTERNAL_REQUEST
             | InterceptionCode::IO_REQUEST
             | InterceptionCode::MACHINE_CHECK_REQUEST
-            | InterceptionCode::INTERRUPT_ENABLE => return Ok(None),
-            InterceptionCode::STOP if !self.guest.stops(&self.cpu)? => return Ok(None),
-            InterceptionCode::STOP => Exit::Arch(S390Exit::Stop),
-            InterceptionCode::PV_NOTIFICATION if self.guest.notified(&self.cpu, state)? => return Ok(None),
-            InterceptionCode::PV_NOTIFICATION => match ipa {
-                ipa::SPX => {
-                    self.set_prefix()?;
-                    return Ok(None);
-                }
-                ipa::UVC => {
-                    self.unpin_for_unshare()?;
-                    return Ok(None);
-                }
-                ipa::DIAG if matches!(diag & 0xffff, 0x44 | 0x9c) => Exit::Arch(S390Exit::Yield(intercept())),
-                _ => Exit::Arch(wait::external_call(state).unwrap_or_else(|| S390Exit::Notification(intercept()))),
-            },
-            InterceptionCode::PV_INSTRUCTION => match (ipa, diag & 0xffff) {
-                (ipa::DIAG, 0x308) => match diag308::handle(state.gr(DIAG_SUBCODE)) {
-                    Handled::Exit(flags) => Exit::Arch(S390Exit::Reset(flags)),
-                    Handled::UserSpace => Exit::Arch(S390Exit::Instruction(intercept())),
-                },
-                _ => Exit::Arch(S390Exit::Instruction(intercept())),
-            },
-            _ => Exit::Arch(S390Exit::Other(intercept())),
-        }))
+            | InterceptionCode::INTERRUPT_ENABLE => None,
+            InterceptionCode::STOP if !self.guest.stops(&self.cpu)? => None,
+            InterceptionCode::STOP => {
+                self.guest.stop_unless_user(&self.cpu)?;
+                Some(S390Exit::Stop)
+            }
+            InterceptionCode::PV_NOTIFICATION => self.notification(state)?,
+            InterceptionCode::INSTRUCTION | InterceptionCode::PV_INSTRUCTION => self.instruction(state)?,
+            InterceptionCode::OPERATION_EXCEPTION => self.operation_exception(state)?,
+            _ => Some(other()),
+        };
+        Ok(exit.map(Exit::Arch))
+    }
+
+    /// Interception 108. An external call is the machine's; other orders of SIGP are served like an instruction.
+    fn notification(&self, state: &StateDescription) -> Result<Option<S390Exit>, HostError> {
+        match state.ipa.get() {
+            ipa::SPX => self.set_prefix()?,
+            ipa::SERVC => self.guest.floating.lock().service_notified(),
+            ipa::UVC => self.unpin_for_unshare()?,
+            _ => {
+                let call = self.external_call(state)?;
+                return if call.is_some() { Ok(call) } else { self.instruction(state) };
+            }
+        }
+        Ok(None)
+    }
+
+    /// Imports both prefix pages. What comes of it shows at the next entry: a page that was not imported leads back here.
+    fn import_prefix(&self, state: &StateDescription) {
+        let prefix = PageSize::K4.gfn(uv_core::GuestAddr(state.prefix_address()));
+        // Also what a large frame with the prefix area gives when it is none any more.
+        self.guest.gmap.split(prefix);
+        for gfn in [prefix, prefix.add(1)] {
+            if let Err(error) = self.guest.import(gfn) {
+                tracing::debug!(%gfn, %error, "prefix page not imported");
+            }
+        }
     }
 
     /// The new prefix is in the first word of the SIDA.
@@ -163,7 +164,11 @@ impl S390Vcpu {
     }
 
     /// The guest unshares a page that is pinned: its control block is in the SIDA, the page at 0x20. After the unpin the
-    /// guest issues the call again, also when somebody else was faster with the unpin: then it finds the page as it is now.
+    /// guest issues the call again, also when the unpin is refused, for somebody else was faster: then it finds the page as it
+    /// is now.
+    ///
+    /// # Errors
+    /// [`HostError::Again`] when the call was busy; [`HostError::Fault`] without memory there.
     fn unpin_for_unshare(&self) -> Result<(), HostError> {
         let mut block = Share::new(UvCommand::REMOVE_SHARED_ACCESS, 0);
         self.sida_read(0, block.as_mut_bytes())?;
@@ -171,12 +176,20 @@ impl S390Vcpu {
             tracing::warn!(command = %block.header.command(), "notification of another call than an unshare");
             return Ok(());
         }
-        match self.guest.unpin(PageSize::K4.gfn(uv_core::GuestAddr(block.paddr.get()))) {
-            Err(error @ (HostError::Call(_) | HostError::Fault(_))) => {
+        let gfn = PageSize::K4.gfn(uv_core::GuestAddr(block.paddr.get()));
+        if !self.guest.gmap.fault_in(gfn) {
+            return Err(HostError::Fault(gfn));
+        }
+        let address = PageSize::K4.addr(gfn).0;
+        let mut unpin = ConvertTo::new(UvCommand::UNPIN_PAGE_SHARED, self.guest.handle()?, address);
+        match self.guest.make_secure(gfn, &mut unpin) {
+            Ok(Retry::Done) => Ok(()),
+            Ok(Retry::Again) => Err(HostError::Again),
+            Err(HostError::Call(error)) => {
                 tracing::debug!(%error, "no page to unpin");
                 Ok(())
             }
-            done => done,
+            Err(error) => Err(error),
         }
     }
 }
@@ -196,7 +209,7 @@ impl Vcpu for S390Vcpu {
     /// # Errors
     /// [`HostError::CannotRun`] while the VM is dumped, or when the CPU is stopped and its state is user space's;
     /// [`HostError::Stopped`] when a dump begins or the process is to die meanwhile;
-    /// [`HostError::Validity`]; [`HostError::Fault`] for a page without memory; [`HostError::Interruption`] for what cannot be
+    /// [`HostError::Again`]; [`HostError::Validity`]; [`HostError::Fault`] for memory that cannot become secure; [`HostError::Interruption`] for what cannot be
     /// served; [`HostError::InterruptionRefused`] for a program interruption that a protected CPU cannot take; those of serving.
     fn run(&mut self) -> Result<Exit<S390Exit>, HostError> {
         let cpu = self.cpu.clone();
@@ -222,6 +235,7 @@ impl S390Vcpu {
                     self.guest.left(&self.cpu, None)?;
                     match self.guest.serve(protected, interruption)? {
                         Served::Missing(gfn) => return Ok(Exit::PageMissing { gfn, access: Access::Load }),
+                        Served::Addressing(gfn) => self.addressing_exception(gfn)?,
                         Served::Again => {}
                     }
                 }
@@ -232,8 +246,7 @@ impl S390Vcpu {
                     }
                     let exit = match state.interception() {
                         InterceptionCode::HOST_INTERRUPTION => None,
-                        _ if protected => self.kernel_exit(&state)?,
-                        _ => self.ordinary_exit(&state)?,
+                        _ => self.kernel_exit(&state)?,
                     };
                     if let Some(exit) = exit {
                         return Ok(exit);

@@ -4,19 +4,11 @@
 //! it. The machine looks at the flag of the target of an external call: when it is on, the source leaves with interception
 //! 0x38 after the machine has made the call pending, and all that is left to do is to run the target.
 
-use uv_core::HostAddr;
-
 use super::cpu::Cpu;
-use super::{Guest, HostError, S390Exit};
+use super::{Guest, HostError};
 use crate::abi::psw::PSW_INTERRUPTIONS;
 use crate::abi::sie::{ExecutionControl, StateDescription};
-
-/// IPA of SIGP, first byte.
-const SIGP: u16 = 0xae;
-/// Order code of an external call, and where the normalized form of SIGP has order and CPU address.
-const EXTERNAL_CALL: u64 = 0x02;
-const ORDER: usize = 5;
-const TARGET: usize = 2;
+use uv_core::HostAddr;
 
 impl Guest {
     /// Sets or clears the wait flag of a CPU. It is no part of what the machine stores, and nothing else in its word changes.
@@ -60,12 +52,4 @@ impl Guest {
 /// Whether something can end the wait of a CPU that has left with interception 0x1c.
 pub(super) fn is_enabled_wait(state: &StateDescription) -> bool {
     state.psw.mask.get() & PSW_INTERRUPTIONS != 0
-}
-
-/// The exit for an external call, whose target is to be woken if it waits; `None` for another intercepted instruction.
-pub(super) fn external_call(state: &StateDescription) -> Option<S390Exit> {
-    let call = state.ipa.get() >> 8 == SIGP && state.gr(ORDER) & 0xff == EXTERNAL_CALL;
-    // A CPU address is the low 16 bits of its register.
-    let target = u16::try_from(state.gr(TARGET) & 0xffff).ok().filter(|_| call)?;
-    Some(S390Exit::ExternalCall { target })
 }

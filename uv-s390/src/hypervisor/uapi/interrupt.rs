@@ -1,12 +1,10 @@
 //! `KVM_S390_INTERRUPT` and `KVM_S390_IRQ`: making interruptions pending (numbers and layouts of Linux's public headers; big
 //! endian as on the machine).
 
+use crate::hypervisor::kernel::{IoIrq, Irq, MachineCheckIrq, ProgramIrq};
 use core::mem::{offset_of, size_of};
-
 use zerocopy::byteorder::big_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
-
-use crate::hypervisor::kernel::{IoIrq, MachineCheckIrq, ProgramIrq};
 
 /// Types of interruptions.
 pub mod irq_type {
@@ -14,7 +12,7 @@ pub mod irq_type {
     pub const SIGP_STOP: u32 = 0xfffe_0000;
     /// Program interruption.
     pub const PROGRAM_INT: u32 = 0xfffe_0001;
-    /// Set prefix (a stopped CPU); not served here.
+    /// Set prefix (a stopped CPU).
     pub const SIGP_SET_PREFIX: u32 = 0xfffe_0002;
     /// Restart.
     pub const RESTART: u32 = 0xfffe_0003;
@@ -52,6 +50,9 @@ pub mod irq_type {
         u32::from_be_bytes([0, 0, high, low]) | set | css | if adapter { INT_IO_AI_MASK } else { 0 }
     }
 }
+
+/// Flag of a stop: the status is stored then.
+pub const STOP_FLAG_STORE_STATUS: u32 = 1;
 
 /// Flags of [`PgmInfo`].
 pub mod pgm_flags {
@@ -96,6 +97,42 @@ impl IrqBlock {
         block
     }
 
+    /// An interruption with its data. Of an I/O interruption the type says the subchannel's number, and the rest is in the
+    /// payload.
+    #[must_use]
+    pub fn of(irq: &Irq) -> Self {
+        let word = |kind, value: u32| Self::new(kind, &value.to_be_bytes());
+        let ext = |kind, parameter: u32, parameter64: u64| {
+            let mut payload = [0; 16];
+            payload[..4].copy_from_slice(&parameter.to_be_bytes());
+            payload[8..].copy_from_slice(&parameter64.to_be_bytes());
+            Self::new(kind, &payload)
+        };
+        match *irq {
+            Irq::Restart => Self::new(irq_type::RESTART, &[]),
+            Irq::Emergency { source } => Self::new(irq_type::INT_EMERGENCY, &source.to_be_bytes()),
+            Irq::ExternalCall { source } => Self::new(irq_type::INT_EXTERNAL_CALL, &source.to_be_bytes()),
+            Irq::ClockComparator => Self::new(irq_type::INT_CLOCK_COMP, &[]),
+            Irq::CpuTimer => Self::new(irq_type::INT_CPU_TIMER, &[]),
+            Irq::Program(program) => Self::new(irq_type::PROGRAM_INT, PgmInfo::from(program).as_bytes()),
+            Irq::Stop => word(irq_type::SIGP_STOP, 0),
+            Irq::StopAndStoreStatus => word(irq_type::SIGP_STOP, STOP_FLAG_STORE_STATUS),
+            Irq::SetPrefix { address } => word(irq_type::SIGP_SET_PREFIX, address),
+            Irq::MachineCheck(check) => Self::new(irq_type::MCHK, MchkInfo::from(check).as_bytes()),
+            Irq::Service { parameter } => ext(irq_type::INT_SERVICE, parameter, 0),
+            Irq::Virtio { parameter, parameter64 } => ext(irq_type::INT_VIRTIO, parameter, parameter64),
+            Irq::PfaultDone { token } => ext(irq_type::INT_PFAULT_DONE, 0, token),
+            Irq::Io(io) => {
+                let mut payload = [0; 12];
+                payload[..2].copy_from_slice(&io.subchannel_id.to_be_bytes());
+                payload[2..4].copy_from_slice(&io.subchannel_nr.to_be_bytes());
+                payload[4..8].copy_from_slice(&io.parameter.to_be_bytes());
+                payload[8..].copy_from_slice(&io.word.to_be_bytes());
+                Self::new(irq_type::io(false, 0, 0, io.subchannel_nr), &payload)
+            }
+        }
+    }
+
     /// The payload as one of the structures.
     pub(super) fn read<T: FromBytes + FromZeros>(&self) -> T {
         T::read_from_prefix(&self.payload).map_or_else(|_| T::new_zeroed(), |(payload, _)| payload)
@@ -137,6 +174,28 @@ layout!(
     PgmInfo, 40, trans_exc_code at 0, mon_code at 8, per_address at 16, data_exc_code at 24, code at 28, mon_class_nr at 30,
     per_code at 32, per_atmid at 33, exc_access_id at 34, per_access_id at 35, op_access_id at 36, flags at 37,
 );
+
+impl From<ProgramIrq> for PgmInfo {
+    fn from(irq: ProgramIrq) -> Self {
+        let length = irq.length.map_or(0, |length| pgm_flags::ILC_VALID | length & pgm_flags::ILC_MASK);
+        let no_rewind = if irq.no_rewind { pgm_flags::NO_REWIND } else { 0 };
+        Self {
+            trans_exc_code: irq.translation.into(),
+            mon_code: irq.monitor_code.into(),
+            per_address: irq.per_address.into(),
+            data_exc_code: irq.data.into(),
+            code: irq.code.into(),
+            mon_class_nr: irq.monitor_class.into(),
+            per_code: irq.per_code,
+            per_atmid: irq.per_atmid,
+            exc_access_id: irq.exception_access,
+            per_access_id: irq.per_access,
+            op_access_id: irq.operand_access,
+            flags: length | no_rewind,
+            pad: [0; 2],
+        }
+    }
+}
 
 impl PgmInfo {
     /// What the kernel makes pending.
@@ -180,6 +239,19 @@ pub struct MchkInfo {
 layout!(
     MchkInfo, 48, cr14 at 0, mcic at 8, failing_storage_address at 16, ext_damage_code at 24, pad at 28, fixed_logout at 32,
 );
+
+impl From<MachineCheckIrq> for MchkInfo {
+    fn from(check: MachineCheckIrq) -> Self {
+        Self {
+            cr14: check.cr14.into(),
+            mcic: check.mcic.into(),
+            failing_storage_address: check.failing_address.into(),
+            ext_damage_code: check.external_damage.into(),
+            pad: 0.into(),
+            fixed_logout: check.fixed_logout,
+        }
+    }
+}
 
 impl MchkInfo {
     /// What the kernel makes pending.

@@ -58,6 +58,18 @@ pub mod request {
         GET_ONE_REG = 0x4010_aeab, "KVM_GET_ONE_REG";
         /// KVM_SET_ONE_REG (vcpu), 16 bytes.
         SET_ONE_REG = 0x4010_aeac, "KVM_SET_ONE_REG";
+        /// KVM_CREATE_IRQCHIP (vm).
+        CREATE_IRQCHIP = 0xae60, "KVM_CREATE_IRQCHIP";
+        /// KVM_ENABLE_CAP (vm and vcpu), 104 bytes.
+        ENABLE_CAP = 0x4068_aea3, "KVM_ENABLE_CAP";
+        /// KVM_S390_STORE_STATUS (vcpu), the place as value.
+        STORE_STATUS = 0x4008_ae95, "KVM_S390_STORE_STATUS";
+        /// KVM_S390_SET_INITIAL_PSW (vcpu), 16 bytes: mask and address.
+        SET_INITIAL_PSW = 0x4010_ae96, "KVM_S390_SET_INITIAL_PSW";
+        /// KVM_S390_SET_IRQ_STATE (vcpu), 32 bytes.
+        SET_IRQ_STATE = 0x4020_aeb5, "KVM_S390_SET_IRQ_STATE";
+        /// KVM_S390_GET_IRQ_STATE (vcpu), 32 bytes.
+        GET_IRQ_STATE = 0x4020_aeb6, "KVM_S390_GET_IRQ_STATE";
         /// KVM_S390_INTERRUPT (vm and vcpu), 16 bytes.
         INTERRUPT = 0x4010_ae94, "KVM_S390_INTERRUPT";
         /// KVM_S390_IRQ (vcpu), 72 bytes.
@@ -87,6 +99,8 @@ pub mod capability {
     pub const DESTROY_MEMORY_REGION_WORKS: u64 = 21;
     /// A memory slot can be put where others were.
     pub const JOIN_MEMORY_REGIONS_WORKS: u64 = 30;
+    /// KVM_ENABLE_CAP of a vCPU.
+    pub const ENABLE_CAP: u64 = 54;
     /// How many vCPUs a VM can have.
     pub const MAX_VCPUS: u64 = 66;
     /// Single registers.
@@ -97,22 +111,38 @@ pub mod capability {
     pub const SYNC_REGS: u64 = 74;
     /// Guest storage may be copied on write (ESOP).
     pub const S390_COW: u64 = 79;
+    /// User space has the channel subsystem.
+    pub const CSS_SUPPORT: u64 = 85;
+    /// KVM_ENABLE_CAP of a VM.
+    pub const ENABLE_CAP_VM: u64 = 98;
+    /// KVM_CREATE_IRQCHIP, with interruption routes.
+    pub const IRQCHIP: u64 = 99;
     /// Attributes of the VM.
     pub const VM_ATTRIBUTES: u64 = 101;
     /// KVM_CHECK_EXTENSION on the VM.
     pub const CHECK_EXTENSION_VM: u64 = 105;
-    /// Vector registers.
-    pub const S390_VECTOR_REGISTERS: u64 = 107;
+    /// User space serves SIGP.
+    pub const USER_SIGP: u64 = 106;
+    /// Vector registers for the guest.
+    pub const VECTOR_REGISTERS: u64 = 107;
     /// KVM_S390_MEM_OP: the most bytes of one.
     pub const MEM_OP: u64 = 108;
+    /// User space completes STSI.
+    pub const USER_STSI: u64 = 109;
     /// Storage keys.
     pub const S390_SKEYS: u64 = 110;
     /// Interruptions of a vCPU with all their data (KVM_S390_IRQ).
     pub const INJECT_IRQ: u64 = 113;
+    /// Pending interruptions of a vCPU can be read and set.
+    pub const IRQ_STATE: u64 = 114;
     /// The highest number of a vCPU, plus one.
     pub const MAX_VCPU_ID: u64 = 128;
+    /// User space serves the instruction 0x0000.
+    pub const USER_INSTR0: u64 = 130;
     /// `immediate_exit` in the shared area of a vCPU.
     pub const IMMEDIATE_EXIT: u64 = 136;
+    /// The guest may be mapped with 1 MiB frames.
+    pub const HPAGE_1M: u64 = 156;
     /// The three CPU resets.
     pub const VCPU_RESETS: u64 = 179;
     /// Protected VMs.

@@ -30,6 +30,17 @@ macro_rules! layout {
 }
 
 use crate::abi::Errno;
+pub use interrupt::{Interrupt, IrqBlock, MchkInfo, PgmInfo, STOP_FLAG_STORE_STATUS, irq_type, pgm_flags};
+pub use ioctl::{PvCommand, capability, request};
+pub use model::{DeviceAttr, attr};
+pub use one_reg::{OneReg, RegId};
+pub use run::{ExitReason, KvmRun, Sieic, Stsi, Tsch};
+pub use storage::{MemOp, SKeys, mem_op, mem_op_extension, mem_op_flags};
+pub use structs::{
+    Dmp, EnableCap, InfoDump, InfoHeader, InfoVm, IrqState, MemoryRegion, PvCmd, SecParm, Unp, dump_sub, info_id,
+};
+pub use sync::{SyncFields, SyncRegs};
+pub use system::{System, SystemAnswer};
 
 pub mod client;
 mod interrupt;
@@ -42,16 +53,6 @@ mod storage;
 mod structs;
 mod sync;
 mod system;
-
-pub use interrupt::{Interrupt, IrqBlock, MchkInfo, PgmInfo, irq_type, pgm_flags};
-pub use ioctl::{PvCommand, capability, request};
-pub use model::{DeviceAttr, attr};
-pub use one_reg::{OneReg, RegId};
-pub use run::{ExitReason, KvmRun, Sieic};
-pub use storage::{MemOp, SKeys, mem_op, mem_op_extension, mem_op_flags};
-pub use structs::{Dmp, InfoDump, InfoHeader, InfoVm, MemoryRegion, PvCmd, SecParm, Unp, dump_sub, info_id};
-pub use sync::{SyncFields, SyncRegs};
-pub use system::{System, SystemAnswer};
 
 /// Which file descriptor an ioctl is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

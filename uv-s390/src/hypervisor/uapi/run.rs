@@ -1,15 +1,15 @@
 //! The shared `kvm_run` area of a vCPU (Linux's public header kvm.h; big endian as on the machine).
 
-use core::mem::{offset_of, size_of};
-
-use zerocopy::byteorder::big_endian::{U16, U32, U64};
-use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
-
 use super::sync::SyncRegs;
-use crate::abi::psw::Psw;
+use crate::abi::psw::{Psw, with_condition_code};
 use crate::abi::sie::InterceptionCode;
 use crate::hypervisor::kernel::diag308::ResetFlags;
-use crate::hypervisor::kernel::{CR0_INITIAL, CR14_INITIAL, CpuReset, PFAULT_NONE, diagnose};
+use crate::hypervisor::kernel::{
+    CR0_INITIAL, CR14_INITIAL, CpuReset, PFAULT_NONE, SubchannelTest, SystemInformationRequest, diagnose,
+};
+use core::mem::{offset_of, size_of};
+use zerocopy::byteorder::big_endian::{U16, U32, U64};
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// Why `KVM_RUN` came back. Open: a kernel knows more than concern this machine.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,6 +24,10 @@ impl ExitReason {
     pub const S390_SIEIC: Self = Self(13);
     /// KVM_EXIT_S390_RESET: DIAG 308 subcode 3 or 4, see [`KvmRun::reset_flags`].
     pub const S390_RESET: Self = Self(14);
+    /// KVM_EXIT_S390_TSCH: TEST SUBCHANNEL, see [`KvmRun::tsch`].
+    pub const S390_TSCH: Self = Self(22);
+    /// KVM_EXIT_S390_STSI: STSI was served and is to be completed, see [`KvmRun::stsi`].
+    pub const S390_STSI: Self = Self(25);
 }
 
 impl core::fmt::Debug for ExitReason {
@@ -85,6 +89,44 @@ pub struct Sieic {
     /// Next four bytes.
     pub ipb: u32,
 }
+
+/// What comes with [`ExitReason::S390_TSCH`]. Without a dequeued interruption its four fields are 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Tsch {
+    /// Subchannel identification of the interruption.
+    pub subchannel_id: U16,
+    /// Subchannel number.
+    pub subchannel_nr: U16,
+    /// Interruption parameter.
+    pub io_int_parm: U32,
+    /// Interruption identification word.
+    pub io_int_word: U32,
+    /// Bytes 2 to 5 of the instruction.
+    pub ipb: U32,
+    /// 1: an interruption was pending, and is not any more.
+    pub dequeued: u8,
+}
+layout!(Tsch, 17, subchannel_nr at 2, io_int_parm at 4, io_int_word at 8, ipb at 12, dequeued at 16);
+
+/// What comes with [`ExitReason::S390_STSI`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Stsi {
+    /// Guest logical address of the block.
+    pub addr: U64,
+    /// Access register of the address.
+    pub ar: u8,
+    /// Zero.
+    pub reserved: u8,
+    /// Function code.
+    pub fc: u8,
+    /// Selector 1.
+    pub sel1: u8,
+    /// Selector 2.
+    pub sel2: U16,
+}
+layout!(Stsi, 14, ar at 8, fc at 10, sel1 at 11, sel2 at 12);
 
 impl Default for KvmRun {
     fn default() -> Self {
@@ -156,7 +198,7 @@ impl KvmRun {
 
     /// Sets the condition code (cut to two bits), which user space may also do for a protected CPU.
     pub fn set_cc(&mut self, cc: u8) {
-        self.psw_mask = (self.psw_mask.get() & !PSW_CC | u64::from(cc & 3) << PSW_CC.trailing_zeros()).into();
+        self.psw_mask = with_condition_code(self.psw_mask.get(), cc).into();
     }
 
     /// The interception, after [`ExitReason::S390_SIEIC`].
@@ -184,6 +226,55 @@ impl KvmRun {
         (self.exit_reason() == ExitReason::S390_RESET).then_some(ResetFlags::from_bits_retain(flags))
     }
 
+    /// The subchannel's interruption and the instruction, after [`ExitReason::S390_TSCH`].
+    #[must_use]
+    pub fn tsch(&self) -> Option<Tsch> {
+        let there = self.exit_reason() == ExitReason::S390_TSCH;
+        Tsch::read_from_prefix(&self.exit).ok().filter(|_| there).map(|(tsch, _)| tsch)
+    }
+
+    /// What STSI asked for, after [`ExitReason::S390_STSI`].
+    #[must_use]
+    pub fn stsi(&self) -> Option<Stsi> {
+        let there = self.exit_reason() == ExitReason::S390_STSI;
+        Stsi::read_from_prefix(&self.exit).ok().filter(|_| there).map(|(stsi, _)| stsi)
+    }
+
+    pub(super) fn set_tsch(&mut self, test: SubchannelTest) {
+        let io = test.dequeued.unwrap_or_default();
+        self.set_exit(
+            ExitReason::S390_TSCH,
+            &Tsch {
+                subchannel_id: io.subchannel_id.into(),
+                subchannel_nr: io.subchannel_nr.into(),
+                io_int_parm: io.parameter.into(),
+                io_int_word: io.word.into(),
+                ipb: test.ipb.into(),
+                dequeued: test.dequeued.is_some().into(),
+            },
+        );
+    }
+
+    pub(super) fn set_stsi(&mut self, request: SystemInformationRequest) {
+        self.set_exit(
+            ExitReason::S390_STSI,
+            &Stsi {
+                addr: request.address.into(),
+                ar: 0,
+                reserved: 0,
+                fc: request.function,
+                sel1: request.selector1,
+                sel2: request.selector2.into(),
+            },
+        );
+    }
+
+    fn set_exit<T: IntoBytes + Immutable>(&mut self, reason: ExitReason, data: &T) {
+        self.exit_reason = reason.0.into();
+        let bytes = data.as_bytes();
+        self.exit[..bytes.len()].copy_from_slice(bytes);
+    }
+
     pub(super) fn set_sieic(&mut self, exit: Sieic) {
         self.exit_reason = ExitReason::S390_SIEIC.0.into();
         let ([a0, a1], [b0, b1, b2, b3]) = (exit.ipa.to_be_bytes(), exit.ipb.to_be_bytes());
@@ -196,12 +287,10 @@ impl KvmRun {
     }
 }
 
-/// Bits 18 and 19 of the PSW mask: the condition code.
-pub(super) const PSW_CC: u64 = 3 << (63 - 19);
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::abi::psw::PSW_CC;
 
     #[test]
     fn exits_lie_where_the_kernel_puts_them() {

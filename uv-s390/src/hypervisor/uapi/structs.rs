@@ -158,3 +158,33 @@ pub struct MemoryRegion {
     pub userspace_addr: U64,
 }
 layout!(MemoryRegion, 32, slot at 0, flags at 4, guest_phys_addr at 8, memory_size at 16, userspace_addr at 24);
+
+/// Argument of `KVM_ENABLE_CAP`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct EnableCap {
+    /// [`capability`](super::capability).
+    pub cap: U32,
+    /// Zero.
+    pub flags: U32,
+    /// Arguments of the capability; none here has any.
+    pub args: [U64; 4],
+    /// Zero.
+    pub pad: [u8; 64],
+}
+layout!(EnableCap, 104, cap at 0, flags at 4, args at 8, pad at 40);
+
+/// Argument of `KVM_S390_GET_IRQ_STATE` and `KVM_S390_SET_IRQ_STATE`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct IrqState {
+    /// Address of an array of [`IrqBlock`](super::IrqBlock).
+    pub buf: U64,
+    /// Not looked at.
+    pub flags: U32,
+    /// Bytes of the array.
+    pub len: U32,
+    /// Zero.
+    pub reserved: [U32; 4],
+}
+layout!(IrqState, 32, buf at 0, flags at 8, len at 12, reserved at 16);

@@ -17,6 +17,8 @@ use zeroize::Zeroizing;
 
 /// Bytes that STSI and STHYI store.
 const RESULT: usize = 0x1000;
+/// Register with the return code of STHYI.
+const STHYI_RETURN_CODE: usize = 5;
 /// The condition code in a PSW mask.
 const PSW_CC_SHIFT: u32 = 63 - 19;
 
@@ -86,6 +88,10 @@ impl Machine {
             }
             // The condition code of a service call is the Ultravisor's.
             GuestInsn::Servc { sccb, .. } => data(0, sccb.len()),
+            // Without data the guest looks at the return code, in the register behind the address.
+            GuestInsn::Sthyi { .. } if condition(sd) != 0 => {
+                Ok(InsnResult::Condition { cc: condition(sd), value: sd.gr(STHYI_RETURN_CODE) })
+            }
             GuestInsn::Stsi { .. } | GuestInsn::Sthyi { .. } => data(condition(sd), RESULT),
             GuestInsn::ChannelIo { operand, .. } => data(condition(sd), operand.len().max(RESULT)),
             _ => Ok(InsnResult::Done),

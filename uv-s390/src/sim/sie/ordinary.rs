@@ -14,7 +14,7 @@
 //! | interruptions swap PSWs in the guest's prefix area | the hypervisor does that; the PSW that it puts into the state description begins a program. The machine itself swaps none |
 //! | a wait ends with an interruption | it also ends when the hypervisor takes the wait bit out of the PSW |
 //! | an addressing exception of the guest | interception 0x08: scripts have no handler |
-//! | SERVC, STSI, STHYI, channel I/O with operands in guest storage | operation exception: a script has no addresses for them |
+//! | SERVC, STSI, STHYI, channel I/O with operands in guest storage | the script has put the address into the register before, and the operand there; it loads the result |
 //! | UV call | operation exception: an ordinary guest has no facility 158 |
 //! | DIAGNOSE 0x308 with its IPIB | the script stores the IPIB before, and loads it afterwards |
 //! | prefixing, dynamic address translation | none: a script's addresses are guest absolute |

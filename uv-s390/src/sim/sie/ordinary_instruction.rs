@@ -4,16 +4,20 @@
 //! |---|---|
 //! | DIAGNOSE, all codes and all subcodes of 0x308 | interception 0x04; operands in GR0–GR4, function code in GR5; results from GR0–GR4 |
 //! | SIGP | interception 0x04; parameter in GR1, CPU in GR2, order in GR5; condition code from the PSW, status from GR0 |
+//! | STSI | interception 0x04; GR0, GR1, operand at GR5; condition code, GR0 |
+//! | STHYI | interception 0x04; function code in GR2, address in GR4; condition code, return code from GR5 |
+//! | channel I/O | interception 0x04; subchannel in GR1, operand at GR5; condition code |
+//! | SERVC | interception 0x04; command in GR1, SCCB at GR2; condition code |
 //! | SPX, interruption masks, control registers, general registers | done by the machine |
 //! | wait | interception 0x1c |
 //! | a privileged instruction in problem state | privileged-operation exception |
-//! | UV call, SERVC, STSI, STHYI, channel I/O, AP instructions | operation exception (see `ordinary`) |
+//! | UV call | operation exception (see `ordinary`) |
 //!
 //! The encodings are those of the normalized form that protected guests show; any other would be as good.
 
 use super::Exit;
 use super::ordinary::Place;
-use crate::abi::psw::{PSW_INTERRUPTIONS, PSW_WAIT};
+use crate::abi::psw::{PSW_CC, PSW_INTERRUPTIONS, PSW_WAIT};
 use crate::abi::sie::{InterceptionCode, StateDescription};
 use crate::abi::uvc::PgmCode;
 use crate::sim::guest::{GuestInsn, InsnResult};
@@ -26,8 +30,8 @@ pub(super) enum Issue {
     Exit(Exit),
 }
 
-/// The condition code in a PSW mask.
-const CC_SHIFT: u32 = 63 - 19;
+/// Register with the address of an SCCB.
+const SCCB: usize = 2;
 
 impl Place {
     /// Lets the guest issue an instruction.
@@ -44,6 +48,12 @@ impl Place {
                 return self.leave(grs, insn);
             }
             GuestInsn::Diag308 { .. } | GuestInsn::Sigp { .. } => return self.leave(grs, insn),
+            GuestInsn::Stsi { .. }
+            | GuestInsn::Sthyi { .. }
+            | GuestInsn::ChannelIo { .. }
+            | GuestInsn::Servc { .. } => {
+                return self.leave(grs, insn);
+            }
             GuestInsn::Wait => {
                 sd.psw.mask = (sd.psw.mask.get() | PSW_WAIT).into();
                 self.pending = Some(insn);
@@ -85,7 +95,11 @@ impl Place {
 
     /// The guest exits with an instruction, its operands in the general registers.
     fn leave(&mut self, grs: &mut [u64; 16], insn: GuestInsn) -> Issue {
-        let shape = insn.shape();
+        let mut shape = insn.shape();
+        if matches!(insn, GuestInsn::Servc { .. }) {
+            // Where the SCCB is, is in GR2 already; what stands for its address is for protected guests.
+            shape.gr.retain(|(number, _)| *number != SCCB);
+        }
         for (number, value) in &shape.gr {
             if let Some(gr) = grs.get_mut(*number) {
                 *gr = *value;
@@ -103,10 +117,9 @@ impl Place {
             Some(GuestInsn::Diag308 { .. }) => {
                 InsnResult::Ipl { response: grs[1], ipib: zeroize::Zeroizing::new(alloc::vec::Vec::new()) }
             }
-            Some(GuestInsn::Sigp { .. }) => {
-                let cc = u8::try_from(sd.psw.mask.get() >> CC_SHIFT & 3).unwrap_or(0);
-                InsnResult::Condition { cc, value: grs[0] }
-            }
+            Some(GuestInsn::Sigp { .. } | GuestInsn::Stsi { .. }) => condition(sd, grs[0]),
+            Some(GuestInsn::Sthyi { .. }) => condition(sd, grs[5]),
+            Some(GuestInsn::ChannelIo { .. } | GuestInsn::Servc { .. }) => condition(sd, grs[1]),
             Some(_) => InsnResult::Interruptions(alloc::vec::Vec::new()),
         };
         self.finish(result);
@@ -117,4 +130,10 @@ impl Place {
             guest.complete(result);
         }
     }
+}
+
+/// The condition code that the hypervisor left, and the register that the instruction answers in.
+fn condition(sd: &StateDescription, value: u64) -> InsnResult {
+    let cc = u8::try_from((sd.psw.mask.get() & PSW_CC) >> PSW_CC.trailing_zeros()).unwrap_or(0);
+    InsnResult::Condition { cc, value }
 }

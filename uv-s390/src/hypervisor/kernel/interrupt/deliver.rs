@@ -1,17 +1,13 @@
 //! Before and after each entry: what is deliverable goes to the CPU, for the rest the machine is asked to leave in time.
 
-use spin::MutexGuard;
-
 use super::enabled::Enabled;
-use super::priority::View;
+use super::priority::{Kind, View};
 use super::{Floating, Local};
 use crate::abi::psw::PSW_INTERRUPTIONS;
 use crate::abi::sie::{ExecutionControl, InjectionControl, InterceptionCode, StateDescription};
 use crate::hypervisor::kernel::cpu::Cpu;
-use crate::hypervisor::kernel::{Guest, HostError};
-
-/// IPA of SERVC.
-pub(super) const SERVC: u16 = 0xb220;
+use crate::hypervisor::kernel::{Guest, HostError, StatusPlace};
+use spin::MutexGuard;
 
 impl Guest {
     /// Delivers what the CPU is enabled for. Of a protected CPU one interruption with each entry, of an ordinary one all, the one
@@ -31,7 +27,10 @@ impl Guest {
             let view = self.view(&mut local, &mut floating, &state, protected);
             let Some(kind) = view.next() else { return self.request(cpu, &view) };
             tracing::trace!(cpu = cpu.number, ?kind, protected, "interruption");
-            if protected {
+            if kind == Kind::SetPrefix {
+                let prefix = view.local.prefix.take().unwrap_or_default();
+                self.host.hardware.update_state(cpu.block.origin(), |state| state.set_prefix_address(prefix))?;
+            } else if protected {
                 self.deliver_protected(cpu, view, kind)?;
             } else {
                 self.deliver_ordinary(cpu, view, kind, &state)?;
@@ -53,7 +52,7 @@ impl Guest {
     }
 
     /// Whether an exit with code 0x28 is a stop. Not before everything deliverable was delivered, and not when the CPU was only
-    /// to leave the guest.
+    /// to leave the guest. A stop that stores the status has done so then.
     pub(in crate::hypervisor::kernel) fn stops(&self, cpu: &Cpu) -> Result<bool, HostError> {
         if self.has_deliverable(cpu)? {
             return Ok(false);
@@ -63,6 +62,11 @@ impl Guest {
         if kicked && !local.stop {
             self.change_flags(cpu, |flags| flags - ExecutionControl::STOP_INTERCEPT)?;
             return Ok(false);
+        }
+        let stores_status = core::mem::take(&mut local.stores_status);
+        drop(local);
+        if stores_status {
+            self.store_cpu_status(cpu, StatusPlace::Absolute)?;
         }
         Ok(true)
     }
@@ -80,9 +84,6 @@ impl Guest {
         cpu.local.lock().entry.left(code);
         if matches!(code, Some(InterceptionCode::PV_INSTRUCTION | InterceptionCode::PV_PREFIX)) {
             self.mask_interruptions(cpu)?;
-        }
-        if code == Some(InterceptionCode::PV_NOTIFICATION) && state.is_some_and(|state| state.ipa.get() == SERVC) {
-            self.floating.lock().service_notified();
         }
         Ok(())
     }

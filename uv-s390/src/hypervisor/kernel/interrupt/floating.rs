@@ -1,7 +1,7 @@
 //! What is pending for a VM, to be taken by the first CPU that is enabled for it.
 
 use super::{IoIrq, MachineCheckIrq};
-use crate::hypervisor::kernel::HostError;
+use crate::hypervisor::kernel::{Guest, HostError};
 use alloc::collections::VecDeque;
 
 /// Most I/O interruptions that can be pending.
@@ -28,7 +28,7 @@ pub(in crate::hypervisor::kernel) struct Floating {
     pub(super) service: bool,
     /// Events are pending.
     pub(super) service_event: bool,
-    /// A protected guest has issued no SERVC since the last answer was delivered.
+    /// A protected guest has completed no SERVC since the last answer was delivered.
     pub(super) service_masked: bool,
     /// By interruption subclass.
     pub(super) io: [VecDeque<IoIrq>; 8],
@@ -46,7 +46,8 @@ impl Floating {
         self.service_masked = true;
     }
 
-    /// The guest's SERVC is complete: an answer is due, and if user space gave none the Ultravisor has its own.
+    /// The guest's SERVC is complete (interception 108): an answer is due, and if user space gave none the Ultravisor has its
+    /// own.
     pub(in crate::hypervisor::kernel) fn service_notified(&mut self) {
         self.parameter |= SCCB_DUMMY;
         self.service = true;
@@ -84,6 +85,19 @@ impl Floating {
         add(&mut self.io[io.subclass()], io, pending < MAX_IO)
     }
 
+    /// Takes the first interruption of the highest subclass that control register 6 is open for, of a subchannel if one is
+    /// given (identification and number, in one word).
+    fn take_io(&mut self, cr6: u64, subchannel: Option<u32>) -> Option<IoIrq> {
+        let of = |io: &IoIrq| u32::from(io.subchannel_id) << 16 | u32::from(io.subchannel_nr);
+        let open = self.io.iter_mut().enumerate().filter(|(subclass, _)| cr6 & 0x8000_0000 >> subclass != 0);
+        for (_, queue) in open {
+            if let Some(at) = queue.iter().position(|io| subchannel.is_none_or(|wanted| of(io) == wanted)) {
+                return queue.remove(at);
+            }
+        }
+        None
+    }
+
     pub(super) fn add_virtio(&mut self, parameter: u32, parameter64: u64) -> Result<(), HostError> {
         let room = self.virtio.len() < MAX_VIRTIO;
         add(&mut self.virtio, (parameter, parameter64), room)
@@ -105,6 +119,20 @@ impl Floating {
     pub(super) fn clear(&mut self) {
         let Self { service_masked, next_cpu, .. } = *self;
         *self = Self { service_masked, next_cpu, ..Self::default() };
+    }
+}
+
+impl Guest {
+    /// Takes an I/O interruption that an instruction clears: see [`Floating::take_io`].
+    pub(in crate::hypervisor::kernel) fn take_io(&self, cr6: u64, subchannel: Option<u32>) -> Option<IoIrq> {
+        self.floating.lock().take_io(cr6, subchannel)
+    }
+
+    /// Makes an interruption pending again whose instruction could not store it. There is room: it was pending before.
+    pub(in crate::hypervisor::kernel) fn return_io(&self, io: IoIrq) {
+        if let Err(error) = self.floating.lock().add_io(io) {
+            tracing::warn!(%error, "an I/O interruption is lost");
+        }
     }
 }
 

@@ -3,7 +3,8 @@
 use super::{Irq, MachineCheckIrq, ProgramIrq};
 use crate::abi::sie::{ExecutionControl, InterceptionCode};
 use crate::hypervisor::kernel::cpu::Cpu;
-use crate::hypervisor::kernel::{Guest, HostError};
+use crate::hypervisor::kernel::ordinary::instruction_length;
+use crate::hypervisor::kernel::{Guest, HostError, StatusPlace};
 
 impl Guest {
     /// Makes an interruption pending, for a CPU or with `None` for the VM. It is delivered before the guest is entered, when
@@ -15,7 +16,8 @@ impl Guest {
     /// | restart, clock comparator, CPU timer, program | a CPU | no |
     /// | emergency signal | a CPU | unknown source |
     /// | external call | a CPU | unknown source; one is pending |
-    /// | stop | a CPU; nothing happens when it is stopped | one is pending |
+    /// | stop | a CPU; one that is stopped at most stores its status | one is pending |
+    /// | set prefix | a CPU | it is not stopped |
     /// | machine check | either; of a floating one only the channel-report subclass counts | no |
     /// | service signal | `None`; an answer is dropped while another one is pending | no |
     /// | I/O | `None` | 266250 are pending |
@@ -85,9 +87,19 @@ impl Guest {
                 none
             }
             Irq::Stop if *stopped => none,
-            Irq::Stop => {
-                local.add_stop()?;
+            Irq::StopAndStoreStatus if *stopped => {
+                drop(local);
+                self.store_cpu_status(cpu, StatusPlace::Absolute)?;
+                none
+            }
+            Irq::Stop | Irq::StopAndStoreStatus => {
+                local.add_stop(irq == Irq::StopAndStoreStatus)?;
                 ExecutionControl::STOP_INTERCEPT
+            }
+            Irq::SetPrefix { .. } if !*stopped => return Err(HostError::InterruptionPending),
+            Irq::SetPrefix { address } => {
+                local.prefix = Some(address);
+                none
             }
             Irq::MachineCheck(check) => {
                 local.add_machine_check(&check);
@@ -159,10 +171,9 @@ impl Guest {
             return Ok(program);
         }
         let state = self.host.hardware.read_state(cpu.block.origin())?;
-        let length = match (state.interception(), state.ipa.get() >> 14) {
-            (InterceptionCode::INSTRUCTION, 0) => 2,
-            (InterceptionCode::INSTRUCTION, 1 | 2) => 4,
-            (InterceptionCode::INSTRUCTION, _) => 6,
+        let [opcode, _] = state.ipa.get().to_be_bytes();
+        let length = match state.interception() {
+            InterceptionCode::INSTRUCTION | InterceptionCode::OPERATION_EXCEPTION => instruction_length(opcode),
             _ => 0,
         };
         Ok(ProgramIrq { length: Some(length), ..program })

@@ -1,10 +1,9 @@
 //! What is pending for one CPU, and what kind of entry its next one is.
 
-use alloc::collections::BTreeSet;
-
 use super::{MachineCheckIrq, ProgramIrq};
 use crate::abi::sie::InterceptionCode;
 use crate::hypervisor::kernel::HostError;
+use alloc::collections::BTreeSet;
 
 /// MCIC bits 0 and 1: exigent conditions.
 const EXIGENT: u64 = 3 << 62;
@@ -18,6 +17,10 @@ const PER: u16 = 0x80;
 pub(in crate::hypervisor::kernel) struct Local {
     pub(super) restart: bool,
     pub(in crate::hypervisor::kernel) stop: bool,
+    /// The stop that is requested stores the status.
+    pub(in crate::hypervisor::kernel) stores_status: bool,
+    /// A new prefix.
+    pub(super) prefix: Option<u32>,
     /// Senders of emergency signals.
     pub(super) emergency: BTreeSet<u16>,
     /// Sender of an external call.
@@ -94,11 +97,22 @@ impl Local {
     }
 
     /// Stop requests do not queue.
-    pub(super) fn add_stop(&mut self) -> Result<(), HostError> {
+    pub(super) fn add_stop(&mut self, stores_status: bool) -> Result<(), HostError> {
         if core::mem::replace(&mut self.stop, true) {
             return Err(HostError::InterruptionPending);
         }
+        self.stores_status = stores_status;
         Ok(())
+    }
+
+    /// Whether a stop or a restart is pending: other signals have to wait.
+    pub(in crate::hypervisor::kernel) fn is_changing(&self) -> bool {
+        self.stop || self.restart
+    }
+
+    /// Whether an external call is pending.
+    pub(in crate::hypervisor::kernel) fn has_external_call(&self) -> bool {
+        self.external_call.is_some()
     }
 
     /// Machine checks are reported together. One without a condition of its own waits for one that has.

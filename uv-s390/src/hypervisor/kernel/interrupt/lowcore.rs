@@ -30,6 +30,8 @@ mod old_psw {
 
 /// From an old PSW to the new one.
 const NEW: u64 = 0x80;
+/// Offset of the program-new PSW in the prefix area.
+pub(in crate::hypervisor::kernel) const PROGRAM_NEW_PSW: u64 = old_psw::PROGRAM + NEW;
 /// What is in the place of a CPU address: a virtio device, a resolved page fault.
 const VIRTIO: u16 = 0x0d00;
 const PFAULT_DONE: u16 = 0x0680;

@@ -8,9 +8,9 @@
 //! | `priority` | which one is next |
 //! | `inject` | making one pending; refusals; whom to wake |
 //! | `deliver` | before and after each entry |
-//! | `signal` | emergency signals between CPUs |
 //! | `protected` | into the state description of a protected CPU |
 //! | `lowcore`, `machine_check`, `program` | into the prefix area of an ordinary CPU |
+//! | `state` | what is pending, saved and set again |
 //! | `request` | asking the machine to leave when the guest opens a mask |
 //!
 //! A local interruption is for one CPU, a floating one for the first CPU that is enabled for it. Nothing is pending in the
@@ -29,10 +29,11 @@ mod priority;
 mod program;
 mod protected;
 mod request;
-mod signal;
+mod state;
 
 pub(super) use floating::Floating;
 pub(super) use local::Local;
+pub(super) use lowcore::PROGRAM_NEW_PSW;
 
 /// An interruption to be made pending with [`Guest::inject`](super::Guest::inject).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +58,13 @@ pub enum Irq {
     Program(ProgramIrq),
     /// Stop request of a CPU.
     Stop,
+    /// Stop request of a CPU that stores its status then, at once if it is stopped.
+    StopAndStoreStatus,
+    /// Another prefix for a stopped CPU.
+    SetPrefix {
+        /// The new prefix; cut to a multiple of 8 KiB below 2 GiB.
+        address: u32,
+    },
     /// Machine check, of a CPU or floating.
     MachineCheck(MachineCheckIrq),
     /// Service signal (0x2401), floating.

@@ -22,10 +22,12 @@ pub(super) enum Kind {
     /// Of this subclass.
     Io(usize),
     Restart,
+    /// A new prefix, which is no interruption of the guest.
+    SetPrefix,
 }
 
 /// KVM's order, the first one first. A stop is never delivered: the machine is asked to leave.
-pub(super) const ORDER: [Kind; 20] = [
+pub(super) const ORDER: [Kind; 21] = [
     Kind::Exigent,
     Kind::Program,
     Kind::Repressible,
@@ -46,6 +48,7 @@ pub(super) const ORDER: [Kind; 20] = [
     Kind::Io(6),
     Kind::Io(7),
     Kind::Restart,
+    Kind::SetPrefix,
 ];
 
 /// Class of a kind, as the masks of a PSW have them.
@@ -62,7 +65,7 @@ impl Kind {
     pub(super) const fn class(self) -> Class {
         match self {
             Self::Exigent | Self::Repressible => Class::MachineCheck,
-            Self::Program | Self::Restart => Class::Always,
+            Self::Program | Self::Restart | Self::SetPrefix => Class::Always,
             Self::Io(_) => Class::Io,
             _ => Class::External,
         }
@@ -99,6 +102,7 @@ impl View<'_> {
             Kind::Virtio => !self.protected && !floating.virtio.is_empty(),
             Kind::Io(subclass) => floating.io.get(subclass).is_some_and(|queue| !queue.is_empty()),
             Kind::Restart => local.restart,
+            Kind::SetPrefix => local.prefix.is_some(),
         }
     }
 
@@ -117,7 +121,7 @@ impl View<'_> {
             Kind::ServiceEvent | Kind::Service => enabled.external_subclass(cr0::SERVICE),
             Kind::PfaultDone | Kind::Virtio => enabled.external(),
             Kind::Io(subclass) => enabled.io_subclass(subclass),
-            Kind::Program | Kind::Restart => true,
+            Kind::Program | Kind::Restart | Kind::SetPrefix => true,
         }
     }
 
@@ -127,7 +131,7 @@ impl View<'_> {
         !self.protected
             || match kind {
                 // One that is not permitted is refused when it is delivered.
-                Kind::Program => true,
+                Kind::Program | Kind::SetPrefix => true,
                 Kind::Restart => !entry.incomplete && !self.occupied,
                 _ => !entry.fenced && !entry.incomplete && !self.occupied,
             }

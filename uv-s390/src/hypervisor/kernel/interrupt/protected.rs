@@ -63,7 +63,7 @@ impl View<'_> {
             Kind::ServiceEvent => Taken::External((0x2401, 0, self.floating.take_service_event())),
             Kind::Service => Taken::External((0x2401, 0, self.floating.take_service(self.protected))),
             Kind::Io(subclass) => Taken::Io(self.floating.io.get_mut(subclass)?.pop_front()?),
-            Kind::Program | Kind::PfaultDone | Kind::Virtio | Kind::Restart => return None,
+            Kind::Program | Kind::PfaultDone | Kind::Virtio | Kind::Restart | Kind::SetPrefix => return None,
         })
     }
 }

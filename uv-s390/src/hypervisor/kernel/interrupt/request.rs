@@ -72,7 +72,7 @@ impl Guest {
     }
 
     /// Stores a field of a state description, and nothing that another host CPU may be changing.
-    pub(super) fn store(&self, cpu: &Cpu, offset: usize, field: &[u8]) -> Result<(), HostError> {
+    pub(in crate::hypervisor::kernel) fn store(&self, cpu: &Cpu, offset: usize, field: &[u8]) -> Result<(), HostError> {
         Ok(self.host.hardware.memory.write(place(cpu, offset), field)?)
     }
 }

@@ -5,8 +5,8 @@ mod interrupt;
 mod vcpu;
 
 use super::{
-    Argument, DeviceAttr, Dmp, InfoDump, InfoHeader, InfoVm, KvmPv, MemoryRegion, PvCmd, PvCommand, SecParm, Target,
-    Unp, attr, dump_sub, info_id, request,
+    Argument, DeviceAttr, Dmp, EnableCap, InfoDump, InfoHeader, InfoVm, KvmPv, MemoryRegion, PvCmd, PvCommand, SecParm,
+    Target, Unp, attr, dump_sub, info_id, request,
 };
 use crate::abi::Errno;
 use crate::abi::uvc::{UvRc, UvRrc};
@@ -17,7 +17,10 @@ pub use interrupt::{
     inject, inject_cpu, inject_io, inject_machine_check, inject_program, inject_restart, inject_service,
 };
 use uv_core::{ErrorKind, GuestAddr, HostAddr};
-pub use vcpu::{get_one_reg, reset_cpu, run, set_mp_state, set_one_reg, sida_read, sida_write};
+pub use vcpu::{
+    get_irq_state, get_one_reg, reset_cpu, run, set_initial_psw, set_irq_state, set_mp_state, set_one_reg, sida_read,
+    sida_write, store_status,
+};
 use zerocopy::byteorder::big_endian::U64;
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
@@ -218,6 +221,17 @@ pub fn capability(kvm: &dyn KvmPv, number: u64) -> Result<u64, Errno> {
 pub fn create_vcpu(kvm: &dyn KvmPv, cpu: u16) -> Result<(), Errno> {
     let mut argument = Argument { value: cpu.into(), ..Argument::default() };
     kvm.ioctl(Target::Vm, request::CREATE_VCPU, &mut argument).map(|_| ())
+}
+
+/// Switches a capability on, of the VM or of a vCPU.
+///
+/// # Errors
+/// The error number: EINVAL for one that the kernel does not have; EBUSY for one that is too late.
+pub fn enable_capability(kvm: &dyn KvmPv, target: Target, number: u64) -> Result<(), Errno> {
+    let cap = u32::try_from(number).map_err(|_| Errno::EINVAL)?;
+    let mut block = EnableCap { cap: cap.into(), ..EnableCap::new_zeroed() };
+    let mut argument = Argument { block: block.as_mut_bytes(), ..Argument::default() };
+    kvm.ioctl(target, request::ENABLE_CAP, &mut argument).map(|_| ())
 }
 
 /// Adds a memory slot to an ordinary VM, moves it, or with a size of 0 takes it out. All three are multiples of 1 MiB;

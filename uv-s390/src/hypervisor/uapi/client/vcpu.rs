@@ -1,11 +1,14 @@
 //! The ioctls of a vCPU.
 
-use zerocopy::IntoBytes;
-use zerocopy::byteorder::big_endian::U32;
-
-use super::super::{Argument, KvmPv, KvmRun, MemOp, OneReg, RegId, Target, mem_op, request};
+use super::super::{Argument, IrqBlock, IrqState, KvmPv, KvmRun, MemOp, OneReg, RegId, Target, mem_op, request};
 use crate::abi::Errno;
+use crate::abi::psw::Psw;
 use crate::hypervisor::kernel::MpState;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::mem::size_of;
+use zerocopy::byteorder::big_endian::U32;
+use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 /// Sets the state of a vCPU.
 ///
@@ -29,7 +32,8 @@ pub fn reset_cpu(kvm: &dyn KvmPv, cpu: u16, number: u32) -> Result<(), Errno> {
 ///
 /// # Errors
 /// The error number: EINTR with [`ExitReason::INTR`](crate::hypervisor::uapi::ExitReason::INTR) when there is nothing to wait for; EINVAL for a
-/// CPU that cannot run or that the machine refuses to enter; EFAULT for a page that is not there.
+/// CPU that cannot run or that the machine refuses to enter; EFAULT for a page that is not there; EAGAIN while the Ultravisor is
+/// busy.
 pub fn run(kvm: &dyn KvmPv, cpu: u16, area: &mut KvmRun) -> Result<(), Errno> {
     let mut argument = Argument { block: area.as_mut_bytes(), ..Argument::default() };
     kvm.ioctl(Target::Vcpu(cpu), request::RUN, &mut argument).map(|_| ())
@@ -83,4 +87,53 @@ fn sida(kvm: &dyn KvmPv, cpu: u16, op: u32, offset: u32, data: &mut [u8]) -> Res
     let mut block = MemOp::sida(op, offset, size);
     let mut argument = Argument { value: 0, block: block.as_mut_bytes(), data, buffer: &mut [] };
     kvm.ioctl(Target::Vcpu(cpu), request::MEM_OP, &mut argument).map(|_| ())
+}
+
+/// What is pending for a vCPU, at most `room` interruptions.
+///
+/// # Errors
+/// The error number: ENOBUFS when there are more; EINVAL without room.
+pub fn get_irq_state(kvm: &dyn KvmPv, cpu: u16, room: usize) -> Result<Vec<IrqBlock>, Errno> {
+    let mut bytes = vec![0; room.saturating_mul(size_of::<IrqBlock>())];
+    let stored = irq_state(kvm, cpu, request::GET_IRQ_STATE, &mut bytes)?;
+    let stored = usize::try_from(stored).map_err(|_| Errno::EFAULT)?;
+    let blocks = bytes.get(..stored).ok_or(Errno::EFAULT)?.chunks_exact(size_of::<IrqBlock>());
+    blocks.map(|block| IrqBlock::read_from_bytes(block).map_err(|_| Errno::EFAULT)).collect()
+}
+
+/// Makes interruptions pending for a vCPU that has none.
+///
+/// # Errors
+/// The error number: EBUSY when something is pending; EINVAL for none at all, for too many, and as
+/// [`inject_cpu`](super::inject_cpu).
+pub fn set_irq_state(kvm: &dyn KvmPv, cpu: u16, irqs: &[IrqBlock]) -> Result<(), Errno> {
+    irq_state(kvm, cpu, request::SET_IRQ_STATE, &mut irqs.as_bytes().to_vec()).map(|_| ())
+}
+
+fn irq_state(kvm: &dyn KvmPv, cpu: u16, number: u32, data: &mut [u8]) -> Result<u64, Errno> {
+    let len = u32::try_from(data.len()).map_err(|_| Errno::EINVAL)?;
+    let mut block = IrqState { len: len.into(), ..IrqState::new_zeroed() };
+    let mut argument = Argument { value: 0, block: block.as_mut_bytes(), data, buffer: &mut [] };
+    kvm.ioctl(Target::Vcpu(cpu), number, &mut argument)
+}
+
+/// Stores the status of a vCPU: `u64::MAX` for absolute 0, one less for its prefix area, else the 512 bytes at an address.
+///
+/// # Errors
+/// The error number: EFAULT without storage there.
+pub fn store_status(kvm: &dyn KvmPv, cpu: u16, place: u64) -> Result<(), Errno> {
+    let mut argument = Argument { value: place, ..Argument::default() };
+    kvm.ioctl(Target::Vcpu(cpu), request::STORE_STATUS, &mut argument).map(|_| ())
+}
+
+/// Sets the PSW of a stopped vCPU, in the kernel and in `area`.
+///
+/// # Errors
+/// The error number: EBUSY when it is not stopped.
+pub fn set_initial_psw(kvm: &dyn KvmPv, cpu: u16, psw: Psw, area: &mut KvmRun) -> Result<(), Errno> {
+    let mut block = psw;
+    let mut argument = Argument { block: block.as_mut_bytes(), ..Argument::default() };
+    kvm.ioctl(Target::Vcpu(cpu), request::SET_INITIAL_PSW, &mut argument)?;
+    area.set_psw(psw);
+    Ok(())
 }

@@ -14,6 +14,7 @@ const ESCA_CPU_SLOTS: u64 = 248;
 pub(super) fn check(guest: &Guest, number: u64) -> u64 {
     match number {
         cap::PROTECTED_ASYNC_DISABLE if !guest.has_async_destroy() => 0,
+        cap::HPAGE_1M => guest.has_huge_pages().into(),
         number => check_system(guest.host(), number),
     }
 }
@@ -25,8 +26,10 @@ pub(in super::super) fn check_system(host: &Host, number: u64) -> u64 {
     match number {
         cap::USER_MEMORY | cap::MP_STATE | cap::ONE_REG | cap::SYNC_REGS | cap::SYNC_MMU | cap::S390_GMAP => 1,
         cap::DESTROY_MEMORY_REGION_WORKS | cap::JOIN_MEMORY_REGIONS_WORKS | cap::S390_COW => 1,
-        cap::VM_ATTRIBUTES | cap::CHECK_EXTENSION_VM | cap::IMMEDIATE_EXIT | cap::S390_VECTOR_REGISTERS => 1,
-        cap::VCPU_RESETS | cap::INJECT_IRQ | cap::S390_SKEYS => 1,
+        cap::VM_ATTRIBUTES | cap::CHECK_EXTENSION_VM | cap::IMMEDIATE_EXIT | cap::VECTOR_REGISTERS => 1,
+        cap::VCPU_RESETS | cap::INJECT_IRQ | cap::S390_SKEYS | cap::IRQ_STATE => 1,
+        cap::ENABLE_CAP | cap::ENABLE_CAP_VM | cap::CSS_SUPPORT | cap::IRQCHIP => 1,
+        cap::USER_SIGP | cap::USER_STSI | cap::USER_INSTR0 => 1,
         cap::NR_MEMSLOTS => SLOTS.into(),
         // UNSURE: the host's CPUs are not known here, so as many are advised as a VM may have.
         cap::NR_VCPUS | cap::MAX_VCPUS | cap::MAX_VCPU_ID => ESCA_CPU_SLOTS.min(highest + 1),

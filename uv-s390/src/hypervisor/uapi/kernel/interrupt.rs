@@ -8,13 +8,14 @@
 //! | 4 | `KVM_S390_INTERRUPT` on a vCPU: program code or source with a bit in the upper half | EINVAL |
 //! | 5 | stop with an unknown flag | EINVAL |
 //! | 6 | unknown source | EINVAL |
-//! | 7 | an external call or a stop is pending already; too many floating interruptions are | EBUSY |
+//! | 7 | an external call or a stop is pending already; too many floating interruptions are; a new prefix for a CPU that is not stopped | EBUSY |
 //!
-//! Not served, and refused with EINVAL where the kernel takes them: SIGP_SET_PREFIX, INT_PFAULT_INIT, storing the status with
-//! a stop, INT_VIRTIO and INT_PFAULT_DONE for a protected VM.
+//! Not served, and refused with EINVAL where the kernel takes them: INT_PFAULT_INIT, INT_VIRTIO and INT_PFAULT_DONE for a
+//! protected VM.
 
 use zerocopy::byteorder::big_endian::{U16, U32};
 
+use super::super::interrupt::STOP_FLAG_STORE_STATUS;
 use super::super::interrupt::{Interrupt, IrqBlock, MchkInfo, PgmInfo, irq_type};
 use super::{Argument, Guest, from_user};
 use crate::abi::Errno;
@@ -48,6 +49,7 @@ pub(super) fn local(guest: &Guest, cpu: u16, argument: &Argument<'_>) -> Result<
     let irq = match interrupt.kind.get() {
         irq_type::PROGRAM_INT => Irq::Program(ProgramIrq { code: short()?, ..ProgramIrq::default() }),
         irq_type::SIGP_STOP => stop(parm)?,
+        irq_type::SIGP_SET_PREFIX => Irq::SetPrefix { address: parm },
         irq_type::INT_EXTERNAL_CALL => Irq::ExternalCall { source: short()? },
         irq_type::INT_EMERGENCY => Irq::Emergency { source: short()? },
         irq_type::MCHK => Irq::MachineCheck(MachineCheckIrq { mcic: parm64, ..MachineCheckIrq::default() }),
@@ -57,17 +59,22 @@ pub(super) fn local(guest: &Guest, cpu: u16, argument: &Argument<'_>) -> Result<
 }
 
 /// `KVM_S390_IRQ`.
-pub(super) fn irq(guest: &Guest, cpu: u16, argument: &Argument<'_>) -> Result<u64, Errno> {
+pub(super) fn one(guest: &Guest, cpu: u16, argument: &Argument<'_>) -> Result<u64, Errno> {
     let block: IrqBlock = from_user(argument.block)?;
-    let irq = match u32::try_from(block.kind.get()).map_err(|_| Errno::EINVAL)? {
+    guest.inject(Some(cpu), irq(&block)?).map(|()| 0).map_err(errno)
+}
+
+/// The interruption of a vCPU that a block describes.
+pub(super) fn irq(block: &IrqBlock) -> Result<Irq, Errno> {
+    Ok(match u32::try_from(block.kind.get()).map_err(|_| Errno::EINVAL)? {
         irq_type::PROGRAM_INT => Irq::Program(block.read::<PgmInfo>().irq()),
         irq_type::SIGP_STOP => stop(block.read::<U32>().get())?,
+        irq_type::SIGP_SET_PREFIX => Irq::SetPrefix { address: block.read::<U32>().get() },
         irq_type::INT_EXTERNAL_CALL => Irq::ExternalCall { source: block.read::<U16>().get() },
         irq_type::INT_EMERGENCY => Irq::Emergency { source: block.read::<U16>().get() },
         irq_type::MCHK => Irq::MachineCheck(block.read::<MchkInfo>().irq()),
         kind => without_payload(kind)?,
-    };
-    guest.inject(Some(cpu), irq).map(|()| 0).map_err(errno)
+    })
 }
 
 fn without_payload(kind: u32) -> Result<Irq, Errno> {
@@ -79,12 +86,15 @@ fn without_payload(kind: u32) -> Result<Irq, Errno> {
     }
 }
 
-/// Storing the status is not kept here, so there is no flag.
 fn stop(flags: u32) -> Result<Irq, Errno> {
-    if flags == 0 { Ok(Irq::Stop) } else { Err(Errno::EINVAL) }
+    match flags {
+        0 => Ok(Irq::Stop),
+        STOP_FLAG_STORE_STATUS => Ok(Irq::StopAndStoreStatus),
+        _ => Err(Errno::EINVAL),
+    }
 }
 
-fn errno(error: HostError) -> Errno {
+pub(super) fn errno(error: HostError) -> Errno {
     match error {
         HostError::InterruptionPending => Errno::EBUSY,
         HostError::Access(_) => Errno::EFAULT,

@@ -1,10 +1,12 @@
 //! The kernel's side of the user API.
 
+mod capabilities;
 mod dump;
 mod extension;
 mod image;
 mod info;
 mod interrupt;
+mod irq_state;
 mod life;
 mod mem_ctrl;
 mod mem_op;
@@ -39,6 +41,8 @@ impl KvmPv for Guest {
 fn vm(guest: &Guest, number: u32, argument: &mut Argument<'_>) -> Result<u64, Errno> {
     match number {
         request::CHECK_EXTENSION => Ok(extension::check(guest, argument.value)),
+        request::ENABLE_CAP => capabilities::enable(guest, Target::Vm, argument),
+        request::CREATE_IRQCHIP => capabilities::create_irqchip(guest),
         request::CREATE_VCPU => vcpu::create(guest, argument.value),
         request::PV_COMMAND => pv_command(guest, argument),
         request::SET_USER_MEMORY_REGION => memory::set_region(guest, argument),

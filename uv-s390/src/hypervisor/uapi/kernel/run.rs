@@ -1,16 +1,14 @@
 //! `KVM_RUN`.
 
-use alloc::sync::Arc;
-
-use uv_core::{Exit, GuestAddr};
-
-use super::super::run::{ExitReason, KvmRun, PSW_CC, Sieic};
+use super::super::run::{ExitReason, KvmRun, Sieic};
 use super::super::sync::SyncFields;
 use super::{Argument, Guest, from_user, to_user};
 use crate::abi::Errno;
-use crate::abi::psw::Psw;
+use crate::abi::psw::{PSW_CC, Psw};
 use crate::abi::sie::{ExecutionControl, StateDescription};
 use crate::hypervisor::kernel::{HostError, S390Exit, S390Vcpu};
+use alloc::sync::Arc;
+use uv_core::{Exit, GuestAddr};
 
 /// The register groups that this kernel keeps.
 const VALID: SyncFields = SyncFields::PREFIX
@@ -30,16 +28,22 @@ const VALID: SyncFields = SyncFields::PREFIX
 /// | unknown register groups; a stopped CPU whose state is user space's | EINVAL, the area as it was |
 /// | an instruction or another interception that the kernel does not handle | KVM_EXIT_S390_SIEIC |
 /// | DIAG 308 subcode 3 or 4 | KVM_EXIT_S390_RESET |
+/// | TEST SUBCHANNEL, with a channel subsystem of user space | KVM_EXIT_S390_TSCH |
+/// | STSI that user space wants to complete | KVM_EXIT_S390_STSI |
 /// | a wait with all interruptions masked | KVM_EXIT_S390_SIEIC with code 0x1c |
 /// | a wait that something ends which is pending | it is delivered, and the guest goes on |
 /// | a wait that an interruption may end | EINTR with KVM_EXIT_INTR: nothing comes while this thread waits, so it is woken as by a signal |
 /// | DIAG 0x44, 0x9c | the guest goes on |
 /// | the process is to die, or a dump begins | EINTR with KVM_EXIT_INTR, before the next entry |
 /// | an external call | the guest goes on: its machine has made the call pending, and the thread of the target finds it at its next run |
-/// | an emergency signal, a notification of SERVC | the guest goes on: the interruption is pending |
+/// | SIGP, STSI, STHYI, TPI, other channel I/O without a channel subsystem | the guest goes on with the kernel's answer |
+/// | a notification of SERVC | the guest goes on: the service signal is pending |
+/// | an access of an ordinary guest outside memory | it goes on with an addressing exception |
+/// | the unpin for an unshare is busy | EAGAIN |
 /// | a program interruption that a protected CPU cannot take | EINVAL |
 /// | a validity interception | EINVAL |
-/// | a page without memory, or one that the Ultravisor does not give | EFAULT |
+/// | an access of a protected guest outside memory | EINVAL: the addressing exception is one that it cannot take |
+/// | memory that cannot become secure, or a page that the Ultravisor does not give | EFAULT |
 pub(super) fn run(guest: &Guest, cpu: u16, argument: &mut Argument<'_>) -> Result<u64, Errno> {
     let mut area: KvmRun = from_user(argument.block)?;
     let result = enter(guest, cpu, &mut area);
@@ -150,6 +154,14 @@ fn until_exit(vcpu: &mut S390Vcpu, area: &mut KvmRun) -> Result<(), Errno> {
             Exit::Halted if waits(&state) => return interrupted(area),
             Exit::Arch(S390Exit::Reset(flags)) => {
                 area.set_reset(flags);
+                return Ok(());
+            }
+            Exit::Arch(S390Exit::TestSubchannel(test)) => {
+                area.set_tsch(test);
+                return Ok(());
+            }
+            Exit::Arch(S390Exit::SystemInformation(request)) => {
+                area.set_stsi(request);
                 return Ok(());
             }
             Exit::Halted | Exit::Arch(_) => return intercepted(&state, area),

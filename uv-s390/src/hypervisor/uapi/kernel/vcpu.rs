@@ -1,16 +1,20 @@
 //! ioctls of a vCPU.
 
-use super::super::{PvCommand, capability, request};
-use super::{Argument, Guest, PvCmd, check_system, dump, from_user, interrupt, mem_op, one_reg, run, to_user};
+use super::super::{PvCommand, Target, capability, request};
+use super::{
+    Argument, Guest, PvCmd, capabilities, check_system, dump, from_user, interrupt, irq_state, mem_op, one_reg, run,
+    to_user,
+};
 use crate::abi::Errno;
-use crate::hypervisor::kernel::{CpuReset, HostError, MpState};
+use crate::abi::psw::Psw;
+use crate::hypervisor::kernel::{CpuReset, HostError, MpState, StatusPlace};
 use zerocopy::byteorder::big_endian::U32;
 
 pub(super) fn ioctl(guest: &Guest, cpu: u16, number: u32, argument: &mut Argument<'_>) -> Result<u64, Errno> {
     match number {
         // An interruption can be injected while the CPU runs.
         request::INTERRUPT => interrupt::local(guest, cpu, argument),
-        request::IRQ => interrupt::irq(guest, cpu, argument),
+        request::IRQ => interrupt::one(guest, cpu, argument),
         _ => guest.with_cpu(cpu, || held(guest, cpu, number, argument)),
     }
 }
@@ -51,10 +55,42 @@ fn held(guest: &Guest, cpu: u16, number: u32, argument: &mut Argument<'_>) -> Re
         request::MEM_OP => mem_op::vcpu(guest, cpu, argument),
         request::PV_CPU_COMMAND => pv_cpu_command(guest, cpu, argument),
         request::RUN => run::run(guest, cpu, argument),
+        request::ENABLE_CAP => capabilities::enable(guest, Target::Vcpu(cpu), argument),
+        request::STORE_STATUS => store_status(guest, cpu, argument.value),
+        request::SET_INITIAL_PSW => set_initial_psw(guest, cpu, argument),
+        request::GET_IRQ_STATE => irq_state::get(guest, cpu, argument),
+        request::SET_IRQ_STATE => irq_state::set(guest, cpu, argument),
         request::GET_ONE_REG => one_reg::get(guest, cpu, argument),
         request::SET_ONE_REG => one_reg::set(guest, cpu, argument),
         _ => Err(Errno::ENOTTY),
     }
+}
+
+/// `KVM_S390_STORE_STATUS`: at absolute 0 for the value -1, in the prefix area for -2, else the save areas alone at the address.
+/// EFAULT without storage there. Of a protected CPU, what the kernel sees.
+fn store_status(guest: &Guest, cpu: u16, place: u64) -> Result<u64, Errno> {
+    let place = match place {
+        u64::MAX => StatusPlace::Absolute,
+        0xffff_ffff_ffff_fffe => StatusPlace::Prefixed,
+        address => StatusPlace::At(address),
+    };
+    guest.store_status(cpu, place).map(|()| 0).map_err(|error| match error {
+        HostError::Cpu(_) => Errno::EINVAL,
+        _ => Errno::EFAULT,
+    })
+}
+
+/// `KVM_S390_SET_INITIAL_PSW`: EBUSY unless the CPU is stopped. The next run takes the PSW of its `kvm_run` area: user space
+/// sets it there too, with [`KvmRun::set_psw`](crate::hypervisor::uapi::KvmRun::set_psw), as the kernel does where the area is mapped.
+fn set_initial_psw(guest: &Guest, cpu: u16, argument: &Argument<'_>) -> Result<u64, Errno> {
+    let psw: Psw = from_user(argument.block)?;
+    if !guest.is_stopped(cpu).map_err(|_| Errno::EINVAL)? {
+        return Err(Errno::EBUSY);
+    }
+    if !guest.is_cpu_protected(cpu) {
+        guest.change_registers(cpu, |_, state| state.psw = psw).map_err(|_| Errno::EINVAL)?;
+    }
+    Ok(0)
 }
 
 fn reset(guest: &Guest, cpu: u16, kind: CpuReset) -> Result<u64, Errno> {

@@ -2,16 +2,6 @@
 
 extern crate std;
 
-use alloc::boxed::Box;
-use alloc::sync::Arc;
-use alloc::vec;
-use alloc::vec::Vec;
-
-use spin::Mutex;
-use uv_core::{GuestAddr, HostAddr, NormalMemory};
-use uv_sim::guest::{Outcome, Program, Script, Step};
-use zerocopy::IntoBytes;
-
 use crate::abi::psw::Psw;
 use crate::abi::sie::{
     AddressSpaces, ExecutionControl, HostMapping, InterceptionCode, MappingSize, Sie, StateDescription, Validity,
@@ -19,6 +9,14 @@ use crate::abi::sie::{
 use crate::abi::uvc::{PgmCode, ProgramInterruption};
 use crate::sim::rig::{MIB, Rig, Tables, diag, loaded, uvc};
 use crate::sim::{Generation, GuestInsn, InsnResult};
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+use spin::Mutex;
+use uv_core::{GuestAddr, HostAddr, NormalMemory};
+use uv_sim::guest::{Outcome, Program, Script, Step};
+use zerocopy::IntoBytes;
 
 type Seen = Arc<Mutex<Vec<(Psw, uv_sim::guest::Transcript<InsnResult>)>>>;
 
@@ -170,17 +168,40 @@ fn registers_are_where_the_host_keeps_them() {
 }
 
 #[test]
-fn what_needs_addresses_or_an_ultravisor_is_no_operation() {
-    let query = crate::abi::uvcb::QueryInfo::new();
+fn what_needs_an_ultravisor_is_no_operation() {
+    let mut cpu = Lone::one(vec![uvc(&crate::abi::uvcb::QueryInfo::new())]);
+    assert_eq!(cpu.enter().interception(), InterceptionCode::WAIT);
+    assert_eq!(cpu.seen(0), vec![Outcome::Returned(InsnResult::Exception(PgmCode::OPERATION))]);
+}
+
+#[test]
+fn instructions_with_operands_in_storage_leave_with_interception_04() {
+    let address = |number| call(GuestInsn::SetGr { number, value: 0x7000 });
     let mut cpu = Lone::one(vec![
-        uvc(&query),
-        call(GuestInsn::Servc { command: 1, sccb: vec![0, 8, 0, 0, 0, 0, 0, 0] }),
-        call(GuestInsn::Stsi { gr0: 0, gr1: 0 }),
-        call(GuestInsn::Sthyi { code: 0 }),
+        address(2),
+        call(GuestInsn::Servc { command: 0x12_0001, sccb: vec![] }),
+        address(5),
+        call(GuestInsn::Stsi { gr0: 3, gr1: 4 }),
+        address(4),
+        call(GuestInsn::Sthyi { code: 9 }),
+        address(5),
         call(GuestInsn::ChannelIo { opcode: 0xb234, subchannel: 1, operand: vec![] }),
     ]);
+    for (cc, (ipa, ipb, registers)) in (0..).zip([
+        (0xb220, 0x0012_0000, [(1, 0x12_0001), (2, 0x7000)]),
+        (0xb27d, 0x5000_0000, [(0, 3), (5, 0x7000)]),
+        (0xb256, 0x0024_0000, [(2, 9), (4, 0x7000)]),
+        (0xb234, 0x5000_0000, [(1, 1), (5, 0x7000)]),
+    ]) {
+        assert_eq!(shape(&cpu.enter()), (0x04, ipa, ipb));
+        assert_eq!(registers.map(|(number, _)| (number, cpu.grs[number])), registers);
+        (cpu.grs[0], cpu.grs[1], cpu.grs[5]) = (0x40, 0x41, 0x45);
+        cpu.change(|sd| sd.psw.mask = crate::abi::psw::with_condition_code(sd.psw.mask.get(), cc).into());
+    }
     assert_eq!(cpu.enter().interception(), InterceptionCode::WAIT);
-    assert_eq!(cpu.seen(0), vec![Outcome::Returned(InsnResult::Exception(PgmCode::OPERATION)); 5]);
+    let answers: Vec<_> = cpu.seen(0).into_iter().skip(1).step_by(2).collect();
+    let answer = |cc, value| Outcome::Returned(InsnResult::Condition { cc, value });
+    assert_eq!(answers, [answer(0, 0x41), answer(1, 0x40), answer(2, 0x45), answer(3, 0x41)]);
 }
 
 #[test]

@@ -46,21 +46,23 @@ fn only_the_function_code_is_in_sight() {
 }
 
 #[test]
-fn a_page_and_the_condition_code_come_back() {
+fn a_page_or_the_return_code_comes_back() {
     let rig = Rig::ready(Generation::Z17);
     let (guest, cpu, seen) = rig.booted(0, [const { STHYI }; 5]);
     for cc in 0..4u8 {
         let sd = asked(&rig, &guest, cpu);
         rig.host.write(sd.sida().origin(), &result(cc)).unwrap();
-        // Of the PSW only the condition code counts, of the registers none.
+        // Of the PSW only the condition code counts, of the registers the return code where there is no data.
         rig.change(cpu, |sd| {
             sd.psw = Psw::new(!(3 << 44) | u64::from(cc) << 44, u64::MAX);
             (0..16).for_each(|number| sd.set_gr(number, u64::MAX));
+            sd.set_gr(5, 4);
         });
     }
     let sd = asked(&rig, &guest, cpu);
     assert_eq!((sd.psw.mask.get(), sd.psw.address.get()), (3 << 44, 0), "no mask was opened");
-    assert_eq!(seen.lock()[..], [0, 1, 2, 3].map(|cc| data(cc, result(cc))));
+    let code = |cc| Outcome::Returned(InsnResult::Condition { cc, value: 4 });
+    assert_eq!(seen.lock()[..], [data(0, result(0)), code(1), code(2), code(3)]);
 }
 
 #[test]
