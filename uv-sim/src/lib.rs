@@ -31,7 +31,11 @@ mod pool;
 mod record;
 pub mod rng;
 mod space;
+mod sync;
 mod table;
+#[cfg(test)]
+#[path = "table/tests.rs"]
+mod table_tests;
 pub mod wrap;
 
 pub use engine::{Engine, EngineConfig};

@@ -226,7 +226,7 @@ fn a_closed_vm_leaves_nothing() {
     let s = setup(Suite::Aes256XtsSha256);
     s.space.set_label(Gfn(3), Label(9)).unwrap();
     assert_eq!(s.space.label(Gfn(3)), Ok(Label(9)));
-    s.space.close();
+    assert_eq!(s.space.close(), Ok(()));
     assert_eq!((s.engine.frames_in_use(), s.space.counts().total()), (0, 0));
     assert_eq!(s.space.zero_in(Gfn(3)), Err(SpaceError::Closed));
     assert_eq!(s.space.guest_write(&s.memory, GuestAddr(0x3000), &[1]), Err(GuestFault::Closed));
