@@ -33,4 +33,16 @@ impl Records {
         }
         record
     }
+
+    /// How many records are kept.
+    #[cfg(test)]
+    pub(crate) fn in_use(&self) -> usize {
+        self.kept.iter().flatten().count()
+    }
+
+    /// How many records there is room for.
+    #[cfg(test)]
+    pub(crate) fn places(&self) -> usize {
+        self.kept.len()
+    }
 }

@@ -60,7 +60,7 @@ impl SecureSpace {
     /// Lets `act` see the frame of a page. Between looking at the word and locking the frame the page may have moved
     /// and the frame may serve another page, so the word is looked at again under the lock: nobody takes the frame while
     /// it is held.
-    fn in_frame(&self, gfn: Gfn, word: Word, act: impl FnOnce(&mut [u8])) -> Result<(), GuestFault> {
+    pub(super) fn in_frame(&self, gfn: Gfn, word: Word, act: impl FnOnce(&mut [u8])) -> Result<(), GuestFault> {
         loop {
             let frame = self.pool.try_lock(FrameId(word.index()));
             if !self.table.get(gfn).is_some_and(|now| now.same_place(word)) {

@@ -1,5 +1,12 @@
 //! The moves of a page, and what an attacker can do with what he sees.
 
+mod bounds;
+mod callbacks;
+mod gate;
+mod labels;
+mod protocol;
+mod stress;
+
 use alloc::{sync::Arc, vec, vec::Vec};
 
 use uv_core::{Access, Gfn, GuestAddr, HostAddr, NormalMemory, PageRange, PageSize, PageState, RangeError};
