@@ -159,9 +159,12 @@ impl PageTable {
         held.map_or(Ok(()), Err)
     }
 
-    /// Notes that the guest used a secure page, whose word is `seen`. A word that changed meanwhile is left alone.
+    /// Notes that the guest used a page, if it is secure and nobody moves it; its word was `seen`. A word that changed
+    /// meanwhile is left alone.
     pub(crate) fn reference(&self, gfn: Gfn, seen: Word) {
-        if !seen.is_used()
+        if seen.state() == PageState::Secure
+            && !seen.is_busy()
+            && !seen.is_used()
             && let Some(word) = self.find(gfn)
         {
             let _ = word.compare_exchange(seen.0, seen.with_used(true).0, Ordering::Relaxed, Ordering::Relaxed);
@@ -209,8 +212,8 @@ impl PageTable {
 
 /// Makes a word busy and gives what it was; `None` when it is busy already.
 fn mark(word: &AtomicU64) -> Option<Word> {
-    let old = Word(word.fetch_or(Word::BUSY, Ordering::AcqRel));
-    (!old.is_busy()).then_some(old)
+    let busy = |now: u64| (!Word(now).is_busy()).then_some(now | Word::BUSY);
+    word.fetch_update(Ordering::AcqRel, Ordering::Relaxed, busy).ok().map(Word)
 }
 
 /// Waits until no guest access is at work on a page that [`mark`] made busy, and gives its word then. `None`, and the page
