@@ -31,10 +31,9 @@ mod word;
 use alloc::boxed::Box;
 use core::sync::atomic::Ordering;
 
-use spin::Once;
 use uv_core::{Gfn, PageRange, PageState};
 
-use crate::sync::{AtomicBool, AtomicU64, PATIENCE, spin_loop};
+use crate::sync::{AtomicBool, AtomicU64, Once, PATIENCE, spin_loop};
 pub use word::Label;
 pub(crate) use word::Word;
 
