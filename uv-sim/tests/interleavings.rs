@@ -232,8 +232,11 @@ fn no_guest_access_outlives_a_withdrawal() {
 #[test]
 fn no_guest_access_outlives_a_closing_table() {
     fn close(vm: &Vm) -> bool {
-        let closed =
-            vm.table.close(|word| (word.state() == PageState::Shared).then(|| vm.change()).unwrap_or_default());
+        let closed = vm.table.close(|word| {
+            if word.state() == PageState::Shared {
+                vm.change();
+            }
+        });
         if closed.is_ok() {
             vm.change();
         }

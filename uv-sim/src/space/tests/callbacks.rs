@@ -3,8 +3,9 @@
 extern crate std;
 
 use alloc::boxed::Box;
+use core::panic::AssertUnwindSafe;
 use core::sync::atomic::{AtomicU32, Ordering};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::catch_unwind;
 
 use spin::Mutex;
 use uv_core::AccessError;

@@ -126,15 +126,27 @@ fn a_batch_without_enough_frames_is_refused_whole() {
 }
 
 #[test]
-fn pages_before_the_hand_are_found_at_the_second_round() {
+fn used_pages_before_the_hand_are_found_at_the_second_round() {
     let s = setup(Suite::Aes256Ccm);
     s.space.zero_in(Gfn(4)).unwrap();
-    assert_eq!((s.space.cold_page(), s.space.cold_page()), (Some(Gfn(4)), Some(Gfn(3))), "page 3 was used");
+    assert_eq!(s.space.cold_page(), Some(Gfn(4)), "page 3 was used; the hand stands behind page 4");
     for page in [3, 4] {
         s.write(page, &[1]);
     }
-    assert!(s.space.cold_page().is_some(), "all used, all before or behind the hand");
+    assert_eq!(s.space.cold_page(), Some(Gfn(3)), "both used: the first of them");
+    assert_eq!(s.space.cold_page(), Some(Gfn(4)), "whose mark the clock has taken");
     s.space.destroy(Gfn(3)).unwrap();
     s.space.destroy(Gfn(4)).unwrap();
     assert_eq!(s.space.cold_page(), None);
+}
+
+#[test]
+fn a_shared_page_is_zeroed_where_it_lies() {
+    let s = setup(Suite::Aes256Ccm);
+    s.space.share(Gfn(3), &s.memory, at(50), Content::Kept).unwrap();
+    s.memory.write(at(51), &[7]).unwrap();
+    s.space.zero_shared(Gfn(3), &s.memory).unwrap();
+    assert_eq!((s.host_page(50), s.read(3, 4096)), (vec![0; 4096], vec![0; 4096]));
+    assert_eq!(s.host_page(51)[0], 7);
+    assert_eq!((s.space.state(Gfn(3)), s.space.shared_at(Gfn(3))), (Ok(PageState::Shared), Some(at(50))));
 }

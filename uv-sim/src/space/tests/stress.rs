@@ -3,8 +3,9 @@
 extern crate std;
 
 use core::sync::atomic::{AtomicBool, Ordering};
+use core::time::Duration;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rand_core::Rng;
 
@@ -39,7 +40,7 @@ fn every_page_keeps_its_own_counter_while_pages_move() {
         let count = |pages: &[u64]| {
             let end = Instant::now() + Duration::from_millis(150);
             let mut value = 0_u64;
-            while Instant::now() < end {
+            while Instant::now() < end || value < 3 {
                 value += 1;
                 for page in pages {
                     for place in [page << 12, (page << 12) + 4080] {
@@ -51,7 +52,6 @@ fn every_page_keeps_its_own_counter_while_pages_move() {
                     }
                 }
             }
-            assert!(value > 2, "{suite:?}: the guest got somewhere");
         };
         thread::scope(|scope| {
             let cpus = [scope.spawn(|| count(&[0, 2, 4, 6])), scope.spawn(|| count(&[1, 3, 5, 7]))];
@@ -60,7 +60,7 @@ fn every_page_keeps_its_own_counter_while_pages_move() {
                 while !over.load(Ordering::Relaxed) {
                     let page = rng.next_u64() % PAGES;
                     let _ = s.space.seal_out(Gfn(page).into(), &s.memory, at(100 + page));
-                    if rng.next_u32() % 4 == 0 {
+                    if rng.next_u32().is_multiple_of(4) {
                         let _ = s.space.open_in(PageRange::new(Gfn(page), 2), &s.memory, at(100 + page));
                     }
                 }
