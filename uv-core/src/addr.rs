@@ -92,9 +92,9 @@ impl PageRange {
         Self { first, count }
     }
 
-    /// The page numbers in order. A range that would pass the last 64-bit number ends there.
+    /// The page numbers in order. A range that would pass the last 64-bit number ends with it.
     pub fn iter(self) -> impl Iterator<Item = Gfn> {
-        (self.first.0..self.first.0.saturating_add(self.count)).map(Gfn)
+        (0..self.count).map_while(move |n| self.first.0.checked_add(n).map(Gfn))
     }
 
     /// Whether `gfn` is one of the pages.
@@ -176,6 +176,14 @@ mod tests {
         let range = PageRange::new(Gfn(5), 3);
         assert!(range.iter().eq([Gfn(5), Gfn(6), Gfn(7)]));
         assert!(range.contains(Gfn(7)) && !range.contains(Gfn(8)) && !range.contains(Gfn(4)));
-        assert_eq!(PageRange::new(Gfn(u64::MAX), 9).iter().count(), 0);
+    }
+
+    #[test]
+    fn a_range_ends_with_the_last_number() {
+        let last = Gfn(u64::MAX);
+        assert!(PageRange::from(last).iter().eq([last]));
+        assert!(PageRange::new(Gfn(u64::MAX - 1), 9).iter().eq([Gfn(u64::MAX - 1), last]));
+        assert_eq!(PageRange::new(last, 0).iter().count(), 0);
+        assert!(PageRange::from(last).contains(last));
     }
 }

@@ -44,7 +44,7 @@ pub const fn check_range(page_size: PageSize, range: PageRange) -> Result<(), Ar
 /// Checks that every page of `range` belongs to a memory slot.
 ///
 /// # Errors
-/// [`ArgumentError::Wraps`], then [`ArgumentError::NoSlot`] with the first page that has none. Takes one step per
+/// [`ArgumentError::Wraps`], then [`ArgumentError::NoSlot`] with the first page that has none. Takes one look-up per
 /// slot, not per page.
 pub fn check_in_slots(slots: &MemSlots, range: PageRange) -> Result<(), ArgumentError> {
     check_range(slots.page_size(), range)?;

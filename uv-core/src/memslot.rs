@@ -39,18 +39,20 @@ pub enum SlotError {
     Exists(SlotId),
 }
 
-/// All memory slots of one VM.
+/// All memory slots of one VM: 32,764 of them (KVM's limit) are no burden, every call takes logarithmic time.
 #[derive(Clone, Debug)]
 pub struct MemSlots {
     page_size: PageSize,
     slots: BTreeMap<SlotId, MemSlot>,
+    /// The same slots by their first page. They do not overlap.
+    by_page: BTreeMap<Gfn, SlotId>,
 }
 
 impl MemSlots {
     /// No slots yet.
     #[must_use]
     pub const fn new(page_size: PageSize) -> Self {
-        Self { page_size, slots: BTreeMap::new() }
+        Self { page_size, slots: BTreeMap::new(), by_page: BTreeMap::new() }
     }
 
     /// Page size of the VM.
@@ -62,7 +64,8 @@ impl MemSlots {
     /// Adds a slot.
     ///
     /// # Errors
-    /// [`SlotError`], checked in the order of its variants.
+    /// [`SlotError`], checked in the order of its variants; of several slots that it overlaps, the one with the lowest
+    /// number is named.
     pub fn insert(&mut self, id: SlotId, slot: MemSlot) -> Result<(), SlotError> {
         if slot.pages == 0 {
             return Err(SlotError::Empty);
@@ -74,19 +77,26 @@ impl MemSlots {
         if !self.page_size.is_aligned(slot.host.0) {
             return Err(SlotError::Unaligned(slot.host));
         }
-        if let Some((id, _)) = self.slots.iter().find(|(_, s)| s.first.0 < end && slot.first.0 < s.first.0 + s.pages) {
-            return Err(SlotError::Overlap(*id));
+        // The slots that begin before the end of this one, from behind, until one ends before its beginning.
+        let before = self.by_page.range(..Gfn(end)).rev().map(|(_, id)| *id);
+        let overlapping =
+            before.take_while(|id| self.slots.get(id).is_some_and(|s| slot.first.0 < s.first.0 + s.pages));
+        if let Some(id) = overlapping.min() {
+            return Err(SlotError::Overlap(id));
         }
         if self.slots.contains_key(&id) {
             return Err(SlotError::Exists(id));
         }
         self.slots.insert(id, slot);
+        self.by_page.insert(slot.first, id);
         Ok(())
     }
 
     /// Takes a slot out.
     pub fn remove(&mut self, id: SlotId) -> Option<MemSlot> {
-        self.slots.remove(&id)
+        let slot = self.slots.remove(&id)?;
+        self.by_page.remove(&slot.first);
+        Some(slot)
     }
 
     /// The slots by number.
@@ -97,7 +107,8 @@ impl MemSlots {
     /// The slot that holds `gfn`.
     #[must_use]
     pub fn find(&self, gfn: Gfn) -> Option<MemSlot> {
-        self.slots.values().find(|s| gfn >= s.first && gfn.0 - s.first.0 < s.pages).copied()
+        let (_, id) = self.by_page.range(..=gfn).next_back()?;
+        self.slots.get(id).filter(|slot| gfn.0 - slot.first.0 < slot.pages).copied()
     }
 
     /// Where page `gfn` lies in normal memory.
@@ -116,7 +127,8 @@ impl MemSlots {
     /// First guest page after the highest slot; 0 without slots.
     #[must_use]
     pub fn end(&self) -> Gfn {
-        Gfn(self.slots.values().map(|s| s.first.0 + s.pages).max().unwrap_or(0))
+        let last = self.by_page.last_key_value().and_then(|(_, id)| self.slots.get(id));
+        Gfn(last.map_or(0, |slot| slot.first.0 + slot.pages))
     }
 }
 
@@ -151,5 +163,51 @@ mod tests {
         assert_eq!(slots.host_page(Gfn(8)), Some(HostAddr(0x50_0000)));
         assert_eq!(slots.end(), Gfn(9));
         assert!(slots.remove(SlotId(7)).is_some() && slots.host_page(Gfn(8)).is_none());
+    }
+
+    /// Every number and page against a plain list of the slots.
+    #[test]
+    fn slots_are_found_by_page_whatever_their_numbers() {
+        let mut slots = MemSlots::new(PageSize::K4);
+        // First page, pages, number: holes between some, numbers in no order.
+        let list = [(10, 5, 7), (0, 3, 9), (15, 1, 2), (40, 20, 0), (20, 20, 4), (3, 2, 5)];
+        for (first, pages, id) in list {
+            slots.insert(SlotId(id), slot(first, pages, first << 20)).unwrap();
+        }
+        let holder = |slots: &MemSlots, page| slots.find(Gfn(page)).map(|slot| slot.first.0);
+        let expected = |page: u64, gone: u16| {
+            list.iter().find(|(first, pages, id)| *id != gone && (*first..first + pages).contains(&page)).map(|s| s.0)
+        };
+        (0..70).for_each(|page| assert_eq!(holder(&slots, page), expected(page, u16::MAX), "{page}"));
+        assert_eq!(slots.iter().map(|(id, _)| id.0).collect::<alloc::vec::Vec<_>>(), [0, 2, 4, 5, 7, 9]);
+        // From the hole at 5 over 10, 15 and the first page of 20: the lowest number counts, not the lowest page.
+        assert_eq!(slots.insert(SlotId(99), slot(5, 16, 0)), Err(SlotError::Overlap(SlotId(2))));
+        assert_eq!(slots.insert(SlotId(99), slot(59, 9, 0)), Err(SlotError::Overlap(SlotId(0))), "by the last page");
+        assert_eq!(slots.insert(SlotId(99), slot(16, 4, 0)), Ok(()), "between two");
+        assert!(slots.remove(SlotId(99)).is_some() && slots.remove(SlotId(99)).is_none());
+        assert_eq!(slots.end(), Gfn(60));
+        assert!(slots.remove(SlotId(0)).is_some());
+        assert_eq!((slots.end(), slots.insert(SlotId(99), slot(40, 1, 0))), (Gfn(40), Ok(())));
+        assert_eq!(holder(&slots, 40), Some(40));
+        assert_eq!(holder(&slots, 41), None);
+    }
+
+    /// As many slots as KVM takes: with a step for each slot in each call this test would take minutes.
+    #[test]
+    fn as_many_slots_as_kvm_takes_are_no_burden() {
+        const SLOTS: u16 = 32_764;
+        let mut slots = MemSlots::new(PageSize::K4);
+        // Higher numbers at lower pages.
+        let first = |id: u16| u64::from(SLOTS - 1 - id) * 3;
+        for id in 0..SLOTS {
+            slots.insert(SlotId(id), slot(first(id), 2, u64::from(id) << 13)).unwrap();
+        }
+        assert_eq!(slots.end(), Gfn(first(0) + 2));
+        for id in 0..SLOTS {
+            assert_eq!(slots.host_page(Gfn(first(id) + 1)), Some(HostAddr((u64::from(id) << 13) + 0x1000)));
+            assert_eq!(slots.host_page(Gfn(first(id) + 2)), None);
+        }
+        (0..SLOTS).for_each(|id| assert!(slots.remove(SlotId(id)).is_some()));
+        assert_eq!((slots.end(), slots.iter().count()), (Gfn(0), 0));
     }
 }

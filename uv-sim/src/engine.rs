@@ -10,8 +10,8 @@ use crate::rng::SimRng;
 use crate::seal::{PageSealer, Suite};
 use crate::space::{OwnerId, SecureSpace};
 
-/// What a machine is made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a machine is made of. `Debug` does not show the seed: every key follows from it.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct EngineConfig {
     /// The page size of every VM.
     pub page_size: PageSize,
@@ -19,6 +19,13 @@ pub struct EngineConfig {
     pub frames: u32,
     /// Everything random comes from this number: the same seed and the same calls give the same bytes.
     pub seed: u64,
+}
+
+impl core::fmt::Debug for EngineConfig {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self { page_size, frames, seed: _ } = self;
+        f.debug_struct("EngineConfig").field("page_size", page_size).field("frames", frames).finish_non_exhaustive()
+    }
 }
 
 /// The secure memory of a simulated machine.
@@ -81,5 +88,33 @@ impl Engine {
     #[must_use]
     pub fn frames_in_use(&self) -> u64 {
         self.pool.in_use()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn no_debug_output_shows_the_seed() {
+        let config = EngineConfig { page_size: PageSize::K4, frames: 3, seed: 0x5eed_5eed };
+        let engine = Engine::new(config);
+        let space = engine.create_space(1, Suite::Aes256Ccm);
+        let shown = format!("{config:?} {engine:?} {space:?} {:?} {:?}", space.sealer(), engine.rng("a"));
+        for seed in [config.seed.to_string(), format!("{:x}", config.seed)] {
+            assert!(!shown.contains(&seed), "{shown}");
+        }
+        assert!(shown.contains("frames: 3"));
+    }
+
+    #[test]
+    fn a_vm_of_one_tebibyte_costs_its_root_only() {
+        let engine = Engine::new(EngineConfig { page_size: PageSize::K4, frames: 3, seed: 1 });
+        let space = engine.create_space(1 << 28, Suite::Aes256Ccm);
+        space.zero_in(uv_core::Gfn((1 << 28) - 1)).expect("the last page");
+        assert_eq!(space.used().count(), 1);
     }
 }

@@ -1,12 +1,12 @@
 //! Why the engine did not do what it was asked.
 
-use uv_core::{Access, AccessError, ErrorKind, Gfn, PageState};
+use uv_core::{Access, AccessError, ErrorKind, Gfn, HostAddr, PageState};
 
 /// A refusal of the engine. Nothing was changed. The engine has no codes: each machine turns these into its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SpaceError {
-    /// Another thread is changing the page; call again.
-    #[error("page {0} is being changed by another caller")]
+    /// Another thread is changing the page, or a guest access to it does not end; call again.
+    #[error("page {0} is being changed or accessed by another caller")]
     Busy(Gfn),
     /// The page number is past the end of the VM's memory.
     #[error("page {0} is past the end of the VM's memory")]
@@ -25,6 +25,9 @@ pub enum SpaceError {
     /// No secure frame is free.
     #[error("no secure frame is free")]
     NoFrame,
+    /// Normal memory that is to stand behind a shared page does not begin at a page boundary.
+    #[error("the normal memory at {0} does not begin at a page boundary")]
+    Unaligned(HostAddr),
     /// Normal memory could not be reached.
     #[error(transparent)]
     Memory(#[from] AccessError),
@@ -37,7 +40,7 @@ impl uv_core::Error for SpaceError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Busy(_) => ErrorKind::Busy,
-            Self::OutOfRange(_) => ErrorKind::InvalidArgument,
+            Self::OutOfRange(_) | Self::Unaligned(_) => ErrorKind::InvalidArgument,
             Self::State { .. } | Self::Closed => ErrorKind::WrongState,
             Self::Integrity(_) => ErrorKind::Integrity,
             Self::NoFrame => ErrorKind::Exhausted,

@@ -1,52 +1,76 @@
 //! Secure frames: a limited number, reused, wiped before anybody else may have them.
+//!
+//! A frame never leaves its place: whoever works on it holds its lock. A frame number is in one page's word, in one
+//! [`Taken`], or free; **a free frame holds zeros**. So whatever ends a call in its middle loses no frame, and no content goes
+//! back to the heap.
 
 use alloc::{boxed::Box, vec::Vec};
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use spin::{Mutex, Once};
+use spin::{Mutex, MutexGuard, Once};
 use uv_core::PageSize;
 
-/// Frames in one block of the slot table.
-const BLOCK: usize = 1024;
+/// Bytes of frames that come from the heap together.
+const BLOCK_BYTES: usize = 1 << 16;
 
 /// The number of a frame in the pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FrameId(pub(crate) u32);
 
-/// A frame taken out of the pool. Whoever holds it is its only owner; it goes into a slot with [`FramePool::put`] or
-/// back with [`FramePool::give_back`].
-pub(crate) struct Frame {
-    id: FrameId,
-    bytes: Box<[u8]>,
-    /// Whether the bytes are known to be zero.
-    zero: bool,
+/// The bytes of a frame: with its lock 8 bytes more than the page.
+#[repr(align(8))]
+pub(crate) struct Bytes<T: ?Sized>(T);
+
+/// A frame with its lock held.
+pub(crate) type FrameGuard<'a> = MutexGuard<'a, Bytes<[u8]>>;
+
+impl core::ops::Deref for Bytes<[u8]> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
 }
 
-impl Frame {
-    /// The content, to be written: the frame does not count as zero any more.
-    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
-        self.zero = false;
-        &mut self.bytes
+impl core::ops::DerefMut for Bytes<[u8]> {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+}
+
+type Frames<const N: usize> = Box<[Mutex<Bytes<[u8; N]>>]>;
+
+/// Frames that came from the heap together.
+enum Block {
+    K4(Frames<0x1000>),
+    K64(Frames<0x1_0000>),
+}
+
+impl Block {
+    fn new(page_size: PageSize) -> Self {
+        fn zeros<const N: usize>() -> Frames<N> {
+            (0..BLOCK_BYTES / N).map(|_| Mutex::new(Bytes([0; N]))).collect()
+        }
+        match page_size {
+            PageSize::K4 => Self::K4(zeros()),
+            PageSize::K64 => Self::K64(zeros()),
+        }
     }
 
-    /// The content.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    pub(crate) fn id(&self) -> FrameId {
-        self.id
+    fn frame(&self, index: usize) -> &Mutex<Bytes<[u8]>> {
+        match self {
+            Self::K4(frames) => &frames[index],
+            Self::K64(frames) => &frames[index],
+        }
     }
 }
 
 struct Free {
-    /// Frames that were used before; their content is not secret.
-    reuse: Vec<Frame>,
+    /// Frames that were used before.
+    again: Vec<FrameId>,
     /// First frame that was never used.
     fresh: u32,
 }
-
-type Block = Box<[Mutex<Option<Frame>>]>;
 
 /// All secure frames of a machine.
 pub(crate) struct FramePool {
@@ -61,12 +85,12 @@ pub(crate) struct FramePool {
 
 impl FramePool {
     pub(crate) fn new(page_size: PageSize, capacity: u32) -> Self {
-        let blocks = (capacity as usize).div_ceil(BLOCK);
+        let blocks = (capacity as usize).div_ceil(BLOCK_BYTES / page_size.bytes());
         Self {
             page_size,
             capacity,
             blocks: (0..blocks).map(|_| Once::new()).collect(),
-            free: Mutex::new(Free { reuse: Vec::new(), fresh: 0 }),
+            free: Mutex::new(Free { again: Vec::new(), fresh: 0 }),
             in_use: AtomicU64::new(0),
             scratch: Mutex::new(Vec::new()),
         }
@@ -93,72 +117,79 @@ impl FramePool {
         self.in_use.load(Ordering::Relaxed)
     }
 
-    fn slot(&self, id: FrameId) -> &Mutex<Option<Frame>> {
-        let index = id.0 as usize;
-        &self.blocks[index / BLOCK].call_once(|| (0..BLOCK).map(|_| Mutex::new(None)).collect())[index % BLOCK]
+    fn slot(&self, id: FrameId) -> &Mutex<Bytes<[u8]>> {
+        let (index, each) = (id.0 as usize, BLOCK_BYTES / self.page_size.bytes());
+        self.blocks[index / each].call_once(|| Block::new(self.page_size)).frame(index % each)
     }
 
-    /// Takes up to `count` frames with any non-secret content. Fewer come when the pool runs dry.
-    pub(crate) fn take(&self, count: usize) -> Vec<Frame> {
+    /// The content of a frame, for who moves its page. A guest access that looks at it right now is waited for.
+    pub(crate) fn lock(&self, id: FrameId) -> FrameGuard<'_> {
+        self.slot(id).lock()
+    }
+
+    /// The content of a frame, if nobody else looks at it now.
+    pub(crate) fn try_lock(&self, id: FrameId) -> Option<FrameGuard<'_>> {
+        self.slot(id).try_lock()
+    }
+
+    /// Takes `count` frames of zeros; `None` when there are fewer.
+    pub(crate) fn take(&self, count: usize) -> Option<Taken<'_>> {
+        let wanted = u32::try_from(count).ok()?;
         let mut free = self.free.lock();
-        let keep = free.reuse.len().saturating_sub(count);
-        let mut frames = free.reuse.split_off(keep);
-        let first = free.fresh;
-        let fresh = u32::try_from(count - frames.len()).unwrap_or(u32::MAX).min(self.capacity - first);
+        let keep = free.again.len().saturating_sub(count);
+        let fresh = wanted.saturating_sub(u32::try_from(free.again.len()).unwrap_or(u32::MAX));
+        if fresh > self.capacity - free.fresh {
+            return None;
+        }
+        let mut ids = free.again.split_off(keep);
+        ids.extend((free.fresh..free.fresh + fresh).map(FrameId));
         free.fresh += fresh;
         drop(free);
-        let bytes = self.page_size.bytes();
-        frames.extend((first..first + fresh).map(|n| Frame {
-            id: FrameId(n),
-            bytes: alloc::vec![0; bytes].into_boxed_slice(),
-            zero: true,
-        }));
-        self.in_use.fetch_add(frames.len() as u64, Ordering::Relaxed);
-        frames
+        self.in_use.fetch_add(u64::from(wanted), Ordering::Relaxed);
+        Some(Taken { pool: self, ids })
     }
 
-    /// Takes one frame of zeros.
-    pub(crate) fn take_zeroed(&self) -> Option<Frame> {
-        let mut frame = self.take(1).pop()?;
-        if !frame.zero {
-            frame.bytes.fill(0);
-            frame.zero = true;
-        }
-        Some(frame)
-    }
-
-    /// Gives frames back whose content is not secret: ciphertext, or wiped.
-    pub(crate) fn give_back(&self, frames: impl IntoIterator<Item = Frame>) {
-        let mut free = self.free.lock();
-        let before = free.reuse.len();
-        free.reuse.extend(frames);
-        self.in_use.fetch_sub((free.reuse.len() - before) as u64, Ordering::Relaxed);
-    }
-
-    /// Wipes a frame and gives it back.
-    pub(crate) fn wipe(&self, mut frame: Frame) {
-        frame.bytes.fill(0);
+    /// Wipes a frame and makes it free.
+    pub(crate) fn wipe(&self, id: FrameId) {
+        let mut bytes = self.lock(id);
+        bytes.fill(0);
         // Keeps the compiler from dropping the fill: what is written here must be in memory.
-        zeroize::optimization_barrier(&frame.bytes);
-        frame.zero = true;
-        self.give_back([frame]);
+        zeroize::optimization_barrier(&*bytes);
+        drop(bytes);
+        self.free.lock().again.push(id);
+        self.in_use.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Makes a frame reachable under its number.
-    pub(crate) fn put(&self, frame: Frame) {
-        let id = frame.id;
-        let old = self.slot(id).lock().replace(frame);
-        debug_assert!(old.is_none(), "a frame number is in use once");
+    /// Whether every free frame holds zeros.
+    #[cfg(test)]
+    pub(crate) fn free_frames_are_zero(&self) -> bool {
+        let free = self.free.lock();
+        free.again.len() as u64 + self.in_use() == u64::from(free.fresh)
+            && free.again.iter().all(|id| self.lock(*id).iter().all(|byte| *byte == 0))
+    }
+}
+
+/// Frames that no page has yet: wiped and free again when dropped.
+pub(crate) struct Taken<'a> {
+    pool: &'a FramePool,
+    ids: Vec<FrameId>,
+}
+
+impl<'a> Taken<'a> {
+    /// The content of the frames, in order.
+    pub(crate) fn lock(&self) -> Vec<FrameGuard<'a>> {
+        self.ids.iter().map(|id| self.pool.lock(*id)).collect()
     }
 
-    /// Takes a frame out of its slot; `None` when another thread holds it.
-    pub(crate) fn remove(&self, id: FrameId) -> Option<Frame> {
-        self.slot(id).lock().take()
+    /// Gives the frames to pages: from now on the words of the pages keep them.
+    pub(crate) fn into_ids(mut self) -> Vec<FrameId> {
+        core::mem::take(&mut self.ids)
     }
+}
 
-    /// Lets `act` see the content of a frame in its slot; `None` when another thread took it out.
-    pub(crate) fn with<R>(&self, id: FrameId, act: impl FnOnce(&mut [u8]) -> R) -> Option<R> {
-        self.slot(id).lock().as_mut().map(|frame| act(&mut frame.bytes))
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.ids.iter().for_each(|id| self.pool.wipe(*id));
     }
 }
 
@@ -169,20 +200,39 @@ mod tests {
     #[test]
     fn frames_are_limited_reused_and_wiped() {
         let pool = FramePool::new(PageSize::K4, 3);
-        let mut frames = pool.take(5);
-        assert_eq!((frames.len(), pool.in_use()), (3, 3));
-        let mut frame = frames.remove(1);
-        frame.bytes_mut().fill(0x5a);
-        let id = frame.id();
-        pool.put(frame);
-        assert_eq!(pool.with(id, |bytes| bytes[7]), Some(0x5a));
-        assert!(pool.take(1).is_empty());
-        let frame = pool.remove(id).unwrap();
-        assert!(pool.with(id, |_| ()).is_none());
-        pool.wipe(frame);
+        assert!(pool.take(4).is_none());
+        assert_eq!(pool.in_use(), 0, "a refusal takes nothing");
+        let ids = pool.take(3).unwrap().into_ids();
+        assert_eq!(pool.in_use(), 3);
+        pool.lock(ids[1])[7] = 0x5a;
+        assert!(pool.take(1).is_none());
+        pool.wipe(ids[1]);
         assert_eq!(pool.in_use(), 2);
-        let again = pool.take_zeroed().unwrap();
-        assert_eq!(again.id(), id);
-        assert!(again.bytes.iter().all(|b| *b == 0));
+        let again = pool.take(1).unwrap();
+        assert_eq!(again.ids, [ids[1]]);
+        assert!(again.lock()[0].iter().all(|b| *b == 0));
+    }
+
+    #[test]
+    fn frames_that_no_page_got_are_wiped_and_free() {
+        for page_size in [PageSize::K4, PageSize::K64] {
+            let pool = FramePool::new(page_size, 40);
+            let taken = pool.take(33).unwrap();
+            taken.lock().iter_mut().for_each(|bytes| bytes.fill(0x77));
+            assert_eq!(pool.in_use(), 33);
+            drop(taken);
+            assert_eq!(pool.in_use(), 0);
+            assert!(pool.free_frames_are_zero());
+            assert_eq!(
+                pool.take(40).unwrap().lock().iter().map(|bytes| bytes.len()).sum::<usize>(),
+                40 * page_size.bytes()
+            );
+        }
+    }
+
+    #[test]
+    fn a_frame_costs_eight_bytes_beside_its_page() {
+        assert_eq!(size_of::<Mutex<Bytes<[u8; 0x1000]>>>(), 0x1008);
+        assert_eq!(size_of::<Mutex<Bytes<[u8; 0x1_0000]>>>(), 0x1_0008);
     }
 }

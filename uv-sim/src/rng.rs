@@ -11,7 +11,7 @@ use core::fmt;
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::{SeedableRng, TryCryptoRng, TryRng};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use uv_crypto::digest::sha256;
 
@@ -31,8 +31,27 @@ use uv_crypto::digest::sha256;
 /// ```
 pub struct SimRng {
     seed: Zeroizing<[u8; 32]>,
-    stream: ChaCha20Rng,
+    stream: Stream,
 }
+
+/// The generator itself, which holds its key: wiped on drop.
+struct Stream(ChaCha20Rng);
+
+impl Zeroize for Stream {
+    fn zeroize(&mut self) {
+        self.0 = ChaCha20Rng::from_seed([0; 32]);
+        // Keeps the compiler from dropping the assignment: the new key must be in memory.
+        zeroize::optimization_barrier(&self.0);
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.zeroize();
+    }
+}
+
+impl ZeroizeOnDrop for Stream {}
 
 impl fmt::Debug for SimRng {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -57,7 +76,8 @@ impl SimRng {
     }
 
     fn from_key(seed: [u8; 32]) -> Self {
-        Self { seed: Zeroizing::new(seed), stream: ChaCha20Rng::from_seed(seed) }
+        let seed = Zeroizing::new(seed);
+        Self { stream: Stream(ChaCha20Rng::from_seed(*seed)), seed }
     }
 }
 
@@ -65,15 +85,15 @@ impl TryRng for SimRng {
     type Error = Infallible;
 
     fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        self.stream.try_next_u32()
+        self.stream.0.try_next_u32()
     }
 
     fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        self.stream.try_next_u64()
+        self.stream.0.try_next_u64()
     }
 
     fn try_fill_bytes(&mut self, dst: &mut [u8]) -> Result<(), Infallible> {
-        self.stream.try_fill_bytes(dst)
+        self.stream.0.try_fill_bytes(dst)
     }
 }
 
@@ -108,6 +128,18 @@ mod tests {
         assert_ne!(before, draw(root.fork("b")));
         assert_ne!(before, draw(root.fork("a").fork("a")));
         assert_ne!(before, draw(root));
+    }
+
+    #[test]
+    fn a_stream_is_wiped_on_drop() {
+        fn wiped_on_drop<T: ZeroizeOnDrop>(_: &T) {}
+        let mut rng = SimRng::from_seed(3);
+        wiped_on_drop(&rng.seed);
+        wiped_on_drop(&rng.stream);
+        let _ = rng.next_u64();
+        rng.stream.zeroize();
+        let of_zeros = SimRng { stream: Stream(ChaCha20Rng::from_seed([0; 32])), seed: Zeroizing::new([0; 32]) };
+        assert_eq!(draw(rng), draw(of_zeros), "neither key nor position is left");
     }
 
     #[test]

@@ -70,7 +70,7 @@ impl From<SpaceError> for Refusal {
             SpaceError::OutOfRange(_) => UvRc::ADDRESS.into(),
             SpaceError::State { .. } | SpaceError::Closed => UvRc::STATE.into(),
             SpaceError::Integrity(_) => UvRc::STORAGE_INTEGRITY.into(),
-            SpaceError::Memory(_) => UvRc::INVALID_ABSOLUTE.into(),
+            SpaceError::Memory(_) | SpaceError::Unaligned(_) => UvRc::INVALID_ABSOLUTE.into(),
         }
     }
 }

@@ -109,6 +109,7 @@ pub struct Machine {
     pub(crate) cpus: RwLock<BTreeMap<u64, Arc<Cpu>>>,
     /// CPUs of ordinary guests that were entered, by the address of the state description.
     pub(crate) ordinary: RwLock<BTreeMap<HostAddr, Arc<OrdinaryCpu>>>,
+    /// The id of the next configuration: goes on over every reset, so that none is used twice.
     pub(crate) next_id: AtomicU32,
     /// The unique id of the next configuration, if it was chosen.
     pub(crate) next_uid: Mutex<Option<ConfigUid>>,

@@ -135,9 +135,12 @@ impl Machine {
     }
 
     /// Gives frames of a configuration back to the host, private ones cleared, and ends its secure memory. Stops after `most`
-    /// frames, and goes on there when it is called again; says whether none is left.
+    /// frames, or while a guest access to a shared page does not end, and goes on there when it is called again; says whether
+    /// none is left.
     pub(crate) fn release_frames(&self, conf: &Conf, most: usize) -> bool {
-        conf.space.close();
+        if conf.space.close().is_err() {
+            return false;
+        }
         let from = HostAddr(conf.released.load(Ordering::Relaxed));
         let is_ours = |frame: Frame| frame.page().is_some_and(|(owner, _)| owner == conf.id);
         let mut ours = self.storage.frames.owned_from(from).filter(|(_, frame)| is_ours(*frame));

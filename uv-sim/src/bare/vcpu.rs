@@ -62,6 +62,11 @@ impl Vcpu for BareVcpu {
                     if let Err(BareError::Space(SpaceError::State { gfn, .. })) = result {
                         return Ok(Exit::PageMissing { gfn, access: uv_core::Access::Store });
                     }
+                    // Another virtual CPU is at work on the page: the instruction is repeated, as an access is.
+                    if let Err(BareError::Space(SpaceError::Busy(_))) = result {
+                        core::hint::spin_loop();
+                        continue;
+                    }
                     self.cpu.complete(result);
                 }
                 GuestEvent::Fault(GuestFault::Missing { gfn, access, .. }) => {

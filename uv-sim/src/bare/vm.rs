@@ -153,9 +153,9 @@ impl SecureVm for BareVm {
     }
 
     fn terminate(&self) -> Result<(), BareError> {
-        if let Some(space) = self.0.space.write().take() {
-            space.close();
-        }
+        let mut current = self.0.space.write();
+        current.as_ref().map_or(Ok(()), |space| space.close())?;
+        *current = None;
         Ok(())
     }
 

@@ -1,4 +1,7 @@
 //! The guest's own accesses, made by its virtual CPUs.
+//!
+//! Who moves a page waits for the accesses at work on it: at a secure page for the frame's lock, at a shared one for the count
+//! in the page's word.
 
 use core::ops::Range;
 
@@ -28,7 +31,7 @@ impl SecureSpace {
                     self.in_frame(gfn, word, |bytes| piece.copy_from_slice(&bytes[offset..offset + piece.len()]))?;
                 }
                 Place::Normal(page) => {
-                    memory.read(host(page, offset), piece).map_err(|error| GuestFault::Memory { gfn, error })?;
+                    memory.read(page.at(offset), piece).map_err(|error| GuestFault::Memory { gfn, error })?;
                 }
             }
         }
@@ -47,7 +50,7 @@ impl SecureSpace {
                     self.in_frame(gfn, word, |bytes| bytes[offset..offset + piece.len()].copy_from_slice(piece))?;
                 }
                 Place::Normal(page) => {
-                    memory.write(host(page, offset), piece).map_err(|error| GuestFault::Memory { gfn, error })?;
+                    memory.write(page.at(offset), piece).map_err(|error| GuestFault::Memory { gfn, error })?;
                 }
             }
         }
@@ -57,18 +60,22 @@ impl SecureSpace {
     /// Lets `act` see the frame of a page. Between looking at the word and locking the frame the page may have moved
     /// and the frame may serve another page, so the word is looked at again under the lock: nobody takes the frame while
     /// it is held.
-    fn in_frame(&self, gfn: Gfn, word: Word, act: impl FnOnce(&mut [u8])) -> Result<(), GuestFault> {
-        let done = self.pool.with(FrameId(word.index()), |bytes| {
-            let same = self.table.get(gfn).is_some_and(|now| now.same_place(word));
-            if same {
-                act(bytes);
+    pub(super) fn in_frame(&self, gfn: Gfn, word: Word, act: impl FnOnce(&mut [u8])) -> Result<(), GuestFault> {
+        loop {
+            let frame = self.pool.try_lock(FrameId(word.index()));
+            if !self.table.get(gfn).is_some_and(|now| now.same_place(word)) {
+                return Err(GuestFault::Busy(gfn));
             }
-            same
-        });
-        if done == Some(true) { Ok(()) } else { Err(GuestFault::Busy(gfn)) }
+            if let Some(mut bytes) = frame {
+                act(&mut bytes);
+                return Ok(());
+            }
+            // Another guest access holds it: a mover would have the word.
+            core::hint::spin_loop();
+        }
     }
 
-    fn locate(&self, gfn: Gfn, access: Access) -> Result<Place, GuestFault> {
+    fn locate(&self, gfn: Gfn, access: Access) -> Result<Place<'_>, GuestFault> {
         if self.is_closed() {
             return Err(GuestFault::Closed);
         }
@@ -78,10 +85,13 @@ impl SecureSpace {
         }
         match word.state() {
             PageState::Secure => {
-                self.table.reference(gfn);
+                self.table.reference(gfn, word);
                 Ok(Place::Frame(word))
             }
-            PageState::Shared => Ok(Place::Normal(self.host_page(word.payload()))),
+            PageState::Shared => {
+                let word = self.table.enter(gfn).ok_or(GuestFault::Busy(gfn))?;
+                Ok(Place::Normal(NormalPage { space: self, gfn, page: self.host_page(word.payload()) }))
+            }
             state => Err(GuestFault::Missing { gfn, state, access }),
         }
     }
@@ -105,11 +115,27 @@ impl SecureSpace {
 }
 
 /// Where the bytes of a page are.
-enum Place {
+enum Place<'a> {
     Frame(Word),
-    Normal(HostAddr),
+    Normal(NormalPage<'a>),
 }
 
-fn host(page: HostAddr, offset: usize) -> HostAddr {
-    HostAddr(page.0.saturating_add(offset as u64))
+/// A guest access to the normal page of a shared page: nobody moves the page before this is dropped.
+struct NormalPage<'a> {
+    space: &'a SecureSpace,
+    gfn: Gfn,
+    page: HostAddr,
+}
+
+impl NormalPage<'_> {
+    fn at(&self, offset: usize) -> HostAddr {
+        // Inside a page whose address is aligned.
+        HostAddr(self.page.0 | offset as u64)
+    }
+}
+
+impl Drop for NormalPage<'_> {
+    fn drop(&mut self) {
+        self.space.table.leave(self.gfn);
+    }
 }

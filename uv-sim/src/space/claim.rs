@@ -6,8 +6,8 @@ use uv_core::Gfn;
 
 use super::SecureSpace;
 use crate::fault::SpaceError;
-use crate::pool::{Frame, FrameId};
-use crate::table::Word;
+use crate::pool::{FrameGuard, FrameId};
+use crate::table::{ClaimError, Word};
 
 pub(super) struct Claim<'a> {
     space: &'a SecureSpace,
@@ -18,14 +18,12 @@ pub(super) struct Claim<'a> {
 
 impl<'a> Claim<'a> {
     pub(super) fn new(space: &'a SecureSpace, gfn: Gfn) -> Result<Self, SpaceError> {
-        let old = match space.table.claim(gfn) {
-            None => return Err(SpaceError::OutOfRange(gfn)),
-            Some(Err(_)) => return Err(SpaceError::Busy(gfn)),
-            Some(Ok(old)) => old,
-        };
-        let claim = Self { space, gfn, old, new: Cell::new(old) };
-        // Only now: a VM that ends takes every page after it has said so, this one included.
-        if space.is_closed() { Err(SpaceError::Closed) } else { Ok(claim) }
+        let old = space.table.claim(gfn).map_err(|error| match error {
+            ClaimError::OutOfRange => SpaceError::OutOfRange(gfn),
+            ClaimError::Busy => SpaceError::Busy(gfn),
+            ClaimError::Closed => SpaceError::Closed,
+        })?;
+        Ok(Self { space, gfn, old, new: Cell::new(old) })
     }
 
     pub(super) fn gfn(&self) -> Gfn {
@@ -40,6 +38,11 @@ impl<'a> Claim<'a> {
         SpaceError::State { gfn: self.gfn, state: self.old.state() }
     }
 
+    /// The frame of a secure page. A guest access that looks at it right now is waited for.
+    pub(super) fn frame(&self) -> FrameGuard<'a> {
+        self.space.pool.lock(FrameId(self.old.index()))
+    }
+
     /// Sets the word the page gets when the claim ends.
     pub(super) fn commit_word(&self, word: Word) {
         self.new.set(word);
@@ -49,13 +52,5 @@ impl<'a> Claim<'a> {
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
         self.space.table.release(self.gfn, self.new.get());
-    }
-}
-
-impl SecureSpace {
-    /// Takes the frame of a secure page out of its slot. The caller holds the claim; a guest access that looks at the
-    /// frame right now is waited for by the slot's lock.
-    pub(super) fn remove_frame(&self, word: Word) -> Option<Frame> {
-        self.pool.remove(FrameId(word.index()))
     }
 }

@@ -15,7 +15,14 @@
 //! a sealed page opens only from its newest ciphertext, at its own page number, in its own VM.
 //!
 //! Every move claims the page's word first, so two threads never work on one page; the one that comes second gets
+//! [`SpaceError::Busy`]. A move also waits for the guest accesses at work on the page: when it has returned, none of them
+//! touches the frame or the normal page that the page had. One that takes longer than a page's access can take gives the mover
 //! [`SpaceError::Busy`].
+//!
+//! # Calls out of calls
+//! [`NormalMemory`](uv_core::NormalMemory) and the check of [`SecureSpace::fill`] are the user's code, called while pages are
+//! claimed. When such code panics, every page of the batch is as before, and no frame is lost. When it calls the same VM again,
+//! calls on those pages, and [`SecureSpace::close`], get [`SpaceError::Busy`]; nothing waits for itself.
 
 mod access;
 mod claim;
@@ -25,18 +32,21 @@ mod sharing;
 mod tests;
 
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use spin::Mutex;
-use uv_core::{Gfn, PageCounts, PageSize, PageState};
+use uv_core::{Gfn, PageCounts, PageRange, PageSize, PageState};
 
 use crate::fault::SpaceError;
-use crate::pool::FramePool;
+use crate::pool::{FrameId, FramePool};
 use crate::record::Records;
 use crate::seal::{PageSealer, SealRecord};
 use crate::table::{Label, PageTable, Word};
 use claim::Claim;
 pub use sharing::Content;
+
+/// Every page.
+const ALL: PageRange = PageRange::new(Gfn(0), u64::MAX);
 
 /// Number of a VM in the engine; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,7 +63,6 @@ pub struct SecureSpace {
     /// Number of the next seal: never used twice in this VM.
     version: AtomicU64,
     hand: AtomicU64,
-    closed: AtomicBool,
 }
 
 impl core::fmt::Debug for SecureSpace {
@@ -68,11 +77,10 @@ impl SecureSpace {
             owner,
             pool,
             table: PageTable::new(pages),
-            records: Mutex::new(Records::default()),
+            records: Mutex::new(Records::new(sealer.suite())),
             sealer,
             version: AtomicU64::new(0),
             hand: AtomicU64::new(0),
-            closed: AtomicBool::new(false),
         }
     }
 
@@ -127,21 +135,27 @@ impl SecureSpace {
     #[must_use]
     pub fn counts(&self) -> PageCounts {
         let mut counts = PageCounts::default();
-        self.table.used().for_each(|(_, word)| counts.add(word.state()));
+        self.table.used(ALL).for_each(|(_, word)| counts.add(word.state()));
         counts
     }
 
     /// Every page that is not absent, in order, with its state. A snapshot of a table that others may be changing.
     pub fn used(&self) -> impl Iterator<Item = (Gfn, PageState)> {
-        self.table.used().map(|(gfn, word)| (gfn, word.state())).filter(|(_, state)| *state != PageState::Absent)
+        self.used_in(ALL)
+    }
+
+    /// [`SecureSpace::used`] for the pages of a range: looks at no other page, so a long walk can be cut into parts.
+    pub fn used_in(&self, range: PageRange) -> impl Iterator<Item = (Gfn, PageState)> {
+        self.table.used(range).map(|(gfn, word)| (gfn, word.state())).filter(|(_, state)| *state != PageState::Absent)
     }
 
     /// A secure page that the guest has not used for a while: the clock goes round over all secure pages and spares
-    /// those used since it last passed. `None` when no page is secure.
+    /// those used since it last passed. `None` when no page is secure, or the guest used them all while the clock went round.
     pub fn cold_page(&self) -> Option<Gfn> {
-        let hand = self.hand.load(Ordering::Relaxed);
-        let found =
-            self.table.cold(Gfn(hand)).or_else(|| self.table.cold(Gfn(0))).or_else(|| self.table.cold(Gfn(0)))?;
+        let hand = Gfn(self.hand.load(Ordering::Relaxed));
+        // From the hand to the end, then once round. The clock takes the marks of the pages that it passes, so a page before
+        // the hand that is marked is found no earlier than at the second time it is passed.
+        let found = [hand, Gfn(0), Gfn(0)].into_iter().find_map(|from| self.table.cold(from))?;
         self.hand.store(found.0 + 1, Ordering::Relaxed);
         Some(found)
     }
@@ -171,40 +185,33 @@ impl SecureSpace {
         Ok(())
     }
 
-    /// Ends the VM: wipes every frame, forgets every record. Waits for calls that are at work on a page; every later
-    /// call gets [`SpaceError::Closed`]. Ending twice is allowed.
-    pub fn close(&self) {
-        self.closed.store(true, Ordering::SeqCst);
+    /// Ends the VM: wipes every frame, forgets every record. Every later call gets [`SpaceError::Closed`]. When it has
+    /// returned with success, no call and no guest access is at work on a page. Ending twice is allowed.
+    ///
+    /// # Errors
+    /// [`SpaceError::Busy`] with the first page that is in a call's or an access' hands for longer than both take: the page is as
+    /// that call leaves it, all others are gone. Calling again ends the rest. A call that is made out of
+    /// [`NormalMemory`](uv_core::NormalMemory) gets this for the page that is moved.
+    pub fn close(&self) -> Result<(), SpaceError> {
         let mut wiped = 0_u64;
-        for (gfn, _) in self.table.used() {
-            let word = loop {
-                match self.table.claim(gfn) {
-                    Some(Ok(word)) => break word,
-                    Some(Err(_)) => core::hint::spin_loop(),
-                    None => break Word::ABSENT,
-                }
-            };
+        let ended = self.table.close(|word| {
             wiped += u64::from(word.state() == PageState::Secure);
             self.drop_content(word);
-            self.table.release(gfn, Word::ABSENT);
-        }
-        tracing::debug!(owner = self.owner.0, wiped, "secure memory of the VM ended");
+        });
+        tracing::debug!(owner = self.owner.0, wiped, ended = ended.is_ok(), "secure memory of the VM ended");
+        ended.map_err(SpaceError::Busy)
     }
 
     /// Whether [`SecureSpace::close`] was called.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::SeqCst)
+        self.table.is_closed()
     }
 
     /// Wipes or forgets what a page's word stands for. The caller holds the claim.
     fn drop_content(&self, word: Word) {
         match word.state() {
-            PageState::Secure => {
-                if let Some(frame) = self.remove_frame(word) {
-                    self.pool.wipe(frame);
-                }
-            }
+            PageState::Secure => self.pool.wipe(FrameId(word.index())),
             PageState::Sealed => {
                 self.records.lock().remove(word.index());
             }
@@ -219,6 +226,8 @@ impl SecureSpace {
 
 impl Drop for SecureSpace {
     fn drop(&mut self) {
-        self.close();
+        // Nobody else is left who could hold a page.
+        let closed = self.close();
+        debug_assert_eq!(closed, Ok(()));
     }
 }

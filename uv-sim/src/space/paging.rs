@@ -1,16 +1,14 @@
 //! Pages into and out of secure frames.
 
-use alloc::vec::Vec;
-use core::sync::atomic::Ordering;
-
-use uv_core::{AccessError, Gfn, HostAddr, NormalMemory, PageRange, PageState, RangeError};
-
 use super::SecureSpace;
 use super::claim::Claim;
 use crate::fault::SpaceError;
-use crate::pool::Frame;
+use crate::pool::{FrameGuard, Taken};
 use crate::seal::SealRecord;
 use crate::table::{Label, Word};
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
+use uv_core::{AccessError, Gfn, HostAddr, NormalMemory, PageRange, PageState, RangeError};
 use uv_crypto::BATCH;
 
 /// Bytes moved in one batch at the most: what stays in the cache between the copy and the cipher.
@@ -27,8 +25,8 @@ impl SecureSpace {
         if claim.old().state() != PageState::Absent {
             return Err(claim.wrong_state());
         }
-        let frame = self.pool.take_zeroed().ok_or(SpaceError::NoFrame)?;
-        self.install(&claim, frame);
+        let taken = self.pool.take(1).ok_or(SpaceError::NoFrame)?;
+        self.install(core::slice::from_ref(&claim), taken);
         Ok(())
     }
 
@@ -49,19 +47,15 @@ impl SecureSpace {
         self.in_batches(range, source, |batch, source| {
             let fillable = |s| matches!(s, PageState::Absent | PageState::Secure);
             let claims = self.claim_all(batch, fillable)?;
-            let mut frames = self.take_frames(claims.len())?;
-            let filled = self.read_pages(memory, source, &mut frames).map_err(E::from).and_then(|()| {
-                let mut pages: Vec<&mut [u8]> = frames.iter_mut().map(Frame::bytes_mut).collect();
-                check(batch.first, &mut pages)
-            });
-            if let Err(error) = filled {
-                frames.into_iter().for_each(|frame| self.pool.wipe(frame));
-                return Err(error);
+            let taken = self.pool.take(claims.len()).ok_or(SpaceError::NoFrame)?;
+            let mut frames = taken.lock();
+            for (bytes, n) in frames.iter_mut().zip(0..) {
+                memory.read(HostAddr(source.0 + (n << self.page_size().shift())), bytes).map_err(SpaceError::from)?;
             }
-            for (claim, frame) in claims.iter().zip(frames) {
-                self.drop_content(claim.old());
-                self.install(claim, frame);
-            }
+            let mut pages: Vec<&mut [u8]> = frames.iter_mut().map(|bytes| &mut ***bytes).collect();
+            check(batch.first, &mut pages)?;
+            drop(frames);
+            self.install(&claims, taken);
             Ok(())
         })
     }
@@ -122,31 +116,22 @@ impl SecureSpace {
                 let kept = self.records.lock();
                 claims.iter().filter_map(|claim| kept.get(claim.old().index())).collect()
             };
-            let mut frames = self.take_frames(claims.len())?;
+            let taken = self.pool.take(claims.len()).ok_or(SpaceError::NoFrame)?;
+            let mut frames = taken.lock();
             let size = self.page_size().bytes();
             let opened = self.pool.with_scratch(claims.len() * size, |sealed| {
                 memory.read(source, sealed)?;
                 let sources: Vec<&[u8]> = sealed.chunks_exact(size).collect();
-                let mut pages: Vec<&mut [u8]> = frames.iter_mut().map(Frame::bytes_mut).collect();
-                Ok(self.sealer.open_range(batch.first.0, &records, &sources, &mut pages))
+                let mut pages: Vec<&mut [u8]> = frames.iter_mut().map(|bytes| &mut ***bytes).collect();
+                Ok::<_, SpaceError>(self.sealer.open_range(batch.first.0, &records, &sources, &mut pages))
             });
-            let failed = match opened {
-                Ok(failed) => failed,
-                Err(error) => {
-                    frames.into_iter().for_each(|frame| self.pool.wipe(frame));
-                    return Err(SpaceError::Memory(error));
-                }
-            };
+            drop(frames);
             // A call the sealer does not take at all opens nothing: the first page counts as wrong.
-            let failed = failed.map_or(Some(0), |failed| failed.iter().next());
+            let failed = opened?.map_or(Some(0), |failed| failed.iter().next());
             if let Some(index) = failed {
-                frames.into_iter().for_each(|frame| self.pool.wipe(frame));
                 return Err(SpaceError::Integrity(batch.first.add(index as u64)));
             }
-            for (claim, frame) in claims.iter().zip(frames) {
-                self.drop_content(claim.old());
-                self.install(claim, frame);
-            }
+            self.install(&claims, taken);
             Ok(())
         })
     }
@@ -162,20 +147,18 @@ impl SecureSpace {
         let first = claims.first().map_or(Gfn(0), Claim::gfn);
         let version = self.version.fetch_add(claims.len() as u64, Ordering::Relaxed);
         let mut records = alloc::vec![SealRecord::default(); claims.len()];
-        let frames: Vec<Frame> = claims.iter().filter_map(|claim| self.remove_frame(claim.old())).collect();
-        debug_assert_eq!(frames.len(), claims.len(), "a claimed secure page has its frame");
-        let written = self.pool.with_scratch(claims.len() * size, |sealed| {
-            let sources: Vec<&[u8]> = frames.iter().map(Frame::bytes).collect();
+        let frames: Vec<FrameGuard<'_>> = claims.iter().map(Claim::frame).collect();
+        self.pool.with_scratch(claims.len() * size, |sealed| {
+            let sources: Vec<&[u8]> = frames.iter().map(|bytes| &***bytes).collect();
             let mut targets: Vec<&mut [u8]> = sealed.chunks_exact_mut(size).collect();
             let versions = |index| version + index as u64;
             // The sealer refuses only page numbers that its nonce cannot carry.
             self.sealer
                 .seal_range(first.0, versions, &sources, &mut targets, &mut records)
                 .map_err(|_| SpaceError::OutOfRange(first))?;
-            Ok(memory.write(target, sealed)?)
-        });
-        frames.into_iter().for_each(|frame| self.pool.put(frame));
-        written.map(|()| records)
+            memory.write(target, sealed)?;
+            Ok(records)
+        })
     }
 
     /// Cuts a range into batches and counts the pages done.
@@ -190,11 +173,11 @@ impl SecureSpace {
         let mut done = 0;
         while done < range.count {
             let part = PageRange::new(range.first.add(done), batch.min(range.count - done));
-            let at = normal.0.checked_add(done << size.shift()).map(HostAddr);
-            let at = at.ok_or(AccessError::Unmapped { at: normal, len: size.bytes() });
-            at.map_err(|e| E::from(e.into()))
-                .and_then(|at| work(part, at))
-                .map_err(|error| RangeError { done, error })?;
+            // Every page of the batch has an address.
+            let at = normal.checked_add(done << size.shift());
+            let at = at.filter(|at| at.checked_add((part.count - 1) << size.shift()).is_some());
+            let at = at.ok_or(SpaceError::Memory(AccessError::Unmapped { at: normal, len: size.bytes() }));
+            at.map_err(E::from).and_then(|at| work(part, at)).map_err(|error| RangeError { done, error })?;
             done += part.count;
         }
         Ok(())
@@ -213,29 +196,13 @@ impl SecureSpace {
         Ok(claims)
     }
 
-    fn take_frames(&self, count: usize) -> Result<Vec<Frame>, SpaceError> {
-        let frames = self.pool.take(count);
-        if frames.len() < count {
-            self.pool.give_back(frames);
-            return Err(SpaceError::NoFrame);
+    /// Puts frames under claimed pages, which become secure; what the pages held before goes.
+    pub(super) fn install(&self, claims: &[Claim<'_>], taken: Taken<'_>) {
+        for (claim, id) in claims.iter().zip(taken.into_ids()) {
+            let old = claim.old();
+            self.drop_content(old);
+            let label = if old.state() == PageState::Absent { Label::default() } else { old.label() };
+            claim.commit_word(Word::new(PageState::Secure, label, u64::from(id.0)));
         }
-        Ok(frames)
-    }
-
-    fn read_pages(&self, memory: &dyn NormalMemory, source: HostAddr, frames: &mut [Frame]) -> Result<(), SpaceError> {
-        let mut at = source.0;
-        for frame in frames {
-            memory.read(HostAddr(at), frame.bytes_mut())?;
-            at = at.saturating_add(self.page_size().size());
-        }
-        Ok(())
-    }
-
-    /// Puts a frame under a claimed page and makes the page secure.
-    pub(super) fn install(&self, claim: &Claim<'_>, frame: Frame) {
-        let label = if claim.old().state() == PageState::Absent { Label::default() } else { claim.old().label() };
-        let word = Word::new(PageState::Secure, label, u64::from(frame.id().0));
-        self.pool.put(frame);
-        claim.commit_word(word);
     }
 }

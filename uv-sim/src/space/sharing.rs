@@ -1,9 +1,8 @@
 //! Pages the guest gives to the hypervisor, and takes back.
 
-use uv_core::{Gfn, HostAddr, NormalMemory, PageState};
+use uv_core::{AccessError, Gfn, HostAddr, NormalMemory, PageState};
 
 use super::SecureSpace;
-use super::claim::Claim;
 use crate::fault::SpaceError;
 use crate::table::Word;
 
@@ -21,8 +20,9 @@ impl SecureSpace {
     /// shared. The secure frame is wiped. A page that is shared already stays as it is, and that is success.
     ///
     /// # Errors
-    /// [`SpaceError::State`] for a sealed or withdrawn page (bring it back first); [`SpaceError::Memory`],
-    /// [`SpaceError::Busy`], [`SpaceError::OutOfRange`], [`SpaceError::Closed`].
+    /// [`SpaceError::Unaligned`] unless `normal` is the address of a page; [`SpaceError::State`] for a sealed or withdrawn page
+    /// (bring it back first); [`SpaceError::Memory`], also for a page number of more than 46 bits; [`SpaceError::Busy`],
+    /// [`SpaceError::OutOfRange`], [`SpaceError::Closed`].
     pub fn share(
         &self,
         gfn: Gfn,
@@ -30,22 +30,31 @@ impl SecureSpace {
         normal: HostAddr,
         content: Content,
     ) -> Result<(), SpaceError> {
+        let number = self.page_number(normal)?;
         let claim = self.claim(gfn)?;
         let old = claim.old();
         match (old.state(), content) {
             (PageState::Shared, _) => return Ok(()),
-            (PageState::Secure, Content::Kept) => {
-                let frame = self.remove_frame(old).ok_or(SpaceError::Busy(gfn))?;
-                let written = memory.write(normal, frame.bytes());
-                self.pool.put(frame);
-                written?;
-            }
+            (PageState::Secure, Content::Kept) => memory.write(normal, &claim.frame())?,
             (PageState::Secure | PageState::Absent, _) => self.write_zeros(memory, normal)?,
             (PageState::Sealed | PageState::Withdrawn, _) => return Err(claim.wrong_state()),
         }
         self.drop_content(old);
-        self.commit_shared(&claim, normal);
+        claim.commit_word(Word::new(PageState::Shared, old.label(), number));
         Ok(())
+    }
+
+    /// Zeroes the normal page of a shared page; the page stays shared. No guest access sees half of it.
+    ///
+    /// # Errors
+    /// [`SpaceError::State`] unless the page is shared; [`SpaceError::Memory`], [`SpaceError::Busy`],
+    /// [`SpaceError::OutOfRange`], [`SpaceError::Closed`].
+    pub fn zero_shared(&self, gfn: Gfn, memory: &dyn NormalMemory) -> Result<(), SpaceError> {
+        let claim = self.claim(gfn)?;
+        if claim.old().state() != PageState::Shared {
+            return Err(claim.wrong_state());
+        }
+        self.write_zeros(memory, self.host_page(claim.old().payload()))
     }
 
     /// Takes a page back, because the guest asked for it: shared or withdrawn becomes secure. With [`Content::Kept`] the
@@ -59,14 +68,12 @@ impl SecureSpace {
         if !matches!(claim.old().state(), PageState::Shared | PageState::Withdrawn) {
             return Err(claim.wrong_state());
         }
-        let mut frame = self.pool.take_zeroed().ok_or(SpaceError::NoFrame)?;
-        if content == Content::Kept
-            && let Err(error) = memory.read(self.host_page(claim.old().payload()), frame.bytes_mut())
-        {
-            self.pool.wipe(frame);
-            return Err(error.into());
+        let taken = self.pool.take(1).ok_or(SpaceError::NoFrame)?;
+        if content == Content::Kept {
+            let normal = self.host_page(claim.old().payload());
+            taken.lock().iter_mut().try_for_each(|bytes| memory.read(normal, bytes))?;
         }
-        self.install(&claim, frame);
+        self.install(core::slice::from_ref(&claim), taken);
         Ok(())
     }
 
@@ -90,15 +97,15 @@ impl SecureSpace {
     /// copied or zeroed.
     ///
     /// # Errors
-    /// [`SpaceError::State`] for a page that is not shared; [`SpaceError::Memory`], [`SpaceError::Busy`],
-    /// [`SpaceError::OutOfRange`], [`SpaceError::Closed`].
+    /// As [`SecureSpace::share`]; [`SpaceError::State`] for a page that is not shared.
     pub fn restore(&self, gfn: Gfn, memory: &dyn NormalMemory, normal: HostAddr) -> Result<(), SpaceError> {
+        let number = self.page_number(normal)?;
         let claim = self.claim(gfn)?;
         if !matches!(claim.old().state(), PageState::Shared | PageState::Withdrawn) {
             return Err(claim.wrong_state());
         }
         memory.check(normal, self.page_size().size())?;
-        self.commit_shared(&claim, normal);
+        claim.commit_word(Word::new(PageState::Shared, claim.old().label(), number));
         Ok(())
     }
 
@@ -109,9 +116,14 @@ impl SecureSpace {
         matches!(word.state(), PageState::Shared | PageState::Withdrawn).then(|| self.host_page(word.payload()))
     }
 
-    fn commit_shared(&self, claim: &Claim<'_>, normal: HostAddr) {
-        let number = normal.0 >> self.page_size().shift();
-        claim.commit_word(Word::new(PageState::Shared, claim.old().label(), number));
+    /// The number of the normal page at an address, as a page's word can hold it.
+    fn page_number(&self, normal: HostAddr) -> Result<u64, SpaceError> {
+        let size = self.page_size();
+        match normal.0 >> size.shift() {
+            _ if !size.is_aligned(normal.0) => Err(SpaceError::Unaligned(normal)),
+            number if number > Word::MAX_PAYLOAD => Err(AccessError::Unmapped { at: normal, len: size.bytes() }.into()),
+            number => Ok(number),
+        }
     }
 
     /// The address of a normal page by its number.
@@ -123,7 +135,7 @@ impl SecureSpace {
         const ZEROS: [u8; 4096] = [0; 4096];
         memory.check(normal, self.page_size().size())?;
         for offset in (0..self.page_size().size()).step_by(ZEROS.len()) {
-            memory.write(HostAddr(normal.0 + offset), &ZEROS)?;
+            memory.write(HostAddr(normal.0 | offset), &ZEROS)?;
         }
         Ok(())
     }

@@ -138,7 +138,7 @@ fn busy(platform: &Platform) -> UvCode {
 fn refused(platform: &Platform, error: SpaceError) -> UvCode {
     match error {
         SpaceError::Busy(_) | SpaceError::NoFrame => busy(platform),
-        SpaceError::Memory(_) => UvCode::U_P2,
+        SpaceError::Memory(_) | SpaceError::Unaligned(_) => UvCode::U_P2,
         SpaceError::Closed => UvCode::U_PARAMETER,
         SpaceError::OutOfRange(_) | SpaceError::State { .. } | SpaceError::Integrity(_) => UvCode::U_P3,
     }

@@ -3,7 +3,7 @@
 //! | # | check | result |
 //! |---|---|---|
 //! | 1 | the handle is a configuration's | rc 0x0020 |
-//! | 2 | no other call is at work on it | cc 2 |
+//! | 2 | no other call is at work on it, nor (after row 4) a guest access to a shared page | cc 2 |
 //! | 3 | no AP queue is bound to it | rc 0x0104 |
 //! | 4 | no CPU of it exists, and DESTROY_SEC_CONF has not done a part | rc 0x01f0 (UNSURE) |
 //!
@@ -25,8 +25,8 @@ pub(in crate::sim) fn destroy_fast(machine: &Machine, block: &mut DestroyFast) -
     if !conf.cpus.read().is_empty() || conf.life.lock().phase == Phase::Ending {
         return Err(UvRc::STATE.into());
     }
+    conf.space.close()?;
     *alive = false;
-    conf.space.close();
     machine.confs.write().remove(&conf.handle);
     machine.owners.write().remove(&conf.id);
     conf.forget();

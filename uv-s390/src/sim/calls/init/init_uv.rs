@@ -91,4 +91,14 @@ mod tests {
         assert_eq!(rig.machine.secure_frames_in_use(), 0);
         assert_eq!(init(), OK);
     }
+
+    #[test]
+    fn a_configuration_after_a_load_normal_reset_has_a_number_of_its_own() {
+        let rig = Rig::ready(Generation::Z17);
+        let number = |guest: &crate::sim::rig::Guest| rig.machine.conf(guest.conf).unwrap().id;
+        let before = number(&rig.guest(0));
+        rig.machine.load_normal();
+        assert_eq!(rig.call(&mut InitUv::new(UV_BASE, rig.info.uv_base_stor_len.get())), OK);
+        assert!(number(&rig.guest(0)) > before);
+    }
 }

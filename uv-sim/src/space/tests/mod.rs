@@ -1,5 +1,12 @@
 //! The moves of a page, and what an attacker can do with what he sees.
 
+mod bounds;
+mod callbacks;
+mod gate;
+mod labels;
+mod protocol;
+mod stress;
+
 use alloc::{sync::Arc, vec, vec::Vec};
 
 use uv_core::{Access, Gfn, GuestAddr, HostAddr, NormalMemory, PageRange, PageSize, PageState, RangeError};
@@ -226,7 +233,7 @@ fn a_closed_vm_leaves_nothing() {
     let s = setup(Suite::Aes256XtsSha256);
     s.space.set_label(Gfn(3), Label(9)).unwrap();
     assert_eq!(s.space.label(Gfn(3)), Ok(Label(9)));
-    s.space.close();
+    assert_eq!(s.space.close(), Ok(()));
     assert_eq!((s.engine.frames_in_use(), s.space.counts().total()), (0, 0));
     assert_eq!(s.space.zero_in(Gfn(3)), Err(SpaceError::Closed));
     assert_eq!(s.space.guest_write(&s.memory, GuestAddr(0x3000), &[1]), Err(GuestFault::Closed));
