@@ -2,7 +2,7 @@
 
 use uv_core::{Gfn, MemSlots, PageSize};
 use uv_power::entry::GuestEntry;
-use uv_power::esm::tree::{Node, Property};
+use uv_power::esm::tree::Property;
 use uv_power::numbers::{HvCall, UvCall};
 use uv_power::regs::Lpid;
 use uv_power::sim::{GuestInsn, SvmState};
@@ -143,12 +143,8 @@ fn i11() {
 fn vcpus(image: &mut Image, cores: u32, threads: usize) {
     let capacity: Vec<u8> = [0, 0, 0, 0, cores].iter().flat_map(|cell: &u32| cell.to_be_bytes()).collect();
     image.node("rtas").set(Property::new("ibm,lrdr-capacity", capacity));
-    let mut cpu = Node::new("PowerPC,POWER9@0");
-    cpu.properties =
-        vec![Property::text("device_type", "cpu"), Property::new("ibm,ppc-interrupt-server#s", vec![0; threads * 4])];
-    let mut cpus = Node::new("cpus");
-    cpus.children.push(cpu);
-    image.tree.children.push(cpus);
+    let cpu = image.node("cpus").child_mut("PowerPC,POWER9").unwrap();
+    cpu.set(Property::new("ibm,ppc-interrupt-server#s", vec![0; threads * 4]));
 }
 
 fn i12() {

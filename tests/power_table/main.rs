@@ -1,7 +1,7 @@
 //! Every row of the assertion table of POWER PEF (power-pef §19) as a test named after it.
 //!
-//! `cargo test --test power_table -- --nocapture` ends with the number of rows covered, and fails when a row of a family
-//! has no test.
+//! `cargo test --test power_table -- --nocapture` ends with the number of rows covered, and fails when a row of a family has no
+//! test, when a test has the name of a row that the table does not have, and when two tests have one name.
 #![expect(clippy::cast_possible_truncation, reason = "test data is small")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
@@ -31,6 +31,8 @@ mod rig;
 mod rtas;
 mod x_beyond;
 mod x_esm;
+mod x_pages;
+mod x_state;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -60,7 +62,17 @@ const FAMILIES: &[(char, usize, &[Row])] = &[
     ('x', 0, rtas::ROWS),
     ('x', 0, machine_check::ROWS),
     ('x', 0, x_esm::ROWS),
+    ('x', 0, x_pages::ROWS),
+    ('x', 0, x_state::ROWS),
 ];
+
+/// Rows of the assertion table.
+const ROWS: usize = 225;
+
+/// Whether a name is that of a row: a letter and two digits.
+fn is_row(name: &str) -> bool {
+    matches!(name.as_bytes(), [b'a'..=b'z', b'0'..=b'9', b'0'..=b'9'])
+}
 
 fn main() {
     let arguments = Arguments::from_args();
@@ -79,6 +91,18 @@ fn main() {
         wanted.iter().filter(|row| !rows().any(|(name, _)| name == row.as_str())).cloned().collect();
     trials.push(Trial::test("every_row_has_a_test", move || {
         if missing.is_empty() { Ok(()) } else { Err(format!("no test for {}", missing.join(", ")).into()) }
+    }));
+    let mut surplus: Vec<&str> = rows().map(|(name, _)| name).filter(|name| is_row(name)).collect();
+    surplus.retain(|name| !wanted.iter().any(|row| row == name));
+    let mut names: Vec<&str> = rows().map(|(name, _)| name).collect();
+    names.sort_unstable();
+    surplus.extend(names.windows(2).filter(|two| two[0] == two[1]).map(|two| two[0]));
+    trials.push(Trial::test("every_test_of_a_row_has_its_row", move || {
+        if surplus.is_empty() { Ok(()) } else { Err(format!("no row, or two tests, for {}", surplus.join(", ")).into()) }
+    }));
+    let all = wanted.len();
+    trials.push(Trial::test("the_table_has_its_rows", move || {
+        if all == ROWS { Ok(()) } else { Err(format!("{all} rows of {ROWS}").into()) }
     }));
     let untested = uv_power::differences::DIFFERENCES.iter().flat_map(|difference| difference.shown_by);
     let untested: Vec<&str> = untested.copied().filter(|row| !rows().any(|(name, _)| name == *row)).collect();

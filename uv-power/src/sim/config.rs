@@ -3,8 +3,8 @@
 use crate::Profile;
 use crate::esm::keys::PrivateKey;
 
-/// Configuration of a [`Machine`](super::Machine).
-#[derive(Debug, Clone)]
+/// Configuration of a [`Machine`](super::Machine). `Debug` shows neither key nor seed: keys come from the seed.
+#[derive(Clone)]
 pub struct MachineConfig {
     /// Which ultravisor runs on it.
     pub profile: Profile,
@@ -40,5 +40,16 @@ impl MachineConfig {
     pub const fn with_profile(mut self, profile: Profile) -> Self {
         self.profile = profile;
         self
+    }
+}
+
+impl core::fmt::Debug for MachineConfig {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("MachineConfig")
+            .field("profile", &self.profile)
+            .field("secure_pages", &self.secure_pages)
+            .field("tolerate_failed_check", &self.tolerate_failed_check)
+            .field("enforce_scom_list", &self.enforce_scom_list)
+            .finish_non_exhaustive()
     }
 }

@@ -10,7 +10,7 @@ use super::config::MachineConfig;
 use super::platform::{Platform, PlatformRange, Scom};
 use super::svm::{GfnState, Svm, SvmState};
 use super::vcpu::{self, GuestProgram, Stop, Vcpu};
-use super::{EsmFailure, reflect};
+use super::{EsmFailure, Interrupt, reflect};
 use crate::Profile;
 use crate::entry::GuestEntry;
 use crate::msr::{Msr, Privilege};
@@ -109,13 +109,14 @@ impl Machine {
         self.0.vcpus.write().insert((lpid, vcpu), made);
     }
 
-    /// **Hardware's side.** An interrupt arrives at a virtual CPU and is taken before its next instruction: `vector` is
-    /// 0x100, 0x200, 0x500, 0x980, 0xe60, 0xe80, 0xea0 or 0xf80. `false` when there is no such virtual CPU.
+    /// **Hardware's side.** An interrupt arrives at a virtual CPU and is taken before its next instruction: 0x100, 0x200, 0x500,
+    /// 0x980, 0xe40, 0xe60, 0xe80, 0xea0 or 0xf80, with its cause or (a vector alone) without one. `false` when there is no such
+    /// virtual CPU.
     #[must_use]
-    pub fn interrupt(&self, lpid: Lpid, vcpu: u32, vector: u64) -> bool {
+    pub fn interrupt(&self, lpid: Lpid, vcpu: u32, interrupt: impl Into<Interrupt>) -> bool {
         let found = self.0.vcpu(lpid, vcpu);
         if let Some(vcpu) = &found {
-            vcpu.state.lock().interrupts.push_back(vector);
+            vcpu.state.lock().interrupts.push_back(interrupt.into());
         }
         found.is_some()
     }

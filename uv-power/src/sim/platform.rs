@@ -17,7 +17,7 @@ use super::config::MachineConfig;
 use super::esm::EsmFailure;
 use crate::Profile;
 use crate::esm::keys::PrivateKey;
-use crate::regs::Lpid;
+use crate::regs::{Lpid, Spr};
 pub use memory_list::{PlatformMemory, PlatformRange};
 pub use scom::{Scom, ScomList};
 pub use scom_list::ScomListError;
@@ -35,7 +35,8 @@ pub(crate) struct Platform {
     pub(crate) partition_table: Mutex<BTreeMap<Lpid, (u64, u64)>>,
     /// How often a partition's translations were flushed.
     pub(crate) flushes: AtomicU64,
-    pub(crate) sprs: Mutex<BTreeMap<u16, u64>>,
+    /// Registers that the ultravisor may claim, by hardware thread.
+    pub(crate) sprs: Mutex<BTreeMap<(u32, Spr), u64>>,
     /// SMFCTRL.D.
     pub(crate) debug_claimed: AtomicBool,
     pub(crate) scom: Mutex<Scom>,
@@ -101,6 +102,22 @@ impl Platform {
             let give = |now: u64| Some(now.saturating_sub(units));
             // The closure always gives a value, so the update is always made.
             let _ = self.reserved.fetch_update(Ordering::SeqCst, Ordering::SeqCst, give);
+        }
+    }
+
+    /// A claimed register of a hardware thread.
+    pub(crate) fn spr(&self, thread: u32, spr: Spr) -> u64 {
+        self.sprs.lock().get(&(thread, spr)).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn set_spr(&self, thread: u32, spr: Spr, value: u64) {
+        self.sprs.lock().insert((thread, spr), value);
+    }
+
+    /// What a reflection does to the debug registers of its thread: they held the guest's values.
+    pub(crate) fn mask_debug_registers(&self, thread: u32) {
+        for spr in [Spr::DAWR, Spr::DAWRX, Spr::CIABR] {
+            self.set_spr(thread, spr, 0);
         }
     }
 

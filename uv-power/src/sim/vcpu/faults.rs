@@ -6,6 +6,7 @@
 //! | secure, nothing in it yet | zeros | zeros |
 //! | paged out | `H_SVM_PAGE_IN(gpa, 0, 16)` | the same |
 //! | shared, normal page away | reflected | tried again |
+//! | there, write protected | store: reflected | - |
 //! | shared by the ultravisor | the VM is killed | tried again |
 //! | everything else | tried again | tried again |
 //!
@@ -21,6 +22,7 @@ use super::run::uv;
 use super::view::LastAccess;
 use super::{Stop, VcpuState, apply, poll_flow};
 use crate::codes::HvCode;
+use crate::msr::STATUS_NO_TRANSLATION;
 use crate::numbers::{HvCall, PAGE_ORDER, PageInFlags};
 use crate::regs::Regs;
 use crate::sim::flow::{FlowEnd, Uv};
@@ -30,6 +32,8 @@ use crate::sim::svm::{GfnState, Svm};
 
 /// HDSISR of a load or store without translation.
 const DSISR_NO_TRANSLATION: u64 = 0x4000_0000;
+/// HDSISR of an access that the mapping does not allow.
+const DSISR_PROTECTION: u64 = 0x0800_0000;
 /// HDSISR of a store.
 const DSISR_STORE: u64 = 0x0200_0000;
 
@@ -51,6 +55,7 @@ pub(super) fn serve(
     // An access that begins in the page before faults at the first byte of this one.
     st.regs.hdar = at.0.max(gfn.0 << PAGE_ORDER);
     st.regs.asdr = gfn.0 << PAGE_ORDER;
+    st.status = if access == Access::Fetch { STATUS_NO_TRANSLATION } else { 0 };
     st.regs.hdsisr = DSISR_NO_TRANSLATION | if access == Access::Store { DSISR_STORE } else { 0 };
     if !svm.slots.read().contains(gfn) {
         return match (access, last) {
@@ -66,6 +71,11 @@ pub(super) fn serve(
         return reflect::exception(machine, svm, st, hv, vector);
     }
     let state = svm.gfn_state(gfn);
+    let there = matches!(svm.space.state(gfn), Ok(PageState::Secure | PageState::Shared));
+    if access == Access::Store && there && svm.is_write_protected(gfn) {
+        st.regs.hdsisr = DSISR_PROTECTION | DSISR_STORE;
+        return reflect::exception(machine, svm, st, hv, vector);
+    }
     match (state, access) {
         (GfnState::PagedOut, _) => {
             let uv = uv(machine, svm);
@@ -82,7 +92,7 @@ pub(super) fn serve(
             poll_flow(machine, svm, st, hv, Box::pin(first_touch(uv, gfn)), port)
         }
         // The page came back meanwhile.
-        _ if matches!(svm.space.state(gfn), Ok(PageState::Secure | PageState::Shared)) => Stop::No,
+        _ if there => Stop::No,
         _ => reflect::exception(machine, svm, st, hv, vectors::HYPERVISOR_DECREMENTER),
     }
 }
@@ -97,6 +107,7 @@ async fn bring_back(uv: Uv, gfn: Gfn) -> FlowEnd {
 /// The first access to a page that no image provided: zeros.
 async fn first_touch(uv: Uv, gfn: Gfn) -> FlowEnd {
     uv.make_room(gfn).await;
+    let Some(_held) = uv.svm.hold(gfn) else { return FlowEnd::Retry };
     match uv.svm.space.zero_in(gfn) {
         // Somebody else was faster: fine too.
         Ok(()) | Err(uv_sim::SpaceError::State { .. } | uv_sim::SpaceError::Busy(_)) => FlowEnd::Retry,
