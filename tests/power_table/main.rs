@@ -29,6 +29,8 @@ mod n_verify;
 mod pressure;
 mod rig;
 mod rtas;
+mod threads;
+mod watch;
 mod x_beyond;
 mod x_esm;
 mod x_pages;
@@ -98,7 +100,11 @@ fn main() {
     names.sort_unstable();
     surplus.extend(names.windows(2).filter(|two| two[0] == two[1]).map(|two| two[0]));
     trials.push(Trial::test("every_test_of_a_row_has_its_row", move || {
-        if surplus.is_empty() { Ok(()) } else { Err(format!("no row, or two tests, for {}", surplus.join(", ")).into()) }
+        if surplus.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("no row, or two tests, for {}", surplus.join(", ")).into())
+        }
     }));
     let all = wanted.len();
     trials.push(Trial::test("the_table_has_its_rows", move || {
@@ -113,6 +119,7 @@ fn main() {
         ("no_register_outside_its_window_shows_a_guest_value", l_reflection::nothing_leaks as fn()),
         ("a_hypervisor_that_means_harm_reaches_nothing", hostile::calls),
         ("harm_from_both_sides_during_and_after_a_transition_reaches_nothing", hostile_transition::transitions),
+        ("virtual_cpus_keep_their_bytes_while_pages_come_and_go", threads::run),
         ("a_guest_bigger_than_secure_memory_sees_its_bytes", pressure::bigger_than_secure_memory),
         ("a_hypervisor_that_refuses_page_outs_gets_a_guest_that_waits", pressure::refused),
     ] {

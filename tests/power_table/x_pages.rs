@@ -78,7 +78,8 @@ fn rtas_pages(profile: Profile) -> u64 {
 fn args_page(profile: Profile) -> u64 {
     let first = rtas_pages(profile);
     let rig = Rig::secure(profile, vec![]);
-    let implicit: Vec<u64> = (first..GUEST / PAGE).filter(|gfn| rig.gfn(*gfn) == Some(GfnState::SharedImplicit)).collect();
+    let implicit: Vec<u64> =
+        (first..GUEST / PAGE).filter(|gfn| rig.gfn(*gfn) == Some(GfnState::SharedImplicit)).collect();
     let start = implicit.iter().position(|gfn| (0..6).all(|n| implicit.contains(&(gfn + n)))).unwrap();
     implicit[start]
 }
@@ -107,7 +108,8 @@ fn a_withdrawn_page_is_not_written_when_a_vm_is_killed() {
             let asked = if gives { 1 } else { 10 };
             let mut expected = vec![(PAGE_IN, args, 1); asked];
             expected.push((HvCall::H_RTAS.0, args, 0));
-            let seen: Vec<_> = rig.since(mark).into_iter().map(|(n, a, f)| if n == PAGE_IN { (n, a, f) } else { (n, a, 0) }).collect();
+            let seen: Vec<_> =
+                rig.since(mark).into_iter().map(|(n, a, f)| if n == PAGE_IN { (n, a, f) } else { (n, a, 0) }).collect();
             assert_eq!(seen, expected);
             assert_eq!(rig.normal(HOST + args), [0x77; PAGE as usize], "a page of the host is not written");
             let block = &rig.normal(other)[..12];
@@ -331,7 +333,8 @@ fn a_pseudo_shared_page_shows_zeros() {
 fn a_refused_unshare_all_leaves_the_page_shared() {
     both(|p| {
         for withdrawn in [false, true] {
-            let steps = vec![share(GFN, 2), store(GPA, b"open"), pause(), sc2(UvCall::UV_UNSHARE_ALL_PAGES, &[]), load(GPA, 4)];
+            let steps =
+                vec![share(GFN, 2), store(GPA, b"open"), pause(), sc2(UvCall::UV_UNSHARE_ALL_PAGES, &[]), load(GPA, 4)];
             let mut rig = Rig::secure(p, steps);
             rig.hook = Some(Box::new(move |machine, seen| {
                 if seen.number != PAGE_IN {

@@ -101,7 +101,11 @@ fn an_entry_changes_the_registers_it_must() {
         assert_eq!((rig.regs.lpcr, rig.regs.hfscr), (1 << 3, HFSCR_MSGP | 1 << 2));
         let guest = rig.returned(2);
         assert_eq!((guest.lpcr, guest.hfscr), (1 << 3, HFSCR_MSGP | 1 << 2));
-        assert_eq!((guest.mmcr0, guest.mmcra), (full().mmcr0 | 1, full().mmcra), "counters stand still in hypervisor state");
+        assert_eq!(
+            (guest.mmcr0, guest.mmcra),
+            (full().mmcr0 | 1, full().mmcra),
+            "counters stand still in hypervisor state"
+        );
         assert_eq!(guest.spr.get(Spr::TRACE), Some(0));
         assert_eq!(guest.spr.get(Spr::DAWR), full().spr.get(Spr::DAWR), "the others are as the guest left them");
     });

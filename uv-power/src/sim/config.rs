@@ -53,3 +53,20 @@ impl core::fmt::Debug for MachineConfig {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::esm::samples;
+
+    #[test]
+    fn a_configuration_shows_neither_seed_nor_key() {
+        let key = PrivateKey::from_pem(samples::MACHINE1, None).unwrap();
+        let config = MachineConfig { seed: 0x5eed_5eed, ..MachineConfig::new(key) };
+        let shown = alloc::format!("{config:?} {config:#?}");
+        assert!(shown.contains("Documented") && shown.contains("16384"));
+        for secret in ["seed", "key", "1592614637", "5eed5eed"] {
+            assert!(!shown.to_lowercase().contains(secret), "{shown}");
+        }
+    }
+}

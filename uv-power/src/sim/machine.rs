@@ -3,7 +3,7 @@
 use alloc::{collections::BTreeMap, sync::Arc};
 
 use spin::RwLock;
-use uv_core::{Gfn, MemSlots, NormalMemory, PageCounts};
+use uv_core::{Gfn, MemSlots, NormalMemory, PageCounts, PageState};
 
 use super::calls::{self, Effect};
 use super::config::MachineConfig;
@@ -79,7 +79,12 @@ impl Inner {
         self.vcpus.read().range((lpid, 0)..=(lpid, u32::MAX)).map(|(_, vcpu)| Arc::clone(vcpu)).collect()
     }
 
+    /// What lies behind the guest addresses of a partition that is not secure. A partition whose entry was set to (0, 0) has no page
+    /// table, so it has nothing; one whose entry nobody has written yet has what the hypervisor told the machine.
     pub(crate) fn partition_memory(&self, lpid: Lpid) -> Option<MemSlots> {
+        if self.platform.is_cleared(lpid) {
+            return None;
+        }
         self.partitions.read().get(&lpid).cloned()
     }
 }
@@ -133,6 +138,14 @@ impl Machine {
         let svm = self.0.svm(lpid.0.into())?;
         let known = svm.slots.read().contains(gfn);
         known.then(|| svm.gfn_state(gfn))
+    }
+
+    /// **Tester's side.** What the engine holds of a guest page; `None` outside of the slots.
+    #[must_use]
+    pub fn page_state(&self, lpid: Lpid, gfn: Gfn) -> Option<PageState> {
+        let svm = self.0.svm(lpid.0.into())?;
+        let known = svm.slots.read().contains(gfn);
+        svm.space.state(gfn).ok().filter(|_| known)
     }
 
     /// **Tester's side.** How many pages of a VM stand in each state of the engine.

@@ -127,6 +127,11 @@ impl Platform {
         self.flushes.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Whether a partition's entry was set to (0, 0).
+    pub(crate) fn is_cleared(&self, lpid: Lpid) -> bool {
+        self.partition_table.lock().get(&lpid) == Some(&(0, 0))
+    }
+
     pub(crate) fn entry(&self, lpid: Lpid) -> (u64, u64) {
         self.partition_table.lock().get(&lpid).copied().unwrap_or((0, 0))
     }

@@ -23,8 +23,8 @@ use crate::numbers::HvCall;
 use crate::regs::{Regs, Spr};
 use cookies::Holder;
 pub use interrupt::Interrupt;
-use neutral::{Cause, Frame};
 pub(crate) use neutral::enter_guest;
+use neutral::{Cause, Frame};
 use vectors::Disposition;
 
 /// What the hypervisor is entered for.

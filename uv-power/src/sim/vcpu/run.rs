@@ -8,7 +8,7 @@ use uv_core::{Access, MemSlots, PageSize};
 use uv_sim::GuestFault;
 use uv_sim::guest::{GuestEvent, NormalView};
 
-use super::view::SvmView;
+use super::view::{NormalGuest, SvmView};
 use super::{Emulated, GuestInsn, VcpuState, faults};
 use crate::msr::{Msr, STATUS_NO_TRANSLATION};
 use crate::regs::Regs;
@@ -46,7 +46,9 @@ fn normal_step(machine: &Inner, st: &mut VcpuState, hv: &mut Regs) -> Stop {
         return reflect::plain(st, hv, vector);
     }
     let slots = machine.partition_memory(st.regs.lpidr).unwrap_or(MemSlots::new(PageSize::K64));
-    let event = st.cpu.advance(&NormalView { slots: &slots, memory: &*machine.platform.memory });
+    let last = Cell::new(Access::Load);
+    let view = NormalView { slots: &slots, memory: &*machine.platform.memory };
+    let event = st.cpu.advance(&NormalGuest { view, last: &last });
     st.count_steps();
     match event {
         GuestEvent::Halted => reflect::plain(st, hv, vectors::SYSTEM_RESET),
@@ -68,14 +70,16 @@ fn normal_step(machine: &Inner, st: &mut VcpuState, hv: &mut Regs) -> Stop {
             }
         }
         GuestEvent::Fault(fault) => {
-            let (gfn, fetch) = match fault {
-                GuestFault::Missing { gfn, access, .. } => (gfn, access == Access::Fetch),
-                GuestFault::OutOfRange(gfn) | GuestFault::Busy(gfn) | GuestFault::Memory { gfn, .. } => (gfn, false),
-                GuestFault::Closed => return reflect::plain(st, hv, vectors::SYSTEM_RESET),
+            let (GuestFault::Missing { gfn, .. }
+            | GuestFault::OutOfRange(gfn)
+            | GuestFault::Busy(gfn)
+            | GuestFault::Memory { gfn, .. }) = fault
+            else {
+                return reflect::plain(st, hv, vectors::SYSTEM_RESET);
             };
             st.regs.asdr = gfn.0 << PageSize::K64.shift();
             st.regs.hdar = st.regs.asdr;
-            if fetch {
+            if last.get() == Access::Fetch {
                 st.status = STATUS_NO_TRANSLATION;
                 return reflect::plain(st, hv, vectors::INSTRUCTION_STORAGE);
             }

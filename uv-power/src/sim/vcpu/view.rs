@@ -4,7 +4,7 @@ use core::cell::Cell;
 
 use uv_core::{Access, Gfn, GuestAddr, NormalMemory, PageSize, PageState};
 use uv_sim::GuestFault;
-use uv_sim::guest::GuestMemory;
+use uv_sim::guest::{GuestMemory, NormalView};
 
 use crate::sim::svm::Svm;
 
@@ -31,6 +31,24 @@ pub(crate) struct SvmView<'a> {
     pub(crate) memory: &'a dyn NormalMemory,
     pub(crate) emulated: &'a Cell<Option<Emulated>>,
     pub(crate) last: &'a Cell<Option<LastAccess>>,
+}
+
+/// Guest memory of a VM that is not secure, which notes how it was reached last: what a fault is about.
+pub(super) struct NormalGuest<'a> {
+    pub(super) view: NormalView<'a>,
+    pub(super) last: &'a Cell<Access>,
+}
+
+impl GuestMemory for NormalGuest<'_> {
+    fn load(&self, at: GuestAddr, into: &mut [u8], access: Access) -> Result<(), GuestFault> {
+        self.last.set(access);
+        self.view.load(at, into, access)
+    }
+
+    fn store(&self, at: GuestAddr, from: &[u8]) -> Result<(), GuestFault> {
+        self.last.set(Access::Store);
+        self.view.store(at, from)
+    }
 }
 
 /// The pages that `len` bytes at `at` touch.
