@@ -16,8 +16,8 @@ use crate::watch::{Host, MARKER, all_views, marked, views};
 
 const FIRST: u64 = 0x100_0000;
 const PAGES: u64 = 8;
-const SEEDS: u64 = 16;
-const CALLS: u32 = 250;
+const SEEDS: u64 = 24;
+const CALLS: u32 = 400;
 /// Pages that the guest keeps to itself, full of a marker.
 const OWN: u64 = 0x120_0000;
 const OWN_PAGES: u64 = 4;
@@ -85,6 +85,10 @@ fn hostile_call(rig: &mut Rig, dice: &mut Dice, host: &mut Host) {
         return;
     }
     let mut args: Vec<u64> = (0..9).map(|_| dice.argument()).collect();
+    // The guest's own slot stays: without it every access would be one to a device.
+    if number == UvCall::UV_REGISTER_MEM_SLOT && args[4] & 0xffff == 0 {
+        args[4] = 1;
+    }
     // Paging calls that fit, more often than chance would have it.
     if dice.below(2) == 0 {
         let (shared, own, loot) = (dice.below(PAGES) * PAGE, dice.below(OWN_PAGES) * PAGE, dice.below(PAGES) * PAGE);
