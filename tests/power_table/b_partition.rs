@@ -51,6 +51,22 @@ fn b03() {
 
 fn b04() {
     both(|p| {
+        // Every partition has an entry of its own, the last one too; (0, 0) takes a guest's memory away, another entry gives it back.
+        let mut rig = Rig::new(p);
+        let entry = |lpid: u64, dw0| rig.call(UvCall::UV_WRITE_PATE, &[lpid, dw0, D1]);
+        let last = 1 << 12;
+        for lpid in 0..last {
+            assert_eq!(entry(lpid, D0 + (lpid << 12)), UvCode::U_SUCCESS);
+        }
+        assert!((0..last).all(|n| rig.machine.partition_entry(Lpid(n as u32)) == (D0 + (n << 12), D1)));
+        assert_eq!(rig.machine.flushes(), last);
+        rig.call(UvCall::UV_WRITE_PATE, &[7, 0, 0]);
+        rig.start(vec![load(0x1000, 8)]);
+        assert_eq!((rig.regs.nip, rig.regs.asdr), (0xe00, 0));
+        assert_eq!(write(&rig, 7), UvCode::U_SUCCESS);
+        (rig.regs.srr0, rig.regs.srr1) = (rig.regs.hsrr0, rig.regs.hsrr1);
+        rig.enter(uv_power::abi::HvCode::H_SUCCESS);
+        assert_eq!((rig.regs.nip, rig.transcript.as_ref().unwrap().lock().len()), (0x100, 1));
         let rig = Rig::new(p);
         assert_eq!(write(&rig, 0), UvCode::U_SUCCESS);
         assert_eq!(rig.machine.partition_entry(Lpid(0)), (D0, D1));

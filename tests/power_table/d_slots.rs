@@ -102,6 +102,8 @@ fn d10() {
         assert_eq!(unregister(&rig, 1), UvCode::U_SUCCESS);
         assert!(rig.gfn(0).is_none() && rig.gfn(1).is_none() && rig.gfn(2).is_some());
         assert_eq!(unregister(&rig, 512), UvCode::U_P2);
+        assert_eq!(unregister(&rig, 0x1_0002), pick(p, UvCode::U_P2, UvCode::U_SUCCESS));
+        assert_eq!(rig.gfn(2).is_some(), pick(p, true, false), "the firmware looks at the low 16 bits");
         assert_eq!(rig.call(UvCall::UV_UNREGISTER_MEM_SLOT, &[8, 1]), UvCode::U_PARAMETER);
     });
 }

@@ -16,6 +16,7 @@ use uv_sim::rng::SimRng;
 
 use crate::l_reflection::{SECRET, load_all};
 use crate::rig::*;
+use crate::watch::{MARKER, all_views, views};
 
 const SEEDS: u64 = 28;
 const TURNS: u32 = 120;
@@ -26,8 +27,6 @@ const OTHERS: u64 = 0x110_0000;
 const PAGES: u64 = 6;
 /// Normal memory of the attacker.
 const LOOT: u64 = 0x400_0000;
-/// What stands in the guest's own pages.
-const MARKER: [u8; 16] = *b"never outside!!\n";
 
 struct Dice(SimRng);
 
@@ -181,14 +180,6 @@ impl Rig {
     }
 }
 
-/// Frames in use are the VM's secure pages.
-fn frames(rig: &Rig) {
-    let (used, all) = rig.machine.secure_pages();
-    let secure = rig.machine.page_counts(VM).map_or(0, |counts| counts.secure);
-    assert!(used <= all);
-    assert_eq!(used, secure, "frames in use, secure pages");
-}
-
 /// No register outside of the window shows what the guest had.
 fn registers(rig: &Rig) {
     let regs = &rig.regs;
@@ -242,13 +233,14 @@ pub(crate) fn transitions() {
                     break;
                 }
                 turn(&mut rig, &mut dice, honest);
-                frames(&rig);
+                views(&rig, (OWN / PAGE..OWN / PAGE + PAGES).chain(OTHERS / PAGE..OTHERS / PAGE + PAGES));
                 registers(&rig);
             }
             // Only a guest that became secure had anything to hide.
             if rig.state() == Some(SvmState::Secure) {
                 secure += 1;
                 memory(&rig);
+                all_views(&rig);
             }
             rig.call(UvCall::UV_SVM_TERMINATE, &[7]);
             assert_eq!((rig.state(), rig.machine.secure_pages().0), (None, 0), "{profile:?} {seed}");

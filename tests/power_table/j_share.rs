@@ -80,7 +80,15 @@ fn j04() {
         rig.go();
         assert_eq!(rig.since(mark), [(PAGE_IN, GPA, 0), (PAGE_IN, GPA, 1)]);
         assert_eq!(rig.gfn(GFN), Some(GfnState::Shared));
-        // A hypervisor that does not bring the page back: four times, then the call ends.
+        // A hypervisor that refuses is asked once.
+        let mut rig = Rig::secure(p, vec![store(GPA, b"mine"), pause(), share(GFN, 1)]);
+        rig.page_out(HOST + GPA, GPA);
+        rig.hook = Some(Box::new(|_, _| Some(HvCode::H_PARAMETER)));
+        let mark = rig.seen.len();
+        rig.go();
+        assert_eq!(rig.since(mark), [(PAGE_IN, GPA, 0)]);
+        result(&rig, 2, UvCode::U_P2, UvCall::UV_SHARE_PAGE);
+        // One that says yes and does not bring the page back: four times, then the call ends.
         let mut rig = Rig::secure(p, vec![store(GPA, b"mine"), pause(), share(GFN, 1)]);
         rig.page_out(HOST + GPA, GPA);
         rig.hook = Some(Box::new(|_, _| Some(HvCode::H_SUCCESS)));

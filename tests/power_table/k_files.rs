@@ -132,8 +132,12 @@ fn k07() {
 fn k08() {
     both(|p| {
         let rig = Rig::new(p);
+        for mode in [Privilege::SecureSupervisor, Privilege::SecureProblem] {
+            let (code, _) = raw(&rig.machine, mode, Lpid(9), UvCall::UV_ESMB_GET_FILE, &[0]);
+            assert_eq!(code, UvCode::U_PARAMETER);
+        }
         let (code, _) = raw(&rig.machine, Privilege::Supervisor, Lpid(9), UvCall::UV_ESMB_GET_FILE, &[0]);
-        assert_eq!(code, UvCode::U_PARAMETER);
+        assert_eq!(code, pick(p, UvCode::U_PERMISSION, UvCode::U_PARAMETER));
     });
 }
 

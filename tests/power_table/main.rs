@@ -1,7 +1,7 @@
 //! Every row of the assertion table of POWER PEF (power-pef §19) as a test named after it.
 //!
-//! `cargo test --test power_table -- --nocapture` ends with the number of rows covered, and fails when a row of a family
-//! has no test.
+//! `cargo test --test power_table -- --nocapture` ends with the number of rows covered, and fails when a row of a family has no
+//! test, when a test has the name of a row that the table does not have, and when two tests have one name.
 #![expect(clippy::cast_possible_truncation, reason = "test data is small")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
@@ -29,8 +29,12 @@ mod n_verify;
 mod pressure;
 mod rig;
 mod rtas;
+mod threads;
+mod watch;
 mod x_beyond;
 mod x_esm;
+mod x_pages;
+mod x_state;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -60,7 +64,17 @@ const FAMILIES: &[(char, usize, &[Row])] = &[
     ('x', 0, rtas::ROWS),
     ('x', 0, machine_check::ROWS),
     ('x', 0, x_esm::ROWS),
+    ('x', 0, x_pages::ROWS),
+    ('x', 0, x_state::ROWS),
 ];
+
+/// Rows of the assertion table.
+const ROWS: usize = 225;
+
+/// Whether a name is that of a row: a letter and two digits.
+fn is_row(name: &str) -> bool {
+    matches!(name.as_bytes(), [b'a'..=b'z', b'0'..=b'9', b'0'..=b'9'])
+}
 
 fn main() {
     let arguments = Arguments::from_args();
@@ -80,6 +94,22 @@ fn main() {
     trials.push(Trial::test("every_row_has_a_test", move || {
         if missing.is_empty() { Ok(()) } else { Err(format!("no test for {}", missing.join(", ")).into()) }
     }));
+    let mut surplus: Vec<&str> = rows().map(|(name, _)| name).filter(|name| is_row(name)).collect();
+    surplus.retain(|name| !wanted.iter().any(|row| row == name));
+    let mut names: Vec<&str> = rows().map(|(name, _)| name).collect();
+    names.sort_unstable();
+    surplus.extend(names.windows(2).filter(|two| two[0] == two[1]).map(|two| two[0]));
+    trials.push(Trial::test("every_test_of_a_row_has_its_row", move || {
+        if surplus.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("no row, or two tests, for {}", surplus.join(", ")).into())
+        }
+    }));
+    let all = wanted.len();
+    trials.push(Trial::test("the_table_has_its_rows", move || {
+        if all == ROWS { Ok(()) } else { Err(format!("{all} rows of {ROWS}").into()) }
+    }));
     let untested = uv_power::abi::differences::DIFFERENCES.iter().flat_map(|difference| difference.shown_by);
     let untested: Vec<&str> = untested.copied().filter(|row| !rows().any(|(name, _)| name == *row)).collect();
     trials.push(Trial::test("every_difference_is_shown", move || {
@@ -89,6 +119,7 @@ fn main() {
         ("no_register_outside_its_window_shows_a_guest_value", l_reflection::nothing_leaks as fn()),
         ("a_hypervisor_that_means_harm_reaches_nothing", hostile::calls),
         ("harm_from_both_sides_during_and_after_a_transition_reaches_nothing", hostile_transition::transitions),
+        ("virtual_cpus_keep_their_bytes_while_pages_come_and_go", threads::run),
         ("a_guest_bigger_than_secure_memory_sees_its_bytes", pressure::bigger_than_secure_memory),
         ("a_hypervisor_that_refuses_page_outs_gets_a_guest_that_waits", pressure::refused),
     ] {

@@ -83,7 +83,12 @@ impl Default for Image {
             Property::new("linux,esm-blob-start", BLOB.to_be_bytes()),
             Property::new("linux,esm-blob-end", (BLOB + FULL.len() as u64).to_be_bytes()),
         ];
-        root.children = vec![memory, rtas, chosen];
+        let mut cpu = Node::new("PowerPC,POWER9@0");
+        cpu.properties =
+            vec![Property::text("device_type", "cpu"), Property::new("ibm,ppc-interrupt-server#s", cells(&[0]))];
+        let mut cpus = Node::new("cpus");
+        cpus.children.push(cpu);
+        root.children = vec![memory, cpus, rtas, chosen];
         Self {
             tree: root,
             boot_cpu: 0,

@@ -86,6 +86,14 @@ fn get_system_parameter_brings_what_its_length_says() {
             rig.resume(HvCode::H_SUCCESS, &[]);
             let brought = usize::from(given).min(length as usize);
             assert_eq!(rig.loaded(LOOK), [&answer[..brought], &BEFORE[brought..]].concat());
+            // A service that failed brings nothing.
+            for status in [MINUS_1 - 2, 1] {
+                let mut rig = called(p, &[0x200b, 3, 1, 20, BUFFER as u32, length], &BEFORE, 16);
+                rig.memory.write(bounce(&rig, 4), &answer).unwrap();
+                answer_word(&rig, 6, status);
+                rig.resume(HvCode::H_SUCCESS, &[]);
+                assert_eq!(rig.loaded(LOOK), BEFORE, "status {status:#x}");
+            }
         }
     });
 }

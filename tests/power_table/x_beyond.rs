@@ -43,7 +43,7 @@ fn page_in(machine: &uv_power::sim::Machine) -> UvCode {
 
 fn x01() {
     let (code, kernel) = kernel_after(Profile::Documented, page_in);
-    assert_eq!(code, UvCode::U_P2);
+    assert_eq!(code, UvCode::U_P3);
     assert_eq!(kernel, VMLINUX[..4096]);
     let (code, kernel) = kernel_after(Profile::Firmware, page_in);
     assert_eq!(code, UvCode::U_SUCCESS);

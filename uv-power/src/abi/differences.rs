@@ -8,7 +8,7 @@ use crate::abi::Profile;
 /// One row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Difference {
-    /// Number in the fact sheet.
+    /// Number in the fact sheet (power-pef §18); from 43 on, differences that stand in other sections of it.
     pub row: u8,
     /// What it is about.
     pub topic: &'static str,
@@ -75,15 +75,27 @@ pub const DIFFERENCES: &[Difference] = &[
     row(12, "UV_REGISTER_MEM_SLOT errors", "by position", "U_PARAMETER", &["d01", "d03", "d04", "d05", "d06"]),
     row(13, "UV_UNREGISTER_MEM_SLOT, unused slot", "U_P2", "U_SUCCESS", &["d11"]),
     row(14, "UV_PAGE_OUT of a shared page", "U_SUCCESS, nothing done", "U_PARAMETER", &["f08"]),
-    row(15, "UV_PAGE_OUT of a page that is out", "U_PARAMETER (the document is silent)", "U_PARAMETER", &["f09"]),
+    row(15, "UV_PAGE_OUT of a page that is out", "U_P3, by position: the document is silent", "U_PARAMETER", &["f09"]),
     row(16, "UV_SNAPSHOT", "encrypted copy, the page stays mapped", "flag ignored", &["f13"]),
     row(17, "unknown flags", "U_P4", "ignored", &["d05", "e08", "f13"]),
-    row(18, "a page is in use for a moment", "U_BUSY (+1)", "waits; U_RETRY where it cannot", &["f11", "f13", "g07"]),
+    row(
+        18,
+        "a page is in use for a moment, or on its way from one group to another",
+        "U_BUSY (+1)",
+        "waits; U_RETRY or U_PARAMETER where it cannot",
+        &["e23", "f10", "f11", "f13", "g07"],
+    ),
     row(19, "UV_PAGE_INVAL, wrong address", "U_P2", "U_P3", &["g04"]),
     row(20, "UV_SVM_TERMINATE, unknown or not secure", "U_PARAMETER, U_INVALID", "U_SUCCESS", &["h01"]),
     row(21, "share calls of a normal VM", "U_INVALID", "U_PERMISSION", &["a06"]),
     row(22, "result of share calls", "a code", "R3 not written", &["j01", "j03", "j06", "j10"]),
-    row(23, "share of a shared page", "zeroed", "left alone", &["j02"]),
+    row(
+        23,
+        "share of a shared page",
+        "zeroed; asked for first where the hypervisor withdrew it",
+        "left alone",
+        &["j02", "a_withdrawn_page_that_is_shared_again_reads_zeros"],
+    ),
     row(
         24,
         "share of a page that the hypervisor does not back yet",
@@ -128,7 +140,7 @@ pub const DIFFERENCES: &[Difference] = &[
         &["i06"],
     ),
     row(37, "state table", "the code's", "the code's", &["g07", "g08", "e18"]),
-    row(38, "MMCR0 at a reflection", "counters frozen", "counters frozen", &["l08"]),
+    row(38, "MMCR0 and MMCRA at a reflection", "0 for the hypervisor", "0 for the hypervisor", &["l08"]),
     row(39, "text manual of the blob", "the tool's format", "the tool's format", &["n01"]),
     row(40, "SRR1 call level at H_SVM_INIT_ABORT", "1", "3", &["i07"]),
     row(
@@ -139,6 +151,36 @@ pub const DIFFERENCES: &[Difference] = &[
         &["l21", "a13"],
     ),
     row(42, "wiped memory at power down", "every frame is wiped when its VM ends", "the same", &["h02"]),
+    row(
+        43,
+        "UV_ESMB_GET_FILE of anybody but a secure VM",
+        "U_PERMISSION",
+        "answered: who has the VM's number in LPIDR gets its files",
+        &["the_files_of_a_blob_are_the_secure_vms"],
+    ),
+    row(
+        44,
+        "UV_PAGE_IN, UV_PAGE_INVAL after a failed transition",
+        "U_PARAMETER: their lists have no code of a state",
+        "U_STATE",
+        &["e06", "g03"],
+    ),
+    row(45, "UV_PAGE_IN of a resident page", "U_P3", "U_P2", &["e11"]),
+    row(
+        46,
+        "UV_PAGE_IN, flags of the mapping",
+        "write protection: a guest's store faults; cache inhibited and enabled: U_P4",
+        "ignored",
+        &["e08", "a_store_to_a_write_protected_page_is_reflected"],
+    ),
+    row(47, "UV_UNREGISTER_MEM_SLOT, slot number", "64 bits", "the low 16 bits", &["d10"]),
+    row(
+        48,
+        "hypercall of user code",
+        "the guest gets a program interrupt (privileged)",
+        "as the kernel's; SRR1 tells the hypervisor",
+        &["a_hypercall_of_user_code_is_not_served"],
+    ),
 ];
 
 #[cfg(test)]
@@ -147,8 +189,8 @@ mod tests {
 
     #[test]
     fn rows_are_complete_and_in_order() {
-        assert!(DIFFERENCES.iter().map(|difference| difference.row).eq(1..=42));
+        assert!(DIFFERENCES.iter().map(|difference| difference.row).eq(1..=48));
         assert_eq!(Difference::row(14).map(|row| row.in_profile(Profile::Firmware)), Some("U_PARAMETER"));
-        assert_eq!(Difference::row(43), None);
+        assert_eq!(Difference::row(49), None);
     }
 }

@@ -62,6 +62,12 @@ pub const STATUS_TM_BAD_THING: u64 = 0x0020_0000;
 /// SRR1 status of a program interrupt: illegal instruction.
 pub const STATUS_ILLEGAL: u64 = 0x0008_0000;
 
+/// SRR1 status of a program interrupt: privileged instruction in problem state.
+pub const STATUS_PRIVILEGED: u64 = 0x0004_0000;
+
+/// HSRR1 status of a hypervisor instruction storage interrupt: no translation.
+pub const STATUS_NO_TRANSLATION: u64 = 0x4000_0000;
+
 impl Msr {
     /// The register as a number.
     #[must_use]

@@ -3,8 +3,8 @@
 use crate::abi::Profile;
 use crate::owner::keys::PrivateKey;
 
-/// Configuration of a [`Machine`](super::Machine).
-#[derive(Debug, Clone)]
+/// Configuration of a [`Machine`](super::Machine). `Debug` shows neither key nor seed: keys come from the seed.
+#[derive(Clone)]
 pub struct MachineConfig {
     /// Which ultravisor runs on it.
     pub profile: Profile,
@@ -40,5 +40,33 @@ impl MachineConfig {
     pub const fn with_profile(mut self, profile: Profile) -> Self {
         self.profile = profile;
         self
+    }
+}
+
+impl core::fmt::Debug for MachineConfig {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("MachineConfig")
+            .field("profile", &self.profile)
+            .field("secure_pages", &self.secure_pages)
+            .field("tolerate_failed_check", &self.tolerate_failed_check)
+            .field("enforce_scom_list", &self.enforce_scom_list)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::owner::samples;
+
+    #[test]
+    fn a_configuration_shows_neither_seed_nor_key() {
+        let key = PrivateKey::from_pem(samples::MACHINE1, None).unwrap();
+        let config = MachineConfig { seed: 0x5eed_5eed, ..MachineConfig::new(key) };
+        let shown = alloc::format!("{config:?} {config:#?}");
+        assert!(shown.contains("Documented") && shown.contains("16384"));
+        for secret in ["seed", "key", "1592614637", "5eed5eed"] {
+            assert!(!shown.to_lowercase().contains(secret), "{shown}");
+        }
     }
 }

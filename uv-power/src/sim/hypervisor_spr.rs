@@ -26,7 +26,7 @@ impl Machine {
     /// `mtspr` in the state of `regs`. `false` when it took the interrupt 0xe40 instead: `regs` are those of the interrupt.
     pub fn mtspr(&self, regs: &mut Regs, spr: Spr, value: u64) -> bool {
         self.access(regs, spr, true) && {
-            self.inner().platform.sprs.lock().insert(spr.0, value);
+            self.inner().platform.set_spr(regs.thread, spr, value);
             true
         }
     }
@@ -35,7 +35,7 @@ impl Machine {
     pub fn mfspr(&self, regs: &mut Regs, spr: Spr) -> Option<u64> {
         self.access(regs, spr, false).then(|| match spr {
             Spr::PTCR => PTCR,
-            _ => self.inner().platform.sprs.lock().get(&spr.0).copied().unwrap_or(0),
+            _ => self.inner().platform.spr(regs.thread, spr),
         })
     }
 

@@ -1,22 +1,21 @@
 //! The simulated machine.
 
-use alloc::{collections::BTreeMap, sync::Arc};
-
-use spin::RwLock;
-use uv_core::{Gfn, MemSlots, NormalMemory, PageCounts};
-
 use super::calls::{self, Effect};
 use super::config::MachineConfig;
 use super::platform::{Platform, PlatformRange, Scom};
 use super::svm::{GfnState, Svm, SvmState};
 use super::vcpu::{self, GuestProgram, Stop, Vcpu};
-use super::{EsmFailure, reflect};
+use super::{EsmFailure, Interrupt, reflect};
 use crate::abi::Profile;
 use crate::abi::entry::GuestEntry;
 use crate::abi::msr::{Msr, Privilege};
 use crate::abi::numbers::UvCall;
 use crate::abi::regs::{Lpid, Regs};
 use crate::abi::ultracall::Ultracall;
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use spin::RwLock;
+use uv_core::{Gfn, MemSlots, NormalMemory, PageCounts, PageState};
 
 /// A simulated POWER machine with an ultravisor. Cloning gives another handle of the same machine.
 ///
@@ -79,7 +78,12 @@ impl Inner {
         self.vcpus.read().range((lpid, 0)..=(lpid, u32::MAX)).map(|(_, vcpu)| Arc::clone(vcpu)).collect()
     }
 
+    /// What lies behind the guest addresses of a partition that is not secure. A partition whose entry was set to (0, 0) has no page
+    /// table, so it has nothing; one whose entry nobody has written yet has what the hypervisor told the machine.
     pub(crate) fn partition_memory(&self, lpid: Lpid) -> Option<MemSlots> {
+        if self.platform.is_cleared(lpid) {
+            return None;
+        }
         self.partitions.read().get(&lpid).cloned()
     }
 }
@@ -109,13 +113,14 @@ impl Machine {
         self.0.vcpus.write().insert((lpid, vcpu), made);
     }
 
-    /// **Hardware's side.** An interrupt arrives at a virtual CPU and is taken before its next instruction: `vector` is
-    /// 0x100, 0x200, 0x500, 0x980, 0xe60, 0xe80, 0xea0 or 0xf80. `false` when there is no such virtual CPU.
+    /// **Hardware's side.** An interrupt arrives at a virtual CPU and is taken before its next instruction: 0x100, 0x200, 0x500,
+    /// 0x980, 0xe40, 0xe60, 0xe80, 0xea0 or 0xf80, with its cause or (a vector alone) without one. `false` when there is no such
+    /// virtual CPU.
     #[must_use]
-    pub fn interrupt(&self, lpid: Lpid, vcpu: u32, vector: u64) -> bool {
+    pub fn interrupt(&self, lpid: Lpid, vcpu: u32, interrupt: impl Into<Interrupt>) -> bool {
         let found = self.0.vcpu(lpid, vcpu);
         if let Some(vcpu) = &found {
-            vcpu.state.lock().interrupts.push_back(vector);
+            vcpu.state.lock().interrupts.push_back(interrupt.into());
         }
         found.is_some()
     }
@@ -132,6 +137,14 @@ impl Machine {
         let svm = self.0.svm(lpid.0.into())?;
         let known = svm.slots.read().contains(gfn);
         known.then(|| svm.gfn_state(gfn))
+    }
+
+    /// **Tester's side.** What the engine holds of a guest page; `None` outside of the slots.
+    #[must_use]
+    pub fn page_state(&self, lpid: Lpid, gfn: Gfn) -> Option<PageState> {
+        let svm = self.0.svm(lpid.0.into())?;
+        let known = svm.slots.read().contains(gfn);
+        svm.space.state(gfn).ok().filter(|_| known)
     }
 
     /// **Tester's side.** How many pages of a VM stand in each state of the engine.

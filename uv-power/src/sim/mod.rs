@@ -35,7 +35,7 @@ pub use config::MachineConfig;
 pub use esm::EsmFailure;
 pub use machine::Machine;
 pub use platform::{PlatformMemory, PlatformRange, Scom, ScomList, ScomListError};
-pub use reflect::vectors;
 pub use reflect::windows::{HCALLS, HcallRow, Window, window};
+pub use reflect::{Interrupt, vectors};
 pub use svm::{GfnState, SvmState};
 pub use vcpu::{GuestInsn, GuestProgram, GuestStep};

@@ -4,23 +4,22 @@ mod memory_list;
 mod scom;
 mod scom_list;
 
-use alloc::{collections::BTreeMap, sync::Arc};
+use super::config::MachineConfig;
+use super::esm::EsmFailure;
+use crate::abi::Profile;
+use crate::abi::regs::{Lpid, Spr};
+use crate::owner::keys::PrivateKey;
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
+pub use memory_list::{PlatformMemory, PlatformRange};
 use rand_core::Rng;
+pub use scom::{Scom, ScomList};
+pub use scom_list::ScomListError;
 use spin::{Mutex, RwLock};
 use uv_core::{NormalMemory, PageSize};
 use uv_sim::rng::SimRng;
 use uv_sim::{Engine, EngineConfig};
-
-use super::config::MachineConfig;
-use super::esm::EsmFailure;
-use crate::abi::Profile;
-use crate::abi::regs::Lpid;
-use crate::owner::keys::PrivateKey;
-pub use memory_list::{PlatformMemory, PlatformRange};
-pub use scom::{Scom, ScomList};
-pub use scom_list::ScomListError;
 
 /// Pages in one unit of the firmware's allocator, 2 MiB.
 pub(crate) const UNIT_PAGES: u64 = 32;
@@ -35,7 +34,8 @@ pub(crate) struct Platform {
     pub(crate) partition_table: Mutex<BTreeMap<Lpid, (u64, u64)>>,
     /// How often a partition's translations were flushed.
     pub(crate) flushes: AtomicU64,
-    pub(crate) sprs: Mutex<BTreeMap<u16, u64>>,
+    /// Registers that the ultravisor may claim, by hardware thread.
+    pub(crate) sprs: Mutex<BTreeMap<(u32, Spr), u64>>,
     /// SMFCTRL.D.
     pub(crate) debug_claimed: AtomicBool,
     pub(crate) scom: Mutex<Scom>,
@@ -104,10 +104,31 @@ impl Platform {
         }
     }
 
+    /// A claimed register of a hardware thread.
+    pub(crate) fn spr(&self, thread: u32, spr: Spr) -> u64 {
+        self.sprs.lock().get(&(thread, spr)).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn set_spr(&self, thread: u32, spr: Spr, value: u64) {
+        self.sprs.lock().insert((thread, spr), value);
+    }
+
+    /// What a reflection does to the debug registers of its thread: they held the guest's values.
+    pub(crate) fn mask_debug_registers(&self, thread: u32) {
+        for spr in [Spr::DAWR, Spr::DAWRX, Spr::CIABR] {
+            self.set_spr(thread, spr, 0);
+        }
+    }
+
     /// Writes a partition table entry and flushes the partition's translations.
     pub(crate) fn write_entry(&self, lpid: Lpid, dw0: u64, dw1: u64) {
         self.partition_table.lock().insert(lpid, (dw0, dw1));
         self.flushes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether a partition's entry was set to (0, 0).
+    pub(crate) fn is_cleared(&self, lpid: Lpid) -> bool {
+        self.partition_table.lock().get(&lpid) == Some(&(0, 0))
     }
 
     pub(crate) fn entry(&self, lpid: Lpid) -> (u64, u64) {

@@ -1,5 +1,6 @@
 //! Sharing pages and taking them back, step by step (power-pef §15).
 
+use spin::MutexGuard;
 use uv_core::{Gfn, HostAddr, NormalMemory, PageRange, PageState};
 use uv_sim::{Content, SpaceError};
 
@@ -52,6 +53,11 @@ impl Uv {
         self.svm.set_gfn_state(gfn, state).map_err(|_| ShareError::Lost("page state cannot be kept"))
     }
 
+    /// The lock of a page that is still in a slot.
+    fn hold(&self, gfn: Gfn) -> Result<MutexGuard<'_, ()>, ShareError> {
+        self.svm.hold(gfn).ok_or(ShareError::Lost("memory slot taken away"))
+    }
+
     /// Shares pages: all of them or, when the hypervisor refuses one, none. A page that is shared already is left alone
     /// (documented: zeroed). A page in motion stops the call; pages before it that were delivered stay in motion, as in
     /// the published code.
@@ -59,10 +65,8 @@ impl Uv {
         self.check_range(range)?;
         for gfn in range.iter() {
             match self.svm.gfn_state(gfn) {
-                GfnState::Shared if kind == Kind::Explicit && !self.platform.firmware() => {
-                    if let Some(page) = self.svm.space.shared_at(gfn) {
-                        zero(&*self.platform.memory, page)?;
-                    }
+                GfnState::Shared | GfnState::SharedInv if kind == Kind::Explicit && !self.platform.firmware() => {
+                    self.zero_shared(gfn, range.first).await?;
                     continue;
                 }
                 state if state.is_shared() => continue,
@@ -75,8 +79,12 @@ impl Uv {
             }
             self.make_room(gfn).await;
             {
-                let _held = self.svm.lock(gfn);
-                self.set(gfn, GfnState::HvSharing)?;
+                let _held = self.hold(gfn)?;
+                match self.svm.gfn_state(gfn) {
+                    GfnState::Secure => self.set(gfn, GfnState::HvSharing)?,
+                    // Another virtual CPU was faster.
+                    _ => return Err(ShareError::InMotion),
+                }
             }
             if self.page_in(gfn, PageInFlags::SHARED).await != HvCode::H_SUCCESS {
                 self.revert(PageRange::new(range.first, gfn.0 - range.first.0 + 1)).await?;
@@ -89,10 +97,32 @@ impl Uv {
         range.iter().try_for_each(|gfn| self.commit_share(gfn, kind))
     }
 
+    /// Zeroes a page that is shared already, under its lock: the page that is written is the one that the hypervisor gave for it. One
+    /// that it has taken back is asked for first; a refusal ends the share of the pages from `first` on.
+    async fn zero_shared(&self, gfn: Gfn, first: Gfn) -> Result<(), ShareError> {
+        for _ in 0..PAGE_IN_TRIES {
+            {
+                let _held = self.hold(gfn)?;
+                match (self.svm.gfn_state(gfn), self.svm.space.shared_at(gfn)) {
+                    (GfnState::Shared, Some(page)) => return zero(&*self.platform.memory, page),
+                    (GfnState::SharedInv, _) => {}
+                    _ => return Err(ShareError::InMotion),
+                }
+            }
+            if self.page_in(gfn, PageInFlags::SHARED).await != HvCode::H_SUCCESS {
+                break;
+            }
+        }
+        self.revert(PageRange::new(first, gfn.0 - first.0)).await?;
+        Err(ShareError::Refused)
+    }
+
+    /// Asks for a page that is out: up to four times, each only after an answer of success. What counts is that the page is there.
     async fn bring_back(&self, gfn: Gfn) -> bool {
         for attempt in 1..=PAGE_IN_TRIES {
-            // The answer alone proves nothing: what counts is that the page is there.
-            self.page_in(gfn, PageInFlags::empty()).await;
+            if self.page_in(gfn, PageInFlags::empty()).await != HvCode::H_SUCCESS {
+                return false;
+            }
             if self.svm.gfn_state(gfn) == GfnState::Secure {
                 // The published code counts success at the last try as failure.
                 return attempt < PAGE_IN_TRIES || !self.platform.firmware();
@@ -102,7 +132,7 @@ impl Uv {
     }
 
     fn commit_share(&self, gfn: Gfn, kind: Kind) -> Result<(), ShareError> {
-        let _held = self.svm.lock(gfn);
+        let _held = self.hold(gfn)?;
         match self.svm.gfn_state(gfn) {
             GfnState::HvShared => {}
             state if state.is_shared() => return Ok(()),
@@ -134,17 +164,27 @@ impl Uv {
     /// Takes back what the hypervisor delivered for a share that failed.
     async fn revert(&self, range: PageRange) -> Result<(), ShareError> {
         for gfn in range.iter() {
-            match self.svm.gfn_state(gfn) {
-                GfnState::HvSharing => self.set(gfn, GfnState::Secure)?,
-                GfnState::HvShared | GfnState::HvSharedInv => {
-                    self.set(gfn, GfnState::HvUnsharing)?;
-                    if self.page_in(gfn, PageInFlags::empty()).await != HvCode::H_SUCCESS {
-                        return Err(ShareError::Lost("hypervisor does not give up a page"));
+            let asked = {
+                let _held = self.hold(gfn)?;
+                match self.svm.gfn_state(gfn) {
+                    GfnState::HvSharing => {
+                        self.set(gfn, GfnState::Secure)?;
+                        false
                     }
-                    self.svm.forget_note(gfn);
-                    self.set(gfn, GfnState::Secure)?;
+                    GfnState::HvShared | GfnState::HvSharedInv => {
+                        self.set(gfn, GfnState::HvUnsharing)?;
+                        true
+                    }
+                    _ => false,
                 }
-                _ => {}
+            };
+            if asked {
+                if self.page_in(gfn, PageInFlags::empty()).await != HvCode::H_SUCCESS {
+                    return Err(ShareError::Lost("hypervisor does not give up a page"));
+                }
+                let _held = self.hold(gfn)?;
+                self.svm.forget_note(gfn);
+                self.set(gfn, GfnState::Secure)?;
             }
         }
         Ok(())
@@ -189,48 +229,51 @@ impl Uv {
     }
 
     async fn ask_back(&self, gfn: Gfn) -> Result<(), ShareError> {
-        let before = self.svm.gfn_state(gfn);
-        if !matches!(before, GfnState::Shared | GfnState::SharedInv) {
-            return Ok(());
-        }
-        {
-            let _held = self.svm.lock(gfn);
+        let before = {
+            let _held = self.hold(gfn)?;
+            let before = self.svm.gfn_state(gfn);
+            if !matches!(before, GfnState::Shared | GfnState::SharedInv) {
+                return Ok(());
+            }
             self.set(gfn, GfnState::HvUnsharing)?;
-        }
-        if self.page_in(gfn, PageInFlags::empty()).await != HvCode::H_SUCCESS {
-            // For unshare-all the page goes back to what it was; an explicit unshare ends the VM.
-            self.set(gfn, before)?;
+            before
+        };
+        let refused = self.page_in(gfn, PageInFlags::empty()).await != HvCode::H_SUCCESS;
+        let _held = self.hold(gfn)?;
+        if refused {
+            // For unshare-all the page goes back to what it was, but for a normal page that the hypervisor took away meanwhile; an
+            // explicit unshare ends the VM.
+            let away = self.svm.gfn_state(gfn) == GfnState::HvUnsharingInv;
+            self.set(gfn, if away { GfnState::SharedInv } else { before })?;
             return Err(ShareError::Lost("hypervisor does not give up a shared page"));
         }
-        let _held = self.svm.lock(gfn);
         self.set(gfn, GfnState::HvUnshared)
     }
 
     async fn take_back(&self, gfn: Gfn) -> Result<(), ShareError> {
         let lost = |_: SpaceError| ShareError::Lost("page cannot be taken back");
+        if self.svm.gfn_state(gfn) == GfnState::HvUnshared {
+            self.make_room(gfn).await;
+        }
+        let _held = self.hold(gfn)?;
+        let space = &self.svm.space;
         match self.svm.gfn_state(gfn) {
             GfnState::HvUnshared => {
-                self.make_room(gfn).await;
-                let _held = self.svm.lock(gfn);
-                self.svm.space.unshare(gfn, &*self.platform.memory, Content::Zeroed).map_err(lost)?;
+                space.unshare(gfn, &*self.platform.memory, Content::Zeroed).map_err(lost)?;
                 self.svm.forget_note(gfn);
                 self.set(gfn, GfnState::Secure)
             }
-            GfnState::PagedOut => self.svm.space.destroy(gfn).map_err(lost),
-            GfnState::Secure if !self.platform.firmware() => {
-                let _held = self.svm.lock(gfn);
-                if self.svm.space.state(gfn) == Ok(PageState::Secure) {
-                    self.svm.space.destroy(gfn).map_err(lost)?;
-                }
-                Ok(())
+            GfnState::PagedOut => space.destroy(gfn).map_err(lost),
+            GfnState::Secure if !self.platform.firmware() && space.state(gfn) == Ok(PageState::Secure) => {
+                space.destroy(gfn).map_err(lost)
             }
             _ => Ok(()),
         }
     }
 }
 
-/// Zeroes a normal page.
-pub(super) fn zero(memory: &dyn NormalMemory, page: HostAddr) -> Result<(), ShareError> {
+/// Zeroes a normal page. The caller holds the lock of the guest page that it serves.
+fn zero(memory: &dyn NormalMemory, page: HostAddr) -> Result<(), ShareError> {
     const ZEROS: [u8; 4096] = [0; 4096];
     for offset in (0..PAGE_BYTES).step_by(ZEROS.len()) {
         memory.write(HostAddr(page.0 + offset), &ZEROS).map_err(|_| ShareError::Lost("normal page not there"))?;

@@ -98,6 +98,9 @@ pub struct Regs {
     /// Number of the virtual CPU whose context the hypervisor has loaded. On hardware the loaded registers *are* the virtual
     /// CPU; a scripted guest has no instructions at `nip`, so this number says whose program goes on.
     pub vcpu: u32,
+    /// Number of the hardware thread that these are the registers of. Debug registers are each thread's own; a machine of one
+    /// thread leaves it at 0.
+    pub thread: u32,
 }
 
 impl core::fmt::Debug for Regs {
@@ -145,6 +148,7 @@ impl Default for Regs {
             fpscr: 0,
             vscr: 0,
             vcpu: 0,
+            thread: 0,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! `UV_ESMB_GET_FILE` (R4 offset, R5 … R12 name → R4 … R11 data; power-pef §14).
 //!
+//! Who may call is the dispatcher's business: a secure VM only (documented), anybody (firmware).
+//!
 //! | # | check | both profiles |
 //! |---|---|---|
 //! | 1 | LPIDR has no object | `U_PARAMETER` |

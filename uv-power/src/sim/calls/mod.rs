@@ -6,8 +6,11 @@
 //! | 2 | a hypervisor's call, and (MSR and (HV or PR)) is not exactly HV | `U_PERMISSION`; documented for `UV_RETURN`: `U_INVALID` |
 //! | 3 | a share call from a VM that is not secure | `U_PERMISSION`; documented: `U_INVALID` |
 //! | 4 | a share call or `UV_ESM` with HV or PR | `U_PERMISSION` |
-//! | 5 | `UV_ESMB_GET_FILE` | no check |
+//! | 5 | `UV_ESMB_GET_FILE` of anybody but a secure VM (its user code included) | documented: `U_PERMISSION`; firmware: no check |
 //! | 6 | any other number | `U_FUNCTION` |
+//!
+//! Step 5: the files of a blob are the guest's secrets. The document means them for the secure VM; the published code asks nobody,
+//! so a hypervisor that loads the VM's number into LPIDR reads them.
 //!
 //! The documented `U_INVALID` of step 3 is for the kernel of a normal VM, the one caller the document speaks of there.
 
@@ -27,19 +30,17 @@ mod unregister_mem_slot;
 pub(crate) mod uv_return;
 mod write_pate;
 
-use alloc::sync::Arc;
-
-use uv_core::{Gfn, HostAddr};
-use uv_sim::SpaceError;
-
 use super::flow::{Flow, Port};
 use super::machine::Inner;
 use super::platform::Platform;
 use super::svm::Svm;
 use crate::abi::codes::UvCode;
-use crate::abi::msr::Msr;
+use crate::abi::msr::{Msr, Privilege};
 use crate::abi::numbers::{PAGE_BYTES, PAGE_ORDER, SECURE_ADDRESS, UvCall};
 use crate::abi::regs::Regs;
+use alloc::sync::Arc;
+use uv_core::{Gfn, HostAddr};
+use uv_sim::SpaceError;
 
 /// What a call came to.
 pub(crate) enum Effect {
@@ -73,7 +74,11 @@ fn permission(machine: &Inner, number: UvCall, msr: Msr) -> Result<(), UvCode> {
         return Err(UvCode::U_BAD_MODE);
     }
     match number {
-        UvCall::UV_ESMB_GET_FILE => Ok(()),
+        UvCall::UV_ESMB_GET_FILE => match msr.privilege() {
+            Privilege::SecureSupervisor | Privilege::SecureProblem => Ok(()),
+            _ if machine.platform.firmware() => Ok(()),
+            _ => Err(UvCode::U_PERMISSION),
+        },
         UvCall::UV_SHARE_PAGE | UvCall::UV_UNSHARE_PAGE | UvCall::UV_UNSHARE_ALL_PAGES => {
             match (mode.is_empty(), msr.contains(Msr::S)) {
                 (true, true) => Ok(()),
@@ -129,6 +134,12 @@ fn page_in_slot(svm: &Svm, register: u64) -> Option<Gfn> {
     (register.is_multiple_of(PAGE_BYTES) && svm.slots.read().contains(gfn)).then_some(gfn)
 }
 
+/// The code of a call on pages of a VM whose transition failed. The document's lists have no code of the state, so the VM is what is
+/// wrong.
+fn aborted(platform: &Platform) -> UvCode {
+    if platform.firmware() { UvCode::U_STATE } else { UvCode::U_PARAMETER }
+}
+
 /// The code for a page that is in motion or for which there is no frame right now.
 fn busy(platform: &Platform) -> UvCode {
     if platform.firmware() { UvCode::U_RETRY } else { UvCode::U_BUSY }
@@ -144,8 +155,9 @@ fn refused(platform: &Platform, error: SpaceError) -> UvCode {
     }
 }
 
-/// Takes the lock of a page. The documented ultravisor says [`UvCode::U_BUSY`] when another CPU has it, the firmware
-/// waits.
-fn lock<'a>(platform: &Platform, svm: &'a Svm, gfn: Gfn) -> Result<spin::MutexGuard<'a, ()>, UvCode> {
-    if platform.firmware() { Ok(svm.lock(gfn)) } else { svm.try_lock(gfn).ok_or(UvCode::U_BUSY) }
+/// Takes the lock of a page in a slot. The documented ultravisor says [`UvCode::U_BUSY`] when another CPU has it, the firmware
+/// waits. The slot is looked at again under the lock: it may have been taken away meanwhile, and then this is `outside`.
+fn lock<'a>(platform: &Platform, svm: &'a Svm, gfn: Gfn, outside: UvCode) -> Result<spin::MutexGuard<'a, ()>, UvCode> {
+    let held = if platform.firmware() { svm.lock(gfn) } else { svm.try_lock(gfn).ok_or(UvCode::U_BUSY)? };
+    if svm.slots.read().contains(gfn) { Ok(held) } else { Err(outside) }
 }

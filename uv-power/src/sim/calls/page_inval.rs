@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | 1 | order ≠ 16 | `U_P3` | `U_P3` |
 //! | 2 | lpid has no object | `U_PARAMETER` | `U_PARAMETER` |
-//! | 3 | the transition failed | `U_STATE` | `U_STATE` |
+//! | 3 | the transition failed | `U_PARAMETER` | `U_STATE` |
 //! | 4 | guest page in no slot, not aligned | `U_P2` | `U_P3` |
 //! | 5 | another CPU is at work on the page | `U_BUSY` | waits |
 //! | 6 | secure, paged out, share requested, unshare confirmed | `U_P2` | `U_P2` |
@@ -12,15 +12,14 @@
 //!
 //! A page whose normal page went away before the commit is forgotten: the published code keeps the stale address.
 
-use uv_core::{Gfn, PageState};
-use uv_sim::SpaceError;
-
 use super::super::machine::Inner;
 use super::super::svm::{GfnState, Svm, SvmState};
-use super::{lock, page_in_slot, refused};
+use super::{aborted, lock, page_in_slot, refused};
 use crate::abi::codes::UvCode;
 use crate::abi::numbers::PAGE_ORDER;
 use crate::abi::regs::Regs;
+use uv_core::{Gfn, PageState};
+use uv_sim::SpaceError;
 
 pub(super) fn page_inval(machine: &Inner, regs: &Regs) -> UvCode {
     let platform = &machine.platform;
@@ -29,12 +28,11 @@ pub(super) fn page_inval(machine: &Inner, regs: &Regs) -> UvCode {
     }
     let Some(svm) = machine.svm(regs.gpr[4]) else { return UvCode::U_PARAMETER };
     if svm.state() == SvmState::Abort {
-        return UvCode::U_STATE;
+        return aborted(platform);
     }
-    let Some(gfn) = page_in_slot(&svm, regs.gpr[5]) else {
-        return if platform.firmware() { UvCode::U_P3 } else { UvCode::U_P2 };
-    };
-    let done = match lock(platform, &svm, gfn) {
+    let outside = if platform.firmware() { UvCode::U_P3 } else { UvCode::U_P2 };
+    let Some(gfn) = page_in_slot(&svm, regs.gpr[5]) else { return outside };
+    let done = match lock(platform, &svm, gfn, outside) {
         Ok(_held) => by_state(&svm, gfn),
         Err(code) => return code,
     };

@@ -10,7 +10,8 @@
 //! | 6 | another CPU is at work on the page | `U_BUSY` | waits |
 //! | 7 | unshare confirmed, not committed | `U_BUSY` | `U_RETRY` |
 //! | 8 | shared in any way, committed | `U_SUCCESS`, nothing done | `U_PARAMETER` |
-//! | 9 | in motion, or paged out already | `U_PARAMETER` | `U_PARAMETER` |
+//! | 9 | in motion | `U_BUSY` | `U_PARAMETER` |
+//! | 9a | paged out already | `U_P3` | `U_PARAMETER` |
 //! | 10 | the transition failed | the page's content goes out as it is | `U_SUCCESS`, nothing written |
 //! | 11 | flag snapshot | encrypted copy, the page stays mapped | flag ignored |
 //! | - | encrypted into the normal page | `U_SUCCESS`, paged out | the same |
@@ -43,7 +44,7 @@ pub(super) fn page_out(machine: &Inner, regs: &Regs) -> UvCode {
         Some(flags) => flags,
         None => return UvCode::U_P4,
     };
-    let code = match lock(platform, &svm, gfn) {
+    let code = match lock(platform, &svm, gfn, UvCode::U_P3) {
         Ok(_held) => by_state(platform, &svm, gfn, target, flags),
         Err(code) => code,
     };
@@ -54,9 +55,11 @@ pub(super) fn page_out(machine: &Inner, regs: &Regs) -> UvCode {
 fn by_state(platform: &Platform, svm: &Svm, gfn: Gfn, target: HostAddr, flags: UvPageOutFlags) -> UvCode {
     match svm.gfn_state(gfn) {
         GfnState::HvUnshared => return busy(platform),
-        state if state.is_shared() && !platform.firmware() => return UvCode::U_SUCCESS,
         GfnState::Secure => {}
-        _ => return UvCode::U_PARAMETER,
+        _ if platform.firmware() => return UvCode::U_PARAMETER,
+        state if state.is_shared() => return UvCode::U_SUCCESS,
+        state if state.is_transient() => return UvCode::U_BUSY,
+        _ => return UvCode::U_P3,
     }
     let aborted = svm.state() == SvmState::Abort;
     if aborted && platform.firmware() {
@@ -64,7 +67,7 @@ fn by_state(platform: &Platform, svm: &Svm, gfn: Gfn, target: HostAddr, flags: U
     }
     match move_out(platform, svm, gfn, target, flags, aborted) {
         Ok(()) => UvCode::U_SUCCESS,
-        Err(SpaceError::State { .. }) => UvCode::U_PARAMETER,
+        Err(SpaceError::State { .. }) if platform.firmware() => UvCode::U_PARAMETER,
         Err(error) => refused(platform, error),
     }
 }

@@ -47,8 +47,8 @@ pub(super) fn register(machine: &Inner, regs: &Regs) -> UvCode {
     if id >= MEM_SLOTS {
         return code(UvCode::U_P5);
     }
-    let mut slots = svm.slots.write();
-    if slots.overlapping(id, range).is_some() {
+    let _change = svm.slot_change.lock();
+    if svm.slots.read().overlapping(id, range).is_some() {
         return code(UvCode::U_P2);
     }
     if !platform.firmware() {
@@ -64,9 +64,11 @@ pub(super) fn register(machine: &Inner, regs: &Regs) -> UvCode {
         return UvCode::U_PARAMETER;
     }
     svm.reserved.fetch_add(units, Ordering::Relaxed);
-    if let Some(old) = slots.replace(id, range) {
+    let old = svm.slots.write().remove(id);
+    if let Some(old) = old {
         give_up(&svm, old);
     }
+    svm.slots.write().insert(id, range);
     tracing::debug!(lpid = svm.lpid.0, id, first = range.first.0, pages = range.count, "memory slot registered");
     UvCode::U_SUCCESS
 }

@@ -6,7 +6,7 @@
 //! | LDBAR, IMC | `U_SUCCESS` | `U_PARAMETER`, R5 unchanged |
 //! | any other | `U_PARAMETER` | `U_PARAMETER`, R5 unchanged |
 //!
-//! The same in both profiles.
+//! The same in both profiles. Each hardware thread has its own; DAWR, DAWRX and CIABR are 0 after a reflection (§8.2).
 
 use super::super::machine::Inner;
 use crate::abi::codes::UvCode;
@@ -19,7 +19,7 @@ fn named(register: u64) -> Option<Spr> {
 pub(super) fn write(machine: &Inner, regs: &Regs) -> UvCode {
     match named(regs.gpr[4]) {
         Some(spr @ (Spr::DAWR | Spr::DAWRX | Spr::CIABR | Spr::LDBAR | Spr::IMC)) => {
-            machine.platform.sprs.lock().insert(spr.0, regs.gpr[5]);
+            machine.platform.set_spr(regs.thread, spr, regs.gpr[5]);
             UvCode::U_SUCCESS
         }
         _ => UvCode::U_PARAMETER,
@@ -29,7 +29,7 @@ pub(super) fn write(machine: &Inner, regs: &Regs) -> UvCode {
 pub(super) fn read(machine: &Inner, regs: &mut Regs) -> UvCode {
     match named(regs.gpr[4]) {
         Some(spr @ (Spr::DAWR | Spr::DAWRX | Spr::CIABR)) => {
-            regs.gpr[5] = machine.platform.sprs.lock().get(&spr.0).copied().unwrap_or(0);
+            regs.gpr[5] = machine.platform.spr(regs.thread, spr);
             UvCode::U_SUCCESS
         }
         _ => UvCode::U_PARAMETER,

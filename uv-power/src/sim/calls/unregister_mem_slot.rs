@@ -3,14 +3,14 @@
 //! | # | check | documented | firmware |
 //! |---|---|---|---|
 //! | 1 | lpid has no object | `U_PARAMETER` | `U_PARAMETER` (the published code crashes) |
-//! | 2 | slot number ≥ 512 | `U_P2` | `U_P2` (out of bounds there) |
+//! | 2 | slot number ≥ 512 | `U_P2`, judged over 64 bits | `U_P2` (out of bounds there), judged over the low 16 bits |
 //! | 3 | no slot has the number | `U_P2` | `U_SUCCESS` |
 //! | - | every page of the slot is given up | `U_SUCCESS` | `U_SUCCESS` |
 //!
 //! The published code releases the whole guest table when any number is unregistered while one slot is left; here only
 //! the slot that was named goes. The firmware keeps what was reserved until the VM ends.
 
-use uv_core::PageRange;
+use uv_core::{PageRange, PageState};
 
 use super::super::machine::Inner;
 use super::super::svm::Svm;
@@ -20,11 +20,11 @@ use crate::abi::numbers::MEM_SLOTS;
 use crate::abi::regs::Regs;
 
 pub(super) fn unregister(machine: &Inner, regs: &Regs) -> UvCode {
+    let platform = &machine.platform;
     let Some(svm) = machine.svm(regs.gpr[4]) else { return UvCode::U_PARAMETER };
-    let id = slot_number(regs.gpr[5]);
-    if id >= MEM_SLOTS {
-        return UvCode::U_P2;
-    }
+    let id = if platform.firmware() { Some(slot_number(regs.gpr[5])) } else { u16::try_from(regs.gpr[5]).ok() };
+    let Some(id) = id.filter(|id| *id < MEM_SLOTS) else { return UvCode::U_P2 };
+    let _change = svm.slot_change.lock();
     let removed = svm.slots.write().remove(id);
     match removed {
         Some(range) => {
@@ -32,21 +32,21 @@ pub(super) fn unregister(machine: &Inner, regs: &Regs) -> UvCode {
             tracing::debug!(lpid = svm.lpid.0, id, "memory slot unregistered");
             UvCode::U_SUCCESS
         }
-        None if machine.platform.firmware() => UvCode::U_SUCCESS,
+        None if platform.firmware() => UvCode::U_SUCCESS,
         None => UvCode::U_P2,
     }
 }
 
-/// Makes every page of a range absent: content wiped, records and notes forgotten.
+/// Makes every page of a range absent: content wiped, records and notes forgotten. The range is in no slot any more, so nobody who
+/// takes a page's lock from now on puts anything into it.
 pub(super) fn give_up(svm: &Svm, range: PageRange) {
-    let used = svm.space.used().map(|(gfn, _)| gfn).filter(|gfn| range.contains(*gfn));
-    for gfn in used {
+    svm.wait_for_holders();
+    svm.forget_range(range);
+    for gfn in range.iter().filter(|gfn| svm.space.state(*gfn) != Ok(PageState::Absent)) {
         let _held = svm.lock(gfn);
         // A page can only be busy with a guest's own move, which ends at once.
         while let Err(uv_sim::SpaceError::Busy(_)) = svm.space.destroy(gfn) {
             core::hint::spin_loop();
         }
-        svm.forget_note(gfn);
-        svm.brought.lock().remove(&gfn.0);
     }
 }

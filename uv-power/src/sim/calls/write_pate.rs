@@ -9,6 +9,8 @@
 //! | 5 | the partition has an object, not secure | dw1 written, flush | `U_SUCCESS` | `U_SUCCESS` |
 //! | 6 | else | both written, flush | `U_SUCCESS` | `U_SUCCESS` |
 //!
+//! An entry of (0, 0) is the end of a partition: its guest reaches no memory until another entry is written.
+//!
 //! The document does not say what happens between the making of the object and the commit: as the firmware.
 
 use core::sync::atomic::Ordering;

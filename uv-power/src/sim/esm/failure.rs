@@ -33,6 +33,9 @@ pub enum EsmFailure {
     /// An address is in no memory slot.
     #[error("guest address {0} is in no memory slot")]
     NoSlot(GuestAddr),
+    /// A range that is to be brought in has no bytes.
+    #[error("nothing to bring in at {0}")]
+    Empty(GuestAddr),
     /// Guest memory cannot be read.
     #[error("guest memory at {0} cannot be read")]
     Unreadable(GuestAddr),
@@ -95,7 +98,7 @@ impl EsmFailure {
         match self {
             Self::Hypercall { call: HvCall::H_SVM_INIT_START, .. } => "init-start",
             Self::Hypercall { .. } => "init-done",
-            Self::Page { .. } | Self::NoSlot(_) | Self::Unreadable(_) => "page-in",
+            Self::Page { .. } | Self::NoSlot(_) | Self::Empty(_) | Self::Unreadable(_) => "page-in",
             Self::Tree(_)
             | Self::TreeHeader(_)
             | Self::TreeSize(_)

@@ -1,16 +1,15 @@
 //! The device tree handlers, in order: blob, RTAS, TPM (power-pef §7.3). The order follows from the image of the published
 //! firmware; nobody has watched it run.
 
-use core::sync::atomic::Ordering;
-
-use uv_core::{GuestAddr, PageRange, PageSize};
-
 use super::EsmFailure;
 use super::tree::GuestTree;
 use crate::abi::numbers::PAGE_BYTES;
+use crate::owner::tree::Node;
 use crate::sim::flow::Uv;
 use crate::sim::reflect::rtas::{Rtas, Tokens};
 use crate::sim::sharing::{Kind, ShareError};
+use core::sync::atomic::Ordering;
+use uv_core::{GuestAddr, PageRange, PageSize};
 
 /// Virtual CPUs at the most.
 const MAX_VCPUS: u64 = 4096;
@@ -65,7 +64,8 @@ async fn rtas(uv: &Uv, tree: &mut GuestTree, taken: &[(u64, u64)]) -> Result<(),
     Ok(())
 }
 
-/// Cores of `ibm,lrdr-capacity` times threads of a core. A look-up that fails counts as too many, as in the published code.
+/// Cores of `ibm,lrdr-capacity` times threads of a core, as the first node of a CPU tells; one thread if that has no list of them. A
+/// look-up that fails counts as too many, as in the published code.
 fn max_vcpus(tree: &GuestTree) -> Result<u64, EsmFailure> {
     let capacity = "/rtas ibm,lrdr-capacity";
     let cells = |name| tree.number("/", name, "#address-cells, #size-cells");
@@ -74,12 +74,15 @@ fn max_vcpus(tree: &GuestTree) -> Result<u64, EsmFailure> {
     let at = usize::try_from(index).ok().and_then(|index| index.checked_mul(4));
     let cores = list.ok_or(EsmFailure::Property(capacity))?;
     let cores = at.and_then(|at| cores.get(at..at.checked_add(4)?)).and_then(super::tree::number);
-    let cpu = tree
-        .root
-        .child("cpus")
-        .and_then(|cpus| cpus.children.iter().find(|cpu| cpu.text("device_type") == Some("cpu")));
-    let threads = cpu.and_then(|cpu| cpu.value("ibm,ppc-interrupt-server#s")).map_or(1, |servers| servers.len() / 4);
-    Ok(cores.ok_or(EsmFailure::Property(capacity))?.saturating_mul(threads as u64))
+    let cores = cores.ok_or(EsmFailure::Property(capacity))?;
+    let cpu = first_cpu(&tree.root).ok_or(EsmFailure::Property("device_type \"cpu\""))?;
+    let bytes = cpu.value("ibm,ppc-interrupt-server#s").map_or(4, <[u8]>::len);
+    Ok(cores.saturating_mul(bytes as u64) / 4)
+}
+
+/// The first node of a CPU, in the order of the tree.
+fn first_cpu(node: &Node) -> Option<&Node> {
+    if node.text("device_type") == Some("cpu") { Some(node) } else { node.children.iter().find_map(first_cpu) }
 }
 
 /// The TPM's bounce page and its secure page. The result of the share is not looked at.

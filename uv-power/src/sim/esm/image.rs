@@ -22,6 +22,7 @@ pub(super) async fn check(uv: &Uv, tree: &GuestTree, kernel: GuestAddr) -> Resul
     let bootargs = chosen.and_then(|node| node.value("bootargs")).ok_or(EsmFailure::Property("/chosen bootargs"))?;
     let found = locate(uv, tree, initrd, initrd_len).await?;
     let opened = verify::open(uv.platform.profile, &found.blob, &uv.platform.key)?;
+    uv.bring(kernel, opened.kernel_size().into()).await?;
     let measured = Measured {
         rtas,
         kernel: uv.digest(kernel, opened.kernel_size().into()).await?,

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use sha2::{Digest as _, Sha512};
 use uv_core::{Access, Gfn, GuestAddr, PageRange, PageSize, PageState};
+use uv_sim::SpaceError;
 
 use super::EsmFailure;
 use crate::abi::codes::HvCode;
@@ -25,13 +26,17 @@ fn pages(at: GuestAddr, len: u64) -> Result<PageRange, EsmFailure> {
 }
 
 impl Uv {
-    /// Has the pages of `len` bytes at `at` brought in, each once.
+    /// Has the pages of `len` bytes at `at` brought in, each once. A page that is shared stays so. Nothing to bring is a failure.
     pub(super) async fn bring(&self, at: GuestAddr, len: u64) -> Result<(), EsmFailure> {
+        if len == 0 {
+            return Err(EsmFailure::Empty(at));
+        }
         for gfn in pages(at, len)?.iter() {
             if !self.svm.slots.read().contains(gfn) {
                 return Err(EsmFailure::NoSlot(PageSize::K64.addr(gfn)));
             }
-            if gfn.0 < TRACKED && self.svm.brought.lock().contains(&gfn.0) {
+            let tracked = gfn.0 < TRACKED && self.svm.brought.lock().contains(&gfn.0);
+            if tracked || self.svm.gfn_state(gfn).is_shared() {
                 continue;
             }
             self.ask(gfn).await?;
@@ -54,7 +59,12 @@ impl Uv {
         }
         if self.svm.space.state(gfn) == Ok(PageState::Absent) {
             self.make_room(gfn).await;
-            self.svm.space.zero_in(gfn).map_err(|_| EsmFailure::NoMemory)?;
+            let _held = self.svm.hold(gfn).ok_or(EsmFailure::NoSlot(PageSize::K64.addr(gfn)))?;
+            match self.svm.space.zero_in(gfn) {
+                // Another virtual CPU was faster.
+                Ok(()) | Err(SpaceError::State { .. }) => {}
+                Err(_) => return Err(EsmFailure::NoMemory),
+            }
         }
         Ok(())
     }
@@ -99,9 +109,11 @@ impl Uv {
         Ok(bytes)
     }
 
-    /// Brings in and digests bytes.
+    /// Digests bytes, which are brought in first.
     pub(super) async fn digest(&self, at: GuestAddr, len: u64) -> Result<Sha512Digest, EsmFailure> {
-        self.bring(at, len).await?;
+        if len > 0 {
+            self.bring(at, len).await?;
+        }
         let mut hash = Sha512::new();
         self.each_piece(at, len, |piece| hash.update(piece)).await?;
         Ok(Sha512Digest(hash.finalize().into()))

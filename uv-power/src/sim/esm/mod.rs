@@ -18,16 +18,14 @@ mod image;
 mod memory;
 mod tree;
 
-use core::sync::atomic::Ordering;
-
-use uv_core::{GuestAddr, PageSize};
-
 use super::flow::{FlowEnd, Uv};
 use super::svm::SvmState;
 use crate::abi::codes::HvCode;
-use crate::abi::numbers::{HvCall, SECURE_ADDRESS};
+use crate::abi::numbers::{HvCall, PAGE_BYTES, SECURE_ADDRESS};
+use core::sync::atomic::Ordering;
 pub use failure::EsmFailure;
 use tree::GuestTree;
+use uv_core::{GuestAddr, PageSize};
 
 /// Size of the root directory of a VM's page table as a power of two.
 const ROOT_SIZE: u64 = 13;
@@ -58,6 +56,8 @@ pub(crate) async fn transition(uv: Uv, kernel: GuestAddr, tree: GuestAddr) -> Fl
 /// Everything before the commit; gives the device tree that goes back.
 async fn prepare(uv: &Uv, kernel: GuestAddr, tree_at: GuestAddr) -> Result<alloc::vec::Vec<u8>, EsmFailure> {
     ask(uv, HvCall::H_SVM_INIT_START).await?;
+    // 64 KiB from the address of the tree on come first: two pages, if it does not begin one.
+    uv.bring(tree_at, PAGE_BYTES).await?;
     let header = uv.read(tree_at, tree::HEADER as u64).await?;
     let total = tree::total_size(&header)?;
     uv.bring(tree_at, total.into()).await?;

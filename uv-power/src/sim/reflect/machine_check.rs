@@ -63,7 +63,10 @@ fn normal_bytes(machine: &Inner, svm: &Svm, at: u64, len: usize) -> Option<Vec<u
     let mut done = 0;
     while done < len {
         let here = at.checked_add(done as u64)?;
-        let page = svm.noted(PageSize::K64.gfn(GuestAddr(here)))?;
+        let gfn = PageSize::K64.gfn(GuestAddr(here));
+        // Held: the hypervisor cannot take the page away while it is read.
+        let _held = svm.hold(gfn)?;
+        let page = svm.noted(gfn)?;
         let offset = PageSize::K64.offset(here);
         let take = usize::try_from(PageSize::K64.size() - offset).ok()?.min(len - done);
         machine.platform.memory.read(HostAddr(page.0 + offset), &mut bytes[done..done + take]).ok()?;

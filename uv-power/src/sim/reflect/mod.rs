@@ -4,24 +4,27 @@
 //! fact sheet name is put in. So a register that nobody thought of shows nothing.
 
 pub(crate) mod cookies;
+mod interrupt;
 pub(crate) mod machine_check;
 mod neutral;
 pub(crate) mod rtas;
 pub mod vectors;
 pub(super) mod windows;
 
-use alloc::{boxed::Box, sync::Arc};
-
 use super::flow::{Flow, FlowEnd, Port, Request};
 use super::machine::Inner;
 use super::svm::Svm;
 use super::vcpu::{Stop, UvContext, VcpuState, apply};
 use crate::abi::codes::HvCode;
-use crate::abi::msr::{Msr, SC_LEVEL_1, SC_LEVEL_MASK};
+use crate::abi::msr::{INTERRUPT_STATUS, Msr, SC_LEVEL_1, SC_LEVEL_MASK, STATUS_ILLEGAL, STATUS_PRIVILEGED};
 use crate::abi::numbers::HvCall;
-use crate::abi::regs::Regs;
+use crate::abi::regs::{Regs, Spr};
+use alloc::boxed::Box;
+use alloc::sync::Arc;
 use cookies::Holder;
-use neutral::Frame;
+pub use interrupt::Interrupt;
+pub(crate) use neutral::enter_guest;
+use neutral::{Cause, Frame};
 use vectors::Disposition;
 
 /// What the hypervisor is entered for.
@@ -36,8 +39,8 @@ fn enter(machine: &Inner, svm: &Arc<Svm>, st: &mut VcpuState, hv: &mut Regs, rea
     let Reason { vector, window, flow } = reason;
     let cookie = svm.cookies.lock().issue(Holder::Context(st.regs.vcpu));
     st.context = Some(UvContext { cookie, vector, pidr: st.regs.pidr, window, flow });
-    neutral::hide_counters(&mut st.regs);
-    *hv = neutral::frame(&machine.platform, &st.regs, hv, cookie, vector, frame);
+    machine.platform.mask_debug_registers(hv.thread);
+    *hv = neutral::frame(&machine.platform, &st.regs, hv, Cause { cookie, vector, status: st.status }, frame);
     tracing::trace!(lpid = svm.lpid.0, vcpu = st.regs.vcpu, vector, "reflected to the hypervisor");
     Stop::Hypervisor
 }
@@ -47,16 +50,44 @@ pub(crate) fn exception(machine: &Inner, svm: &Arc<Svm>, st: &mut VcpuState, hv:
     enter(machine, svm, st, hv, Reason { vector, window: None, flow: None }, Frame::Exception)
 }
 
+/// Puts the cause of an interrupt into the registers that tell it.
+pub(crate) fn take(st: &mut VcpuState, hv: &mut Regs, interrupt: Interrupt) -> u64 {
+    st.status = interrupt.status & INTERRUPT_STATUS;
+    match interrupt.vector {
+        vectors::FACILITY => {
+            hv.hfscr = hv.hfscr & (u64::MAX >> 8) | u64::from(interrupt.facility) << 56;
+        }
+        vectors::EMULATION_ASSISTANCE => {
+            st.regs.spr.set(Spr::HEIR, interrupt.instruction.into());
+        }
+        vectors::MACHINE_CHECK => {
+            if let Some((dsisr, dar)) = interrupt.data {
+                st.regs.spr.set(Spr::DSISR, dsisr);
+                st.regs.spr.set(Spr::DAR, dar);
+            }
+        }
+        _ => {}
+    }
+    interrupt.vector
+}
+
 /// An interrupt that arrived while the guest ran.
-pub(crate) fn interrupt(machine: &Inner, svm: &Arc<Svm>, st: &mut VcpuState, hv: &mut Regs, vector: u64) -> Stop {
+pub(crate) fn interrupt(
+    machine: &Inner,
+    svm: &Arc<Svm>,
+    st: &mut VcpuState,
+    hv: &mut Regs,
+    interrupt: Interrupt,
+) -> Stop {
+    let vector = take(st, hv, interrupt);
+    if vector == vectors::FACILITY && interrupt.facility == vectors::TRANSACTIONS {
+        no_transactions(machine, st);
+        return Stop::No;
+    }
     match vectors::disposition(vector, machine.platform.firmware()) {
         Disposition::Reflect => exception(machine, svm, st, hv, vector),
         Disposition::ToGuest => {
-            let regs = &mut st.regs;
-            regs.srr0 = regs.nip;
-            regs.srr1 = regs.msr & !crate::abi::msr::INTERRUPT_STATUS;
-            regs.nip = vector;
-            regs.msr = (Msr::SF | Msr::S | Msr::ME).bits() | (regs.msr & Msr::LE.bits());
+            to_guest(st, vector, 0);
             Stop::No
         }
         Disposition::Kill => apply(machine, svm, st, hv, FlowEnd::Kill("hypervisor emulation assistance")),
@@ -67,10 +98,33 @@ pub(crate) fn interrupt(machine: &Inner, svm: &Arc<Svm>, st: &mut VcpuState, hv:
     }
 }
 
+/// The guest takes an interrupt itself: where it was and `status` stand in its SRR0 and SRR1.
+pub(crate) fn to_guest(st: &mut VcpuState, vector: u64, status: u64) {
+    let regs = &mut st.regs;
+    regs.srr0 = regs.nip;
+    regs.srr1 = (regs.msr & !INTERRUPT_STATUS) | status;
+    regs.nip = vector;
+    regs.msr = (Msr::SF | Msr::S | Msr::ME).bits() | (regs.msr & Msr::LE.bits());
+}
+
+/// An instruction of transactional memory: the guest gets a program interrupt. The firmware puts the status into the machine
+/// state that it continues with and leaves SRR1 alone; the documents mean SRR1.
+pub(crate) fn no_transactions(machine: &Inner, st: &mut VcpuState) {
+    let srr1 = st.regs.srr1;
+    if machine.platform.firmware() {
+        to_guest(st, vectors::PROGRAM, 0);
+        st.regs.srr1 = srr1;
+        st.regs.msr |= STATUS_ILLEGAL;
+    } else {
+        to_guest(st, vectors::PROGRAM, STATUS_ILLEGAL);
+    }
+}
+
 /// A hypercall of the guest.
 ///
 /// | number | what happens |
 /// |---|---|
+/// | any, of user code | documented: the guest gets a program interrupt (privileged), nobody serves it; firmware: as of the kernel, SRR1 tells PR |
 /// | `H_RANDOM` | not reflected; documented: the ultravisor makes the number (R4); firmware: `H_FUNCTION` |
 /// | `H_CEDE` | external interrupts are enabled for the guest, then reflected with the real decrementer |
 /// | `H_RTAS` | bounced |
@@ -83,6 +137,12 @@ pub(crate) fn hypercall(machine: &Inner, svm: &Arc<Svm>, st: &mut VcpuState, hv:
         st.finish_call();
         Stop::No
     };
+    if st.regs.msr().contains(Msr::PR) && !machine.platform.firmware() {
+        // SRR0 is after the `sc`, as where a hypervisor gives this interrupt.
+        to_guest(st, vectors::PROGRAM, STATUS_PRIVILEGED);
+        st.finish_call();
+        return Stop::No;
+    }
     if number == HvCall::H_RANDOM {
         if machine.platform.firmware() {
             return answer(st, HvCode::H_FUNCTION);
@@ -141,7 +201,8 @@ pub(crate) fn plain(st: &VcpuState, hv: &mut Regs, vector: u64) -> Stop {
     out.msr = (Msr::SF | Msr::HV | Msr::ME).bits() | hv.msr & Msr::LE.bits() | facilities;
     out.nip = vector;
     let level = if vector == vectors::SYSTEM_CALL { SC_LEVEL_1 } else { 0 };
-    let interrupted = (guest.nip, (guest.msr & !(SC_LEVEL_MASK | Msr::S.bits())) | level);
+    let state = guest.msr & !(INTERRUPT_STATUS | SC_LEVEL_MASK | Msr::S.bits());
+    let interrupted = (guest.nip, state | st.status | level);
     if vectors::is_hypervisors(vector, guest.lpcr) {
         (out.hsrr0, out.hsrr1) = interrupted;
     } else {
@@ -157,4 +218,5 @@ fn keep_hypervisors(out: &mut Regs, hv: &Regs) {
     out.hsprg = hv.hsprg;
     out.lpcr = hv.lpcr;
     out.hfscr = hv.hfscr;
+    out.thread = hv.thread;
 }

@@ -1,12 +1,11 @@
 //! The registers that the hypervisor finds (power-pef §8.2).
 
-use alloc::boxed::Box;
-
 use super::super::platform::Platform;
 use super::vectors;
-use crate::abi::msr::{Msr, SC_LEVEL_1, SC_LEVEL_MASK};
+use crate::abi::msr::{INTERRUPT_STATUS, Msr, SC_LEVEL_1, SC_LEVEL_MASK};
 use crate::abi::numbers::HvCall;
 use crate::abi::regs::{Regs, Spr};
+use alloc::boxed::Box;
 
 /// What the general registers show.
 pub(super) enum Frame {
@@ -18,18 +17,34 @@ pub(super) enum Frame {
     Ultravisors { number: u64, args: Box<[u64]> },
 }
 
-/// MMCR0: counters frozen.
-const MMCR0_FREEZE: u64 = 0x8000_0000;
-/// MMCR0: bits that are cleared (PMAE, BHRBA, EBE, PMCC, PMAO, FC56).
-const MMCR0_CLEARED: u64 = 0x0400_0000 | 0x0020_0000 | 0x0010_0000 | 0x000c_0000 | 0x80 | 0x10;
-/// MMCRA: sampling enabled.
-const MMCRA_SAMPLE: u64 = 1;
+/// MMCR0.FCH: counters stand still in hypervisor state.
+const MMCR0_FREEZE_HYPERVISOR: u64 = 1;
+/// HFSCR.TM: transactional memory can be used.
+const HFSCR_TM: u64 = 1 << 5;
+/// HFSCR.MSGP: privileged doorbells can be used.
+const HFSCR_MSGP: u64 = 1 << 10;
+/// LPCR.ONL: PURR and SPURR count.
+const LPCR_ONLINE: u64 = 1 << 18;
 /// Decrementer that is far away.
 const DEC_FAR: u64 = 0x7fff_ffff;
 
-/// At every entry of the ultravisor: performance monitoring stops telling about the guest.
-pub(super) const fn hide_counters(guest: &mut Regs) {
-    guest.mmcra &= !MMCRA_SAMPLE;
+/// What an entry is for.
+#[derive(Clone, Copy)]
+pub(super) struct Cause {
+    pub(super) cookie: u32,
+    pub(super) vector: u64,
+    /// Status bits that the interrupt left in SRR1 or HSRR1.
+    pub(super) status: u64,
+}
+
+/// What every entry of a secure guest does to the thread's registers (power-pef §8.3). `hv` are those that the hypervisor left:
+/// LPCR and HFSCR are the thread's, so it finds them changed.
+pub(crate) fn enter_guest(guest: &mut Regs, hv: &mut Regs) {
+    hv.hfscr = (hv.hfscr & !HFSCR_TM) | HFSCR_MSGP;
+    hv.lpcr &= !LPCR_ONLINE;
+    (guest.hfscr, guest.lpcr) = (hv.hfscr, hv.lpcr);
+    guest.mmcr0 |= MMCR0_FREEZE_HYPERVISOR;
+    guest.spr.set(Spr::TRACE, 0);
 }
 
 /// The machine state of the hypervisor after an entry.
@@ -44,8 +59,9 @@ pub(super) fn hypervisor_msr(platform: &Platform, guest: &Regs, vector: u64, rec
 /// Makes the registers for one entry. `hv` are the hypervisor's own at its last leave.
 ///
 /// Vector-scalar registers are zero whether the guest had the facility on or not: the published code leaves what is live
-/// where it was off.
-pub(super) fn frame(platform: &Platform, guest: &Regs, hv: &Regs, cookie: u32, vector: u64, frame: Frame) -> Regs {
+/// where it was off. MMCR0 and MMCRA are 0 too: the guest's stay with the ultravisor.
+pub(super) fn frame(platform: &Platform, guest: &Regs, hv: &Regs, cause: Cause, frame: Frame) -> Regs {
+    let Cause { cookie, vector, status } = cause;
     let mut out = Regs {
         nip: vector,
         msr: hypervisor_msr(platform, guest, vector, vectors::is_hypervisors(vector, hv.lpcr)),
@@ -56,14 +72,13 @@ pub(super) fn frame(platform: &Platform, guest: &Regs, hv: &Regs, cookie: u32, v
         pidr: guest.pidr,
         vcpu: guest.vcpu,
         dec: DEC_FAR,
-        mmcr0: (guest.mmcr0 & !MMCR0_CLEARED) | MMCR0_FREEZE,
-        mmcra: guest.mmcra,
+        thread: hv.thread,
         // The register document says "save and clear", the firmware does not touch it.
         amr: if platform.firmware() { guest.amr } else { 0 },
         ..Regs::default()
     };
     let level = if vector == vectors::SYSTEM_CALL { SC_LEVEL_1 } else { 0 };
-    let interrupted = (guest.msr & !SC_LEVEL_MASK) | Msr::S.bits() | level;
+    let interrupted = (guest.msr & !(INTERRUPT_STATUS | SC_LEVEL_MASK)) | status | Msr::S.bits() | level;
     (out.srr0, out.hsrr0) = (cookie.into(), cookie.into());
     (out.srr1, out.hsrr1) = (interrupted, interrupted);
     match frame {

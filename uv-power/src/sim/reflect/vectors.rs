@@ -27,6 +27,9 @@ pub const VIRTUALIZATION: u64 = 0xea0;
 /// Hypervisor facility unavailable.
 pub const FACILITY: u64 = 0xf80;
 
+/// Facility number of transactional memory in HFSCR.
+pub const TRANSACTIONS: u8 = 5;
+
 /// LPCR.LPES (PPC bit 60): external interrupts use SRR0/1.
 const LPES: u64 = 1 << 3;
 

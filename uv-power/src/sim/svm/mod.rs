@@ -17,7 +17,7 @@ use alloc::{
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use spin::{Mutex, MutexGuard, RwLock};
-use uv_core::{Gfn, HostAddr, PageState};
+use uv_core::{Gfn, HostAddr, PageRange, PageState};
 use uv_sim::rng::SimRng;
 use uv_sim::{Label, SecureSpace, SpaceError};
 
@@ -27,6 +27,9 @@ use super::reflect::rtas::Rtas;
 use crate::abi::regs::Lpid;
 pub use gfn::GfnState;
 pub(crate) use slots::Slots;
+
+/// Bit of a page's label beside its state: guest stores fault.
+const WRITE_PROTECTED: u8 = 0x80;
 
 /// State of the object of a VM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +47,11 @@ pub(crate) struct Svm {
     pub(crate) lpid: Lpid,
     state: RwLock<SvmState>,
     pub(crate) space: Arc<SecureSpace>,
+    /// Whoever looks at them for a page of which more than the state is asked holds the page's lock first. Nobody waits for a page's
+    /// lock while he writes them.
     pub(crate) slots: RwLock<Slots>,
+    /// One change of the slots at a time.
+    pub(crate) slot_change: Mutex<()>,
     /// Normal pages that the hypervisor named for pages whose engine state cannot hold them.
     noted: Mutex<BTreeMap<u64, HostAddr>>,
     locks: [Mutex<()>; 16],
@@ -66,6 +73,7 @@ impl Svm {
             state: RwLock::new(SvmState::Active),
             space,
             slots: RwLock::default(),
+            slot_change: Mutex::new(()),
             noted: Mutex::default(),
             locks: [const { Mutex::new(()) }; 16],
             brought: Mutex::default(),
@@ -105,6 +113,17 @@ impl Svm {
         self.lock_of(gfn).lock()
     }
 
+    /// The lock of a page if it is in a slot, once it is held.
+    pub(crate) fn hold(&self, gfn: Gfn) -> Option<MutexGuard<'_, ()>> {
+        let held = self.lock(gfn);
+        self.slots.read().contains(gfn).then_some(held)
+    }
+
+    /// Waits for everybody who holds a page: who comes later sees the slots as they are now.
+    pub(crate) fn wait_for_holders(&self) {
+        self.locks.iter().for_each(|lock| drop(lock.lock()));
+    }
+
     /// The lock of a page if nobody holds it.
     pub(crate) fn try_lock(&self, gfn: Gfn) -> Option<MutexGuard<'_, ()>> {
         self.lock_of(gfn).try_lock()
@@ -122,13 +141,25 @@ impl Svm {
                 .space
                 .label(gfn)
                 .ok()
-                .and_then(|label| GfnState::try_from(label.0).ok())
+                .and_then(|label| GfnState::try_from(label.0 & !WRITE_PROTECTED).ok())
                 .unwrap_or(GfnState::Secure),
             Err(_) => GfnState::Secure,
         }
     }
 
-    /// Gives a page a state of its own. A page that has no frame yet gets one of zeros.
+    /// Whether guest stores to a page fault.
+    pub(crate) fn is_write_protected(&self, gfn: Gfn) -> bool {
+        self.space.label(gfn).is_ok_and(|label| label.0 & WRITE_PROTECTED != 0)
+    }
+
+    /// Protects a page that is not absent against guest stores, or lifts the protection.
+    pub(crate) fn set_write_protected(&self, gfn: Gfn, protect: bool) -> Result<(), SpaceError> {
+        let old = self.space.label(gfn)?.0;
+        let new = if protect { old | WRITE_PROTECTED } else { old & !WRITE_PROTECTED };
+        if new == old { Ok(()) } else { self.space.set_label(gfn, Label(new)) }
+    }
+
+    /// Gives a page a state of its own and takes its write protection away. A page that has no frame yet gets one of zeros.
     pub(crate) fn set_gfn_state(&self, gfn: Gfn, state: GfnState) -> Result<(), SpaceError> {
         if self.space.state(gfn)? == PageState::Absent {
             if state == GfnState::Secure {
@@ -141,6 +172,12 @@ impl Svm {
 
     pub(crate) fn note(&self, gfn: Gfn, page: HostAddr) {
         self.noted.lock().insert(gfn.0, page);
+    }
+
+    /// Forgets the notes of a range, and that the transition asked for its pages.
+    pub(crate) fn forget_range(&self, range: PageRange) {
+        self.noted.lock().retain(|gfn, _| !range.contains(Gfn(*gfn)));
+        self.brought.lock().retain(|gfn| !range.contains(Gfn(*gfn)));
     }
 
     pub(crate) fn noted(&self, gfn: Gfn) -> Option<HostAddr> {

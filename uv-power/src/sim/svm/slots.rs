@@ -19,13 +19,11 @@ impl Slots {
         self.0.iter().find(|(other, slot)| **other != id && meets(slot)).map(|(other, _)| *other)
     }
 
-    /// Puts a slot in and gives the one that had the number. An empty range only takes the old one out.
-    pub(crate) fn replace(&mut self, id: u16, range: PageRange) -> Option<PageRange> {
-        let old = self.0.remove(&id);
+    /// Puts a slot in. An empty range is none.
+    pub(crate) fn insert(&mut self, id: u16, range: PageRange) {
         if range.count > 0 {
             self.0.insert(id, range);
         }
-        old
     }
 
     pub(crate) fn remove(&mut self, id: u16) -> Option<PageRange> {
@@ -75,15 +73,16 @@ mod tests {
     #[test]
     fn slots_join_and_count_their_units() {
         let mut slots = Slots::default();
-        slots.replace(1, PageRange::new(Gfn(0), 2));
-        slots.replace(2, PageRange::new(Gfn(2), 1));
+        slots.insert(1, PageRange::new(Gfn(0), 2));
+        slots.insert(2, PageRange::new(Gfn(2), 1));
         assert!(slots.cover(PageRange::new(Gfn(0), 3)) && !slots.cover(PageRange::new(Gfn(0), 4)));
         assert!(slots.cover(PageRange::new(Gfn(3), 0)) && !slots.cover(PageRange::new(Gfn(0), 0)));
         assert!(!slots.cover(PageRange::new(Gfn(2), u64::MAX)));
         assert_eq!(slots.overlapping(3, PageRange::new(Gfn(1), 1)), Some(1));
         assert_eq!(slots.overlapping(1, PageRange::new(Gfn(1), 1)), None);
-        assert_eq!(slots.replace(1, PageRange::new(Gfn(9), 0)), Some(PageRange::new(Gfn(0), 2)));
-        assert!(!slots.contains(Gfn(0)));
+        assert_eq!(slots.remove(1), Some(PageRange::new(Gfn(0), 2)));
+        slots.insert(1, PageRange::new(Gfn(9), 0));
+        assert!(!slots.contains(Gfn(0)) && slots.remove(1).is_none());
         assert_eq!(Slots::units(PageRange::new(Gfn(31), 2)), 2);
         assert_eq!(Slots::units(PageRange::new(Gfn(0), 32)), 1);
     }

@@ -6,30 +6,33 @@
 //! | secure, nothing in it yet | zeros | zeros |
 //! | paged out | `H_SVM_PAGE_IN(gpa, 0, 16)` | the same |
 //! | shared, normal page away | reflected | tried again |
+//! | there, write protected | store: reflected | - |
 //! | shared by the ultravisor | the VM is killed | tried again |
 //! | everything else | tried again | tried again |
 //!
 //! Where the access is tried again and cannot work yet, the hypervisor gets its decrementer interrupt (0x980) first: on
 //! hardware time passes, a script would spin.
 
-use alloc::{boxed::Box, sync::Arc};
-
-use uv_core::{Access, Gfn, GuestAddr, PageState};
-use uv_sim::GuestFault;
-
 use super::run::uv;
 use super::view::LastAccess;
 use super::{Stop, VcpuState, apply, poll_flow};
 use crate::abi::codes::HvCode;
+use crate::abi::msr::STATUS_NO_TRANSLATION;
 use crate::abi::numbers::{HvCall, PAGE_ORDER, PageInFlags};
 use crate::abi::regs::Regs;
 use crate::sim::flow::{FlowEnd, Uv};
 use crate::sim::machine::Inner;
 use crate::sim::reflect::{self, vectors};
 use crate::sim::svm::{GfnState, Svm};
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use uv_core::{Access, Gfn, GuestAddr, PageState};
+use uv_sim::GuestFault;
 
 /// HDSISR of a load or store without translation.
 const DSISR_NO_TRANSLATION: u64 = 0x4000_0000;
+/// HDSISR of an access that the mapping does not allow.
+const DSISR_PROTECTION: u64 = 0x0800_0000;
 /// HDSISR of a store.
 const DSISR_STORE: u64 = 0x0200_0000;
 
@@ -51,6 +54,7 @@ pub(super) fn serve(
     // An access that begins in the page before faults at the first byte of this one.
     st.regs.hdar = at.0.max(gfn.0 << PAGE_ORDER);
     st.regs.asdr = gfn.0 << PAGE_ORDER;
+    st.status = if access == Access::Fetch { STATUS_NO_TRANSLATION } else { 0 };
     st.regs.hdsisr = DSISR_NO_TRANSLATION | if access == Access::Store { DSISR_STORE } else { 0 };
     if !svm.slots.read().contains(gfn) {
         return match (access, last) {
@@ -66,6 +70,11 @@ pub(super) fn serve(
         return reflect::exception(machine, svm, st, hv, vector);
     }
     let state = svm.gfn_state(gfn);
+    let there = matches!(svm.space.state(gfn), Ok(PageState::Secure | PageState::Shared));
+    if access == Access::Store && there && svm.is_write_protected(gfn) {
+        st.regs.hdsisr = DSISR_PROTECTION | DSISR_STORE;
+        return reflect::exception(machine, svm, st, hv, vector);
+    }
     match (state, access) {
         (GfnState::PagedOut, _) => {
             let uv = uv(machine, svm);
@@ -82,7 +91,7 @@ pub(super) fn serve(
             poll_flow(machine, svm, st, hv, Box::pin(first_touch(uv, gfn)), port)
         }
         // The page came back meanwhile.
-        _ if matches!(svm.space.state(gfn), Ok(PageState::Secure | PageState::Shared)) => Stop::No,
+        _ if there => Stop::No,
         _ => reflect::exception(machine, svm, st, hv, vectors::HYPERVISOR_DECREMENTER),
     }
 }
@@ -97,6 +106,7 @@ async fn bring_back(uv: Uv, gfn: Gfn) -> FlowEnd {
 /// The first access to a page that no image provided: zeros.
 async fn first_touch(uv: Uv, gfn: Gfn) -> FlowEnd {
     uv.make_room(gfn).await;
+    let Some(_held) = uv.svm.hold(gfn) else { return FlowEnd::Retry };
     match uv.svm.space.zero_in(gfn) {
         // Somebody else was faster: fine too.
         Ok(()) | Err(uv_sim::SpaceError::State { .. } | uv_sim::SpaceError::Busy(_)) => FlowEnd::Retry,

@@ -12,6 +12,7 @@ use spin::Mutex;
 use uv_sim::guest::{GuestCpu, Step};
 
 use super::flow::{Flow, Port};
+use super::reflect::Interrupt;
 use super::reflect::windows::Window;
 use super::svm::Svm;
 use crate::abi::msr::Msr;
@@ -49,7 +50,9 @@ pub(crate) struct VcpuState {
     pub(crate) context: Option<UvContext>,
     pub(crate) emulated: Cell<Option<Emulated>>,
     /// Interrupts that have arrived and were not taken yet.
-    pub(crate) interrupts: VecDeque<u64>,
+    pub(crate) interrupts: VecDeque<Interrupt>,
+    /// Status bits of SRR1 or HSRR1 that the exception at work came with.
+    pub(crate) status: u64,
 }
 
 impl Vcpu {
@@ -64,6 +67,7 @@ impl Vcpu {
             context: None,
             emulated: Cell::new(None),
             interrupts: VecDeque::new(),
+            status: 0,
         };
         Self { state: Mutex::new(state) }
     }

@@ -1,22 +1,20 @@
 //! Runs a virtual CPU until the hypervisor is entered.
 
-use alloc::sync::Arc;
-use core::cell::Cell;
-use core::task::Poll;
-
-use uv_core::{MemSlots, PageSize};
-use uv_sim::GuestFault;
-use uv_sim::guest::{GuestEvent, NormalView};
-
-use super::view::SvmView;
+use super::view::{NormalGuest, SvmView};
 use super::{Emulated, GuestInsn, VcpuState, faults};
-use crate::abi::msr::{Msr, STATUS_ILLEGAL};
+use crate::abi::msr::{Msr, STATUS_NO_TRANSLATION};
 use crate::abi::regs::Regs;
 use crate::sim::calls::{self, Effect};
 use crate::sim::flow::{self, Flow, FlowEnd, Port, Uv};
 use crate::sim::machine::Inner;
 use crate::sim::reflect::{self, vectors};
 use crate::sim::svm::Svm;
+use alloc::sync::Arc;
+use core::cell::Cell;
+use core::task::Poll;
+use uv_core::{Access, MemSlots, PageSize};
+use uv_sim::GuestFault;
+use uv_sim::guest::{GuestEvent, NormalView};
 
 /// Whether the guest goes on or the hypervisor is entered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,11 +38,15 @@ fn step(machine: &Inner, st: &mut VcpuState, hv: &mut Regs) -> Stop {
 
 /// A guest of its own partition, without the ultravisor: exceptions go to the hypervisor with everything in the registers.
 fn normal_step(machine: &Inner, st: &mut VcpuState, hv: &mut Regs) -> Stop {
-    if let Some(vector) = st.interrupts.pop_front() {
+    st.status = 0;
+    if let Some(interrupt) = st.interrupts.pop_front() {
+        let vector = reflect::take(st, hv, interrupt);
         return reflect::plain(st, hv, vector);
     }
     let slots = machine.partition_memory(st.regs.lpidr).unwrap_or(MemSlots::new(PageSize::K64));
-    let event = st.cpu.advance(&NormalView { slots: &slots, memory: &*machine.platform.memory });
+    let last = Cell::new(Access::Load);
+    let view = NormalView { slots: &slots, memory: &*machine.platform.memory };
+    let event = st.cpu.advance(&NormalGuest { view, last: &last });
     st.count_steps();
     match event {
         GuestEvent::Halted => reflect::plain(st, hv, vectors::SYSTEM_RESET),
@@ -75,6 +77,10 @@ fn normal_step(machine: &Inner, st: &mut VcpuState, hv: &mut Regs) -> Stop {
             };
             st.regs.asdr = gfn.0 << PageSize::K64.shift();
             st.regs.hdar = st.regs.asdr;
+            if last.get() == Access::Fetch {
+                st.status = STATUS_NO_TRANSLATION;
+                return reflect::plain(st, hv, vectors::INSTRUCTION_STORAGE);
+            }
             reflect::plain(st, hv, vectors::DATA_STORAGE)
         }
     }
@@ -84,12 +90,14 @@ fn secure_step(machine: &Inner, svm: &Arc<Svm>, st: &mut VcpuState, hv: &mut Reg
     if svm.is_killed() {
         return reflect::exception(machine, svm, st, hv, vectors::SYSTEM_RESET);
     }
-    if let Some(vector) = st.interrupts.pop_front() {
-        return reflect::interrupt(machine, svm, st, hv, vector);
+    st.status = 0;
+    reflect::enter_guest(&mut st.regs, hv);
+    if let Some(interrupt) = st.interrupts.pop_front() {
+        return reflect::interrupt(machine, svm, st, hv, interrupt);
     }
     let emulated = Cell::new(st.emulated.take());
     let last = Cell::new(None);
-    let view = SvmView { space: &svm.space, memory: &*machine.platform.memory, emulated: &emulated, last: &last };
+    let view = SvmView { svm, memory: &*machine.platform.memory, emulated: &emulated, last: &last };
     let event = st.cpu.advance(&view);
     st.emulated.set(emulated.get());
     st.count_steps();
@@ -120,19 +128,9 @@ fn secure_insn(machine: &Inner, svm: &Arc<Svm>, st: &mut VcpuState, hv: &mut Reg
             st.finish_call();
             Stop::No
         }
-        // Facility unavailable, cause 5: the guest gets a program interrupt. The firmware puts the status into the
-        // machine state it continues with and leaves SRR1 alone; the documents mean SRR1.
+        // Facility unavailable, cause 5.
         GuestInsn::Transaction => {
-            let regs = &mut st.regs;
-            regs.srr0 = regs.nip;
-            let entered = (regs.msr & Msr::LE.bits()) | (Msr::SF | Msr::S | Msr::ME).bits();
-            if machine.platform.firmware() {
-                regs.msr = entered | STATUS_ILLEGAL;
-            } else {
-                regs.srr1 = regs.msr | STATUS_ILLEGAL;
-                regs.msr = entered;
-            }
-            regs.nip = vectors::PROGRAM;
+            reflect::no_transactions(machine, st);
             st.finish_call();
             Stop::No
         }

@@ -2,9 +2,11 @@
 
 use core::cell::Cell;
 
-use uv_core::{Access, GuestAddr, NormalMemory};
-use uv_sim::guest::GuestMemory;
-use uv_sim::{GuestFault, SecureSpace};
+use uv_core::{Access, Gfn, GuestAddr, NormalMemory, PageSize, PageState};
+use uv_sim::GuestFault;
+use uv_sim::guest::{GuestMemory, NormalView};
+
+use crate::sim::svm::Svm;
 
 /// A device access that the ultravisor had emulated: the guest's instruction finds it when it is repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,10 +27,34 @@ pub(crate) struct LastAccess {
 }
 
 pub(crate) struct SvmView<'a> {
-    pub(crate) space: &'a SecureSpace,
+    pub(crate) svm: &'a Svm,
     pub(crate) memory: &'a dyn NormalMemory,
     pub(crate) emulated: &'a Cell<Option<Emulated>>,
     pub(crate) last: &'a Cell<Option<LastAccess>>,
+}
+
+/// Guest memory of a VM that is not secure, which notes how it was reached last: what a fault is about.
+pub(super) struct NormalGuest<'a> {
+    pub(super) view: NormalView<'a>,
+    pub(super) last: &'a Cell<Access>,
+}
+
+impl GuestMemory for NormalGuest<'_> {
+    fn load(&self, at: GuestAddr, into: &mut [u8], access: Access) -> Result<(), GuestFault> {
+        self.last.set(access);
+        self.view.load(at, into, access)
+    }
+
+    fn store(&self, at: GuestAddr, from: &[u8]) -> Result<(), GuestFault> {
+        self.last.set(Access::Store);
+        self.view.store(at, from)
+    }
+}
+
+/// The pages that `len` bytes at `at` touch.
+fn pages(at: GuestAddr, len: usize) -> impl Iterator<Item = Gfn> {
+    let last = at.0.saturating_add((len as u64).saturating_sub(1));
+    (PageSize::K64.gfn(at).0..=PageSize::K64.gfn(GuestAddr(last)).0).map(Gfn)
 }
 
 /// A number as the last bytes of a register, big endian.
@@ -46,7 +72,7 @@ impl GuestMemory for SvmView<'_> {
                 into.copy_from_slice(&bytes[8 - into.len()..]);
                 Ok(())
             }
-            _ => self.space.guest_read(self.memory, at, into, access),
+            _ => self.svm.space.guest_read(self.memory, at, into, access),
         }
     }
 
@@ -57,7 +83,15 @@ impl GuestMemory for SvmView<'_> {
                 self.emulated.set(None);
                 Ok(())
             }
-            _ => self.space.guest_write(self.memory, at, from),
+            _ => {
+                for gfn in pages(at, from.len()) {
+                    if self.svm.is_write_protected(gfn) {
+                        let state = self.svm.space.state(gfn).unwrap_or(PageState::Absent);
+                        return Err(GuestFault::Missing { gfn, state, access: Access::Store });
+                    }
+                }
+                self.svm.space.guest_write(self.memory, at, from)
+            }
         }
     }
 }

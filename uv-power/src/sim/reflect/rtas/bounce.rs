@@ -4,7 +4,7 @@
 
 use alloc::vec::Vec;
 
-use uv_core::{GuestAddr, HostAddr, PageSize};
+use uv_core::{AccessError, GuestAddr, HostAddr, NormalMemory, PageSize};
 
 use super::buffers::{self, Transfer};
 use super::{Rtas, Service};
@@ -27,7 +27,7 @@ const STOP_SELF_SLOT: u64 = 16;
 const STOP_SELF_WORDS: u32 = 1;
 
 /// Why a call was not made.
-enum Failed {
+pub(super) enum Failed {
     /// The guest's block is wrong.
     Block,
     /// All bounce blocks are in use.
@@ -187,36 +187,41 @@ fn release(uv: &Uv, bit: Option<u32>) {
     }
 }
 
-/// Where a bounce page lies in normal memory; one that the hypervisor took away is asked for.
-async fn host(uv: &Uv, at: GuestAddr) -> Result<HostAddr, Failed> {
+/// Has a bounce page that the hypervisor took away given back, and lets `act` reach it in normal memory. The page's lock is held, so
+/// the page cannot be taken away again before `act` is done.
+pub(super) async fn reach<T>(
+    uv: &Uv,
+    at: GuestAddr,
+    act: impl FnOnce(&dyn NormalMemory, HostAddr) -> Result<T, AccessError>,
+) -> Result<T, Failed> {
     let gfn = PageSize::K64.gfn(at);
     for _ in 0..ROUNDS {
-        match uv.svm.gfn_state(gfn) {
-            GfnState::SharedImplicit => {
-                let page = uv.svm.space.shared_at(gfn).ok_or(Failed::Lost("bounce page not shared"))?;
-                return Ok(HostAddr(page.0 + PageSize::K64.offset(at.0)));
-            }
-            GfnState::SharedImplicitInv => {
-                let code = uv.page_in(gfn, PageInFlags::SHARED).await;
-                if code != HvCode::H_SUCCESS {
-                    tracing::debug!(%gfn, %code, "bounce page not given back");
+        {
+            let _held = uv.svm.hold(gfn).ok_or(Failed::Lost("bounce page in no memory slot"))?;
+            match (uv.svm.gfn_state(gfn), uv.svm.space.shared_at(gfn)) {
+                (GfnState::SharedImplicit, Some(page)) => {
+                    let there = HostAddr(page.0 + PageSize::K64.offset(at.0));
+                    return act(&*uv.platform.memory, there).map_err(|_| Failed::Lost("bounce page not there"));
                 }
+                (GfnState::SharedImplicitInv, _) => {}
+                _ => return Err(Failed::Lost("bounce page not shared")),
             }
-            _ => return Err(Failed::Lost("bounce page not shared")),
+        }
+        let code = uv.page_in(gfn, PageInFlags::SHARED).await;
+        if code != HvCode::H_SUCCESS {
+            tracing::debug!(%gfn, %code, "bounce page not given back");
         }
     }
     Err(Failed::Lost("bounce page not given back"))
 }
 
-async fn put(uv: &Uv, at: GuestAddr, content: &[u8]) -> Result<(), Failed> {
-    let to = host(uv, at).await?;
-    uv.platform.memory.write(to, content).map_err(|_| Failed::Lost("bounce page not there"))
+pub(super) async fn put(uv: &Uv, at: GuestAddr, content: &[u8]) -> Result<(), Failed> {
+    reach(uv, at, |memory, there| memory.write(there, content)).await
 }
 
 async fn get(uv: &Uv, at: GuestAddr, len: u64) -> Result<Vec<u8>, Failed> {
-    let from = host(uv, at).await?;
     let len = usize::try_from(len.min(PAGE_BYTES)).unwrap_or(0);
     let mut content = alloc::vec![0; len];
-    uv.platform.memory.read(from, &mut content).map_err(|_| Failed::Lost("bounce page not there"))?;
+    reach(uv, at, |memory, there| memory.read(there, &mut content)).await?;
     Ok(content)
 }

@@ -5,7 +5,7 @@
 //! | check-exception | args 4, 5 | out | length, if the status is 0 |
 //! | event-scan | args 2, 3 | out | length, if the status is 0 |
 //! | ibm,configure-connector | arg 0, 4096 bytes; arg 1 must be 0 | in, out | all, back if the status is ≥ 0 or -2 |
-//! | ibm,get-system-parameter | args 1, 2 | out | the smaller of length and the number in its first 2 bytes |
+//! | ibm,get-system-parameter | args 1, 2 | out | the smaller of length and the number in its first 2 bytes, if the status is 0 |
 //! | ibm,set-system-parameter | arg 1 | in | the number in its first 2 bytes |
 //! | ibm,os-term | arg 0 | in | up to the NUL, at most 4096 |
 //! | nvram-fetch | args 1, 2 | out | the number that came back, if the status is 0 |
@@ -93,7 +93,7 @@ pub(super) fn length_out(transfer: &Transfer, results: &[u32], head: &[u8]) -> O
     match transfer.service {
         Service::CheckException | Service::EventScan => (status == 0).then_some(transfer.len),
         Service::ConfigureConnector => (status >= 0 || status == -2).then_some(transfer.len),
-        Service::GetSystemParameter => Some(transfer.len.min(number(head).into())),
+        Service::GetSystemParameter if status == 0 => Some(transfer.len.min(number(head).into())),
         Service::NvramFetch if status == 0 => Some(transfer.len.min((*results.get(1)?).into())),
         _ => None,
     }
@@ -128,6 +128,7 @@ mod tests {
         assert_eq!(out(Service::ConfigureConnector, &[(-2_i32).cast_unsigned()], &[0, 0]), Some(100));
         assert_eq!(out(Service::ConfigureConnector, &[(-3_i32).cast_unsigned()], &[0, 0]), None);
         assert_eq!(out(Service::GetSystemParameter, &[0], &[0, 7]), Some(7));
+        assert_eq!(out(Service::GetSystemParameter, &[(-3_i32).cast_unsigned()], &[0, 7]), None);
         assert_eq!(out(Service::NvramFetch, &[0, 5000], &[0, 0]), Some(100));
         assert_eq!(out(Service::NvramFetch, &[1, 5], &[0, 0]), None);
         assert_eq!(out(Service::NvramStore, &[0], &[0, 0]), None);

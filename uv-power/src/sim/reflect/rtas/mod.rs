@@ -93,10 +93,9 @@ pub(crate) fn kill_flow(machine: &Inner, svm: &Arc<Svm>) -> (Port, Flow) {
 async fn os_term(uv: Uv) -> FlowEnd {
     let args = uv.svm.rtas.read().as_ref().map_or(GuestAddr(0), |rtas| rtas.args);
     let block = [OS_TERM, 1, 1, 0, 0].map(u32::to_be_bytes).concat();
-    if let Some(page) = uv.svm.space.shared_at(uv_core::PageSize::K64.gfn(args)) {
-        let offset = uv_core::PageSize::K64.offset(args.0);
-        // Without the page the hypervisor still gets the call.
-        let _ = uv.platform.memory.write(uv_core::HostAddr(page.0 + offset), &block);
+    // Without the page the hypervisor still gets the call. A page that it does not give back is not written.
+    if bounce::put(&uv, args, &block).await.is_err() {
+        tracing::warn!(lpid = uv.svm.lpid.0, "no page for the arguments of ibm,os-term");
     }
     uv.hypercall(HvCall::H_RTAS, &[args.0]).await;
     FlowEnd::Dead
