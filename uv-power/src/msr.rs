@@ -59,6 +59,9 @@ pub const INTERRUPT_STATUS: u64 = 0x783f_0000;
 /// SRR1 status of a program interrupt: transactional memory used the wrong way ("TM bad thing").
 pub const STATUS_TM_BAD_THING: u64 = 0x0020_0000;
 
+/// SRR1 status of a program interrupt: privileged instruction in user mode.
+pub const STATUS_PRIVILEGED: u64 = 0x0004_0000;
+
 /// SRR1 status of a program interrupt: illegal instruction.
 pub const STATUS_ILLEGAL: u64 = 0x0008_0000;
 

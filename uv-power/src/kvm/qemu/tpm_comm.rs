@@ -7,15 +7,16 @@
 //! |---|---|---|
 //! | 1 | no device | `H_FUNCTION` |
 //! | 2 | operation not 1 (execute) or 2 (close) | `H_PARAMETER` |
-//! | 3 | command not in guest memory | `H_P2` |
-//! | 4 | command longer than 4096 bytes | `H_P3` |
-//! | 5 | response buffer not in guest memory | `H_P4` |
-//! | 6 | response buffer shorter than 4096 bytes | `H_P5` |
-//! | 7 | the TPM cannot be opened, written or read | `H_RESOURCE` |
-//! | 8 | else | `H_SUCCESS` |
+//! | 3 | command longer than 4096 bytes | `H_P3` |
+//! | 4 | response buffer shorter than 4096 bytes | `H_P5` |
+//! | 5 | the TPM cannot be opened, written or read; the ultravisor does not give a page of a buffer | `H_RESOURCE` |
+//! | 6 | else | `H_SUCCESS` |
 //!
-//! Checks 3 and 5 are documented; where the device makes them was not seen, so they stand in the order of the registers. Lengths
-//! are judged as they are given, addresses for the bytes that are then used.
+//! Addresses are not judged, though `H_P2` and `H_P4` are documented: where there is no memory zeros are read and nothing is
+//! written. The four highest bits of an address do not count.
+
+use alloc::{boxed::Box, vec::Vec};
+use core::ops::Range;
 
 use uv_core::{GuestAddr, HostAddr};
 
@@ -27,6 +28,8 @@ pub const TPM_BUFFER: u64 = 4096;
 
 const EXECUTE: u64 = 1;
 const CLOSE: u64 = 2;
+/// Bits of an address that count.
+const REAL: u64 = u64::MAX >> 4;
 
 /// The host's TPM did not work. What the ultravisor gets to know of it is `H_RESOURCE`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,7 +37,7 @@ const CLOSE: u64 = 2;
 pub struct TpmError;
 
 /// The host's TPM resource manager, `host-path` of the device.
-pub trait HostTpm {
+pub trait HostTpm: Send {
     /// Sends a command and reads the response; gives its length. Opens the TPM at the first command.
     ///
     /// # Errors
@@ -62,31 +65,71 @@ pub fn tpm_comm(vm: &Vm, tpm: Option<&mut dyn HostTpm>, args: [u64; 5]) -> (HvCo
     }
 }
 
+impl Vm {
+    /// `-device spapr-tpm-proxy`: virtual CPUs of the VM serve `H_SVM_TPM_COMM` with this TPM. Without one the call goes to
+    /// the user, and gets `H_FUNCTION` while the guest enters secure mode.
+    pub fn attach_tpm(&self, tpm: Box<dyn HostTpm>) {
+        *self.tpm.lock() = Some(tpm);
+    }
+
+    pub(in crate::kvm) fn has_tpm(&self) -> bool {
+        self.tpm.lock().is_some()
+    }
+
+    /// [`tpm_comm`] with the VM's own TPM.
+    pub(in crate::kvm) fn tpm_comm(&self, args: [u64; 5]) -> (HvCode, u64) {
+        let mut tpm = self.tpm.lock();
+        match tpm.as_deref_mut() {
+            Some(tpm) => tpm_comm(self, Some(tpm), args),
+            None => tpm_comm(self, None, args),
+        }
+    }
+}
+
 fn execute(vm: &Vm, tpm: &mut dyn HostTpm, command: (u64, u64), response: (u64, u64)) -> Result<u64, HvCode> {
-    let from = buffer(vm, command.0, command.1.min(TPM_BUFFER)).ok_or(HvCode::H_P2)?;
     if command.1 > TPM_BUFFER {
         return Err(HvCode::H_P3);
     }
-    let into = buffer(vm, response.0, TPM_BUFFER).ok_or(HvCode::H_P4)?;
     if response.1 < TPM_BUFFER {
         return Err(HvCode::H_P5);
     }
     let len = usize::try_from(command.1).map_err(|_| HvCode::H_P3)?;
     let mut sent = alloc::vec![0; len];
     let mut got = alloc::vec![0; 4096];
-    vm.host.memory.read(from, &mut sent).map_err(|_| HvCode::H_P2)?;
+    for (from, part) in parts(vm, command.0, len)? {
+        // Memory that is not there reads as zeros.
+        if let (Some(from), Some(part)) = (from, sent.get_mut(part)) {
+            let _ = vm.host.memory.read(from, part);
+        }
+    }
     let len = tpm.execute(&sent, &mut got).map_err(|TpmError| HvCode::H_RESOURCE)?;
     let bytes = got.get(..len).ok_or(HvCode::H_RESOURCE)?;
-    vm.host.memory.write(into, bytes).map_err(|_| HvCode::H_P4)?;
+    for (into, part) in parts(vm, response.0, len)? {
+        if let (Some(into), Some(part)) = (into, bytes.get(part)) {
+            let _ = vm.host.memory.write(into, part);
+        }
+    }
     Ok(bytes.len() as u64)
 }
 
-/// Where guest memory lies for the host: inside one page, and touched, so that a secure page is ciphertext.
-fn buffer(vm: &Vm, at: u64, len: u64) -> Option<HostAddr> {
-    let at = GuestAddr(at);
-    if Vm::PAGE_SIZE.offset(at.0) + len > Vm::PAGE_SIZE.size() {
-        return None;
+/// A buffer page by page: where each part lies for the host, if anywhere, and which bytes of the buffer it is. Secure pages come
+/// out first, so that the host finds ciphertext.
+///
+/// # Errors
+/// `H_RESOURCE` when the ultravisor keeps a page: the access would end in `SIGBUS`.
+fn parts(vm: &Vm, at: u64, len: usize) -> Result<Vec<(Option<HostAddr>, Range<usize>)>, HvCode> {
+    let mut parts = Vec::new();
+    let mut done = 0;
+    while done < len {
+        let at = GuestAddr((at & REAL) + done as u64);
+        let room = usize::try_from(Vm::PAGE_SIZE.size() - Vm::PAGE_SIZE.offset(at.0)).unwrap_or(len);
+        let end = len.min(done.saturating_add(room));
+        if vm.host_addr(at).is_some() {
+            vm.host_touches(Vm::PAGE_SIZE.gfn(at)).map_err(|_| HvCode::H_RESOURCE)?;
+        }
+        // Coming out may have given the page another place.
+        parts.push((vm.host_addr(at), done..end));
+        done = end;
     }
-    vm.host_touches(Vm::PAGE_SIZE.gfn(at)).ok()?;
-    vm.slots.read().host_addr(at)
+    Ok(parts)
 }

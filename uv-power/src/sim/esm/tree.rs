@@ -105,30 +105,24 @@ impl GuestTree {
         word(&self.bytes, BOOT_CPU)
     }
 
-    /// Keeps other reservations out of a range without telling the guest.
-    pub(super) fn avoid(&self, taken: &mut Vec<(u64, u64)>, path: &str, start: &str, end: &str, is_length: bool) {
-        let read = |name| self.root.find(path).and_then(|node| node.value(name)).and_then(number);
-        if let (Some(start), Some(end)) = (read(start), read(end)) {
-            let length = if is_length { end } else { end.saturating_sub(start) };
-            taken.push((start, length));
-        }
-    }
-
-    /// Reserves `size` bytes as high as possible below the top of real mode memory, below everything in the reservation map
-    /// and in `taken`, and notes it in the map.
+    /// Reserves `size` bytes, whole pages, as high as possible below the top of real mode memory and outside of everything in
+    /// the reservation map, and notes it in the map. Memory that the map does not name is not kept out of: what the guest
+    /// has there is the guest's to name.
+    ///
+    /// The place is looked for to the byte and its address then rounded up to a page, so that an area can reach past the top of
+    /// the memory, or past the lower end of the reservation above it, by less than a page.
     pub(super) fn reserve(
         &mut self,
         size: u64,
-        taken: &[(u64, u64)],
         in_slots: impl Fn(GuestAddr, u64) -> bool,
     ) -> Result<GuestAddr, EsmFailure> {
-        let size = size.next_multiple_of(PAGE_BYTES);
         let no_room = EsmFailure::NoRoom(size);
-        let below = |top: u64| top.checked_sub(size).map(|start| start & !(PAGE_BYTES - 1)).filter(|start| *start > 0);
+        let below = |top: u64| top.checked_sub(size).filter(|start| *start > 0);
         let mut start = below(self.rma_top).ok_or(no_room.clone())?;
+        // The last entry of the map is looked at first, and again after every move.
         let meets = |start: u64| {
-            let all = self.reservations.iter().chain(taken);
-            all.filter(|(at, len)| *at < start + size && start < at.saturating_add(*len)).map(|(at, _)| *at).min()
+            let meet = |(at, len): &&(u64, u64)| *at < start + size && start < at.saturating_add(*len);
+            self.reservations.iter().rev().find(meet).map(|(at, _)| *at)
         };
         while let Some(at) = meets(start) {
             start = below(at).ok_or(no_room.clone())?;
@@ -136,6 +130,7 @@ impl GuestTree {
         if !in_slots(GuestAddr(start), size) {
             return Err(no_room);
         }
+        let start = start.next_multiple_of(PAGE_BYTES);
         self.reservations.push((start, size));
         Ok(GuestAddr(start))
     }
