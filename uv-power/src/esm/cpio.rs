@@ -77,7 +77,8 @@ pub fn scan(initrd: &[u8], address: u64) -> Result<Carrier, CpioError> {
         let name = initrd.get(name).ok_or(CpioError::Truncated(at))?;
         if name_size == TRAILER.len() + 1 && name.starts_with(TRAILER.as_bytes()) {
             let over = usize::try_from(address % BLOCK as u64).map_err(|_| CpioError::Header(0))?;
-            let end = data.end.saturating_add(over).checked_next_multiple_of(BLOCK).map_or(usize::MAX, |end| end - over);
+            let end =
+                data.end.saturating_add(over).checked_next_multiple_of(BLOCK).map_or(usize::MAX, |end| end - over);
             // An archive that ends the bytes has nothing after it; firmware refuses nothing here.
             return blob.map(|blob| Carrier { blob, initrd: end.min(initrd.len()) }).ok_or(CpioError::NoFile);
         }

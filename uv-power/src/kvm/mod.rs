@@ -25,9 +25,9 @@ mod host_pages;
 mod inject;
 mod pins;
 mod pool;
+pub mod qemu;
 #[cfg(feature = "esm")]
 mod secure_memory;
-pub mod qemu;
 mod svm_off;
 mod traits;
 mod vcpu;

@@ -265,7 +265,8 @@ fn malformed_blobs_are_refused() {
 /// A child of `/file`, as early tools attached files.
 fn early_file(name: &str) -> Node {
     let mut file = Node::new(name);
-    file.properties = ["mac", "iv", "ciphertext", "untrusted-comment", "algorithm"].map(|p| Property::text(p, "")).into();
+    file.properties =
+        ["mac", "iv", "ciphertext", "untrusted-comment", "algorithm"].map(|p| Property::text(p, "")).into();
     file
 }
 

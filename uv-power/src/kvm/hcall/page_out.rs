@@ -51,7 +51,12 @@ pub(in crate::kvm) fn take_out(vm: &Vm, gfn: Gfn) -> Result<(), KvmError> {
 ///
 /// # Errors
 /// With content: as [`take_out`]. Without: never.
-pub(in crate::kvm) fn leave_secure_memory(vm: &Vm, gfn: Gfn, device: DevicePage, content: bool) -> Result<(), KvmError> {
+pub(in crate::kvm) fn leave_secure_memory(
+    vm: &Vm,
+    gfn: Gfn,
+    device: DevicePage,
+    content: bool,
+) -> Result<(), KvmError> {
     match vm.new_page(gfn) {
         Ok(page) => {
             if content && let Err(error) = ultracall::page_out(&*vm.host.uv, vm.lpid, page, Vm::PAGE_SIZE.addr(gfn), 0)

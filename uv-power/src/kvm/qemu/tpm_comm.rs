@@ -112,12 +112,14 @@ fn execute(vm: &Vm, tpm: &mut dyn HostTpm, command: (u64, u64), response: (u64, 
     Ok(bytes.len() as u64)
 }
 
-/// A buffer page by page: where each part lies for the host, if anywhere, and which bytes of the buffer it is. Secure pages come
-/// out first, so that the host finds ciphertext.
+/// Where a part of a buffer lies for the host, if anywhere, and which bytes of the buffer it is.
+type Part = (Option<HostAddr>, Range<usize>);
+
+/// A buffer page by page. Secure pages come out first, so that the host finds ciphertext.
 ///
 /// # Errors
 /// `H_RESOURCE` when the ultravisor keeps a page: the access would end in `SIGBUS`.
-fn parts(vm: &Vm, at: u64, len: usize) -> Result<Vec<(Option<HostAddr>, Range<usize>)>, HvCode> {
+fn parts(vm: &Vm, at: u64, len: usize) -> Result<Vec<Part>, HvCode> {
     let mut parts = Vec::new();
     let mut done = 0;
     while done < len {

@@ -158,3 +158,47 @@ impl GuestTree {
         Some([&header, &map, structure, strings].concat())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::esm::tree::Property;
+
+    /// A tree with memory up to `top` and these reservations.
+    fn tree(top: u64, reservations: &[(u64, u64)]) -> GuestTree {
+        let mut memory = Node::new("memory@0");
+        memory.set(Property::new("reg", [0_u64.to_be_bytes(), top.to_be_bytes()].concat()));
+        let mut root = Node::new("");
+        root.children.push(memory);
+        let mut tree = GuestTree::new(root.to_bytes(&[]).unwrap()).unwrap();
+        tree.reservations = reservations.to_vec();
+        tree
+    }
+
+    #[test]
+    fn addresses_of_reservations_are_rounded_up_after_the_search() {
+        let mut odd = tree(0x1ff_8000, &[]);
+        let areas = [1, 1, 6, 2].map(|pages| odd.reserve(pages * PAGE_BYTES, |_, _| true).unwrap().0);
+        assert_eq!(areas, [0x1ff_0000, 0x1fe_0000, 0x1f8_0000, 0x1f6_0000]);
+        // Past the lower end of a reservation.
+        let mut odd = tree(0x200_0000, &[(0x1ff_4000, 0xc000)]);
+        assert_eq!(odd.reserve(PAGE_BYTES, |_, _| true).unwrap().0, 0x1ff_0000);
+        let mut exact = tree(0x200_0000, &[(0x1ff_0000, 0x1_0000), (0x1fd_0000, 0x1_0000)]);
+        let areas = [1, 1].map(|pages| exact.reserve(pages * PAGE_BYTES, |_, _| true).unwrap().0);
+        assert_eq!(areas, [0x1fe_0000, 0x1fc_0000]);
+    }
+
+    #[test]
+    fn slots_are_asked_for_the_place_that_was_found() {
+        let asked = |at: GuestAddr, size: u64| (at.0, size) == (0x1fe_8000, PAGE_BYTES);
+        assert!(tree(0x1ff_8000, &[]).reserve(PAGE_BYTES, asked).is_ok());
+        let refused = tree(0x1ff_8000, &[]).reserve(PAGE_BYTES, |_, _| false);
+        assert_eq!(refused, Err(EsmFailure::NoRoom(PAGE_BYTES)));
+        for top in [0, PAGE_BYTES - 1, PAGE_BYTES] {
+            assert!(tree(top, &[]).reserve(PAGE_BYTES, |_, _| true).is_err(), "{top:#x}");
+        }
+        assert!(tree(3 * PAGE_BYTES, &[(PAGE_BYTES, 1)]).reserve(PAGE_BYTES, |_, _| true).is_ok());
+        assert!(tree(2 * PAGE_BYTES, &[(PAGE_BYTES, 1)]).reserve(PAGE_BYTES, |_, _| true).is_err());
+        assert!(tree(2 * PAGE_BYTES, &[(4, 2 * PAGE_BYTES)]).reserve(PAGE_BYTES, |_, _| true).is_err());
+    }
+}
