@@ -374,17 +374,24 @@ fn interrupts_are_injected_through_hsrr0_hsrr1_and_r2() {
             (regs.hsrr0, regs.hsrr1) = (0x4040, state);
         })
     };
-    let mut rig = Rig::new(vec![tick(active), tick(active), tick(active & !Msr::IR.bits())]);
+    let suspended = active & !Msr::TS_T.bits() | Msr::TS_S.bits();
     let taken = Msr::SF | Msr::ME | Msr::TS_S;
-    let expected =
-        [(0x900, 0xc000_0000_0000_4900, taken | Msr::IR | Msr::DR), (0x100, 0x100, taken), (0x900, 0x900, taken)];
-    for (vector, ..) in expected {
+    let expected = [
+        (active, 0x900, 0xc000_0000_0000_4900, taken | Msr::IR | Msr::DR),
+        (active, 0x100, 0x100, taken),
+        (active, 0x200, 0x200, taken),
+        (active & !Msr::IR.bits(), 0x900, 0x900, taken),
+        (suspended & !Msr::DR.bits(), 0x900, 0x900, taken),
+        (NORMAL, 0x900, 0x900, Msr::SF | Msr::ME),
+    ];
+    let mut rig = Rig::new(expected.into_iter().map(|(state, ..)| tick(state)).collect());
+    for (_, vector, ..) in expected {
         assert_eq!(rig.cpu.run(), Ok(Exit::Arch(PowerExit::Interrupt(0xe40))));
         rig.cpu.inject(vector, 0);
     }
     assert_eq!(rig.cpu.run(), Ok(Exit::Halted));
-    for (entry, (_, at, msr)) in expected.into_iter().enumerate() {
-        let back = rig.entered(entry + 1, false);
+    for (entry, (.., at, msr)) in (1..).zip(expected) {
+        let back = rig.entered(entry, false);
         assert_eq!((back.hsrr0, back.hsrr1, back.srr0), (at, msr.bits(), 0x4040));
     }
 }
@@ -448,8 +455,31 @@ fn pages_go_to_the_user_or_are_served_in_the_kernel() {
     // A page out of every slot, and a normal guest.
     let mut rig = secure(vec![Box::new(|regs| (regs.nip, regs.asdr) = (0xe00, 0x100_0000))]);
     assert_eq!(rig.cpu.run(), Err(KvmError::Fault(Gfn(0x100))));
-    let mut rig = Rig::new(vec![fault(0xe00)]);
-    assert_eq!(rig.cpu.run(), Err(KvmError::Fault(Gfn(1))));
+    for started in [false, true] {
+        let mut rig = Rig::new(vec![fault(0xe00)]);
+        if started {
+            assert_eq!(ask(&rig.vm, HvCall::H_SVM_INIT_START, [0; 3]), HvCode::H_SUCCESS);
+        }
+        assert_eq!(rig.cpu.run(), Err(KvmError::Fault(Gfn(1))), "not before H_SVM_INIT_DONE");
+    }
+    // A guest that makes the ultravisor's call.
+    let call = reflected(HvCall::H_SVM_PAGE_IN, &[0x2_0000, 0, 16]);
+    let mut rig = prepared(vec![Box::new(move |regs| {
+        call(regs);
+        regs.srr1 = NORMAL | SC_LEVEL_1;
+    })]);
+    assert_eq!(rig.cpu.run(), Ok(Exit::Halted));
+    assert_eq!(rig.entered(1, true).gpr[0], HvCode::H_UNSUPPORTED.to_register());
+    // On the way to secure mode no page goes to the user.
+    let page = &[0x1_0000, 0, 16];
+    let Rig { vm, cpu, .. } = Rig::new(vec![
+        reflected(HvCall::H_SVM_INIT_START, &[]),
+        reflected(HvCall::H_SVM_PAGE_IN, page),
+        reflected(HvCall::H_SVM_PAGE_OUT, page),
+        reflected(HvCall::H_SVM_INIT_DONE, &[]),
+        reflected(HvCall::H_SVM_PAGE_IN, page),
+    ]);
+    assert_eq!(vm.enter_secure_mode(&spin::Mutex::new(cpu)).unwrap().resident, 4);
 }
 
 /// A TPM that answers with the command's length.

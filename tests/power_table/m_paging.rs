@@ -206,6 +206,23 @@ pub(crate) fn host_pages() {
     assert_eq!(pages.0.lock().unwrap().len(), 2, "with the VM its pages are free");
 }
 
+pub(crate) fn stretches() {
+    // A page right behind the first slot, and one that is no memory.
+    let [behind, nowhere] = [AT + PAGES * PAGE, 0x100_0000].map(HostAddr);
+    let pages = Arc::new(Pages(Mutex::new([behind, nowhere].into())));
+    let kvm = Kvm::started(Made { pages: Some(pages.clone()), ..Made::default() });
+    assert_eq!([kvm.page_in(SECOND, 0), kvm.page_out(SECOND)], [HvCode::H_SUCCESS; 2]);
+    assert_eq!([kvm.page_in(1, 0), kvm.page_out(1)], [HvCode::H_SUCCESS, HvCode::H_PARAMETER]);
+    assert_eq!(*pages.0.lock().unwrap(), [nowhere]);
+    assert_eq!(kvm.vm.svm_off(), Ok(()));
+    let places = [0, 1, PAGES, SECOND].map(|gfn| kvm.reaches(gfn));
+    assert_eq!(places, [Some(HostAddr(AT)), Some(HostAddr(AT + PAGE)), None, Some(behind)]);
+    // H_SVM_INIT_DONE moves the page too.
+    let calls = [HvCall::H_SVM_INIT_START, HvCall::H_SVM_INIT_DONE].map(|call| kvm.ask(call, [0; 3]));
+    assert_eq!(calls, [HvCode::H_SUCCESS; 2]);
+    assert_eq!(*pages.0.lock().unwrap(), [nowhere, behind]);
+}
+
 pub(crate) fn page_out_that_writes_nothing() {
     let kvm = started();
     kvm.memory.write(HostAddr(AT + PAGE), b"a kernel").unwrap();

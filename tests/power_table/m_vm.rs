@@ -177,6 +177,38 @@ fn m30() {
     assert_eq!((seen, kvm.vm.gfn_state(Gfn(2))), (SEALED, GfnState::PagedOut));
 }
 
+pub(crate) fn areas_pin_their_page() {
+    let kvm = Kvm::started(Made::default());
+    let end = 2 * PAGE - 640;
+    let vpa = |function: u64, at: u64| kvm.ask(HvCall::H_REGISTER_VPA, [function << 45, 0, at]);
+    let length = |len: u16| kvm.memory.write(HostAddr(AT + end + 4), &len.to_be_bytes()).unwrap();
+    length(641);
+    assert_eq!(vpa(1, end), HvCode::H_PARAMETER, "past the end of its page");
+    length(640);
+    assert_eq!([vpa(1, end), vpa(1, end)], [HvCode::H_SUCCESS; 2], "again in place of the first");
+    assert_eq!(kvm.page_in(1, 0), HvCode::H_PARAMETER);
+    assert_eq!(vpa(5, 0), HvCode::H_SUCCESS);
+    assert_eq!(kvm.page_in(1, 0), HvCode::H_SUCCESS);
+    assert_eq!(vpa(5, 0), HvCode::H_SUCCESS, "none is registered");
+}
+
+/// What a normal guest reaches follows its slots.
+pub(crate) fn slots_are_reachable() {
+    let kvm = Kvm::new();
+    kvm.vm.add_memslot(SlotId(9), ADDED).unwrap();
+    assert_eq!(kvm.reaches(34), Some(HostAddr(ADDED.host.0 + 2 * PAGE)));
+    kvm.vm.delete_memslot(SlotId(9));
+    assert_eq!(kvm.reaches(34), None);
+    // A page that an abort left secure goes with its slot.
+    let kvm = Kvm::started(Made::default());
+    assert_eq!(kvm.page_in(SECOND, 0), HvCode::H_SUCCESS);
+    kvm.answer(UvCall::UV_PAGE_OUT, &[-5]);
+    assert_eq!(kvm.ask(HvCall::H_SVM_INIT_ABORT, [0; 3]), HvCode::H_PARAMETER);
+    assert_eq!(kvm.free(), 31);
+    kvm.vm.delete_memslot(SlotId(3));
+    assert_eq!(kvm.free(), 32);
+}
+
 pub(crate) fn tpm_addresses() {
     let kvm = Kvm::started(Made::default());
     let mut chip = Tpm::default();
