@@ -2,9 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::sync::Arc;
-
 use spin::Mutex;
+use std::sync::Arc;
 use ultravisor::power_boot::{Input, Layout};
 use uv_core::{
     EnterSecureMode, Exit, Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, NormalMemory, PageIn, PageOut, PageSize,
@@ -12,8 +11,8 @@ use uv_core::{
 };
 use uv_power::abi::numbers::{HvCall, UvCall};
 use uv_power::abi::regs::Lpid;
-use uv_power::abi::{HvCode, Msr, Profile, Regs};
-use uv_power::hypervisor::kernel::{Defects, DevicePool, GfnState, Host, KvmVcpu, PowerExit, Vm, VmConfig};
+use uv_power::abi::{HvCode, Msr, Profile, Regs, UvCode};
+use uv_power::hypervisor::kernel::{Defects, DevicePool, GfnState, Host, KvmError, KvmVcpu, PowerExit, Vm, VmConfig};
 use uv_power::sim::{GuestInsn, GuestStep, Machine, MachineConfig};
 use uv_sim::HostMemory;
 use uv_sim::guest::{Outcome, Script, Step, Transcript};
@@ -37,6 +36,14 @@ struct Rig {
 
 /// A secure VM whose guest does these steps; it waits in `H_CEDE` before the first.
 fn secure(profile: Profile, steps: impl FnOnce(&Layout) -> Vec<GuestStep>) -> Rig {
+    let rig = normal(profile, steps);
+    rig.vm.enter_secure_mode(&rig.cpu).unwrap();
+    assert_eq!(rig.until_call().0, HvCall::H_CEDE);
+    rig
+}
+
+/// A normal VM whose guest asks for secure mode, waits in `H_CEDE` and does these steps.
+fn normal(profile: Profile, steps: impl FnOnce(&Layout) -> Vec<GuestStep>) -> Rig {
     let input = Input::sample().unwrap();
     let layout = Layout::new(&input).unwrap();
     let memory = Arc::new(HostMemory::new(HOST + layout.memory));
@@ -61,10 +68,7 @@ fn secure(profile: Profile, steps: impl FnOnce(&Layout) -> Vec<GuestStep>) -> Ri
     let (script, seen) = Script::new(first.into_iter().chain(steps(&layout)));
     machine.add_vcpu(LPID, 0, Box::new(script));
     let cpu = Mutex::new(KvmVcpu::new(vm.clone(), 0).starting_at(layout.kernel.at));
-    vm.enter_secure_mode(&cpu).unwrap();
-    let rig = Rig { machine, memory, vm, cpu, seen, layout };
-    assert_eq!(rig.until_call().0, HvCall::H_CEDE);
-    rig
+    Rig { machine, memory, vm, cpu, seen, layout }
 }
 
 impl Rig {
@@ -131,6 +135,36 @@ fn memory_comes_and_goes() {
         rig.answer(&[0x1122_3344_5566_7788]);
         rig.until_call();
         assert_eq!(rig.loaded(6), 0x1122_3344_5566_7788_u64.to_be_bytes());
+    }
+}
+
+#[test]
+fn a_failed_transition_costs_the_guest_what_the_ultravisor_does_not_give_back() {
+    for profile in Profile::ALL {
+        let rig = normal(profile, |layout| vec![Step::load(layout.kernel.at, 16), Step::load(layout.work, 4)]);
+        let kernel = rig.layout.kernel.bytes.clone();
+        rig.memory.write(HostAddr(HOST + rig.layout.work.0), b"work").unwrap();
+        rig.memory.write(HostAddr(HOST + rig.layout.kernel.end().0 - 1), &[!kernel[kernel.len() - 1]]).unwrap();
+        assert_eq!(rig.vm.enter_secure_mode(&rig.cpu), Err(KvmError::Refused(HvCode::H_PARAMETER)));
+        assert_eq!(rig.until_call().0, HvCall::H_CEDE);
+        rig.answer(&[]);
+        rig.until_call();
+        // The firmware reports success for UV_PAGE_OUT and writes nothing; what never moved is untouched.
+        let expected = if profile == Profile::Firmware { vec![0; 16] } else { kernel[..16].to_vec() };
+        assert_eq!((rig.loaded(2), rig.loaded(3)), (expected, b"work".to_vec()), "{profile:?}");
+    }
+}
+
+#[test]
+fn a_normal_vm_has_an_entry_in_the_partition_table() {
+    for (profile, refused) in [(Profile::Documented, Some(UvCode::U_INVALID)), (Profile::Firmware, None)] {
+        let rig = normal(profile, |_| Vec::new());
+        assert_eq!(rig.machine.partition_entry(LPID), (1 << 63, 1 << 63));
+        let ended = uv_power::abi::ultracall::svm_terminate(&rig.machine, LPID);
+        assert_eq!(ended.err().map(|error| error.code), refused);
+        let machine = rig.machine.clone();
+        drop(rig);
+        assert_eq!(machine.partition_entry(LPID), (0, 0));
     }
 }
 

@@ -1,16 +1,15 @@
 //! KVM over an ultravisor that notes what it is asked and answers as the row says.
 
-use std::collections::BTreeMap;
+use crate::rig::{PAGE, VM};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
-
 use uv_core::{Gfn, HostAddr, MemSlot, MemSlots, NormalMemory, PageSize, SlotId};
 use uv_power::abi::numbers::{HvCall, UvCall};
 use uv_power::abi::regs::Lpid;
-use uv_power::abi::{GuestEntry, HvCode, Regs, Ultracall};
-use uv_power::hypervisor::kernel::{Defects, DevicePool, Host, SecureGuest, Vm, VmConfig, hcall};
+use uv_power::abi::{GuestEntry, HvCode, Msr, Regs, Ultracall};
+use uv_power::hypervisor::kernel::hcall::{self, Served};
+use uv_power::hypervisor::kernel::{Defects, DevicePool, Host, HostPages, SecureGuest, Vm, VmConfig};
 use uv_sim::HostMemory;
-
-use crate::rig::{PAGE, VM};
 
 /// Normal memory behind guest address 0.
 pub(crate) const AT: u64 = 0x10_0000;
@@ -31,18 +30,24 @@ pub(crate) struct Fake {
     memory: Arc<HostMemory>,
     calls: Mutex<Vec<Call>>,
     answers: Mutex<BTreeMap<u64, Vec<i64>>>,
-    /// What the guest does when it is entered by HRFID.
+    /// What the guest does when it is entered, and what it reaches as a normal one.
     guest: Mutex<Option<Hook>>,
+    reaches: Mutex<Option<MemSlots>>,
+    /// `UV_PAGE_OUT` succeeds without writing.
+    empty_page_out: Mutex<bool>,
 }
 
 impl Ultracall for Fake {
     fn ultracall(&self, regs: &mut Regs) {
         let call = UvCall(regs.gpr[3]);
+        if call == UvCall::UV_RETURN {
+            return self.enter(regs);
+        }
         let args = core::array::from_fn(|index| regs.gpr[4 + index]);
         self.calls.lock().unwrap().push((call, args));
         let mut answers = self.answers.lock().unwrap();
         let code = answers.get_mut(&call.0).filter(|list| !list.is_empty()).map_or(0, |list| list.remove(0));
-        if call == UvCall::UV_PAGE_OUT && code == 0 {
+        if call == UvCall::UV_PAGE_OUT && code == 0 && !*self.empty_page_out.lock().unwrap() {
             self.memory.write(HostAddr(args[1]), &SEALED).unwrap();
         }
         regs.gpr[3] = code.cast_unsigned();
@@ -58,7 +63,21 @@ impl GuestEntry for Fake {
         (regs.srr0, regs.srr1) = (regs.hsrr0, regs.hsrr1);
     }
 
-    fn set_partition_memory(&self, _: Lpid, _: Option<&MemSlots>) {}
+    fn set_partition_memory(&self, _: Lpid, slots: Option<&MemSlots>) {
+        *self.reaches.lock().unwrap() = slots.cloned();
+    }
+}
+
+impl Fake {
+    /// The calls since the last time.
+    pub(crate) fn calls(&self) -> Vec<Call> {
+        core::mem::take(&mut self.calls.lock().unwrap())
+    }
+
+    /// Whether a normal guest reaches any memory.
+    pub(crate) fn is_reachable(&self) -> bool {
+        self.reaches.lock().unwrap().is_some()
+    }
 }
 
 /// A VM of two slots on the fake ultravisor.
@@ -75,11 +94,27 @@ pub(crate) struct Made {
     pub(crate) radix: bool,
     pub(crate) enabled: bool,
     pub(crate) defects: Defects,
+    /// Pages of the host for what comes out.
+    pub(crate) pages: Option<Arc<Pages>>,
+}
+
+/// Pages of the host, used in turn.
+#[derive(Default)]
+pub(crate) struct Pages(pub(crate) Mutex<VecDeque<HostAddr>>);
+
+impl HostPages for Pages {
+    fn take(&self) -> Option<HostAddr> {
+        self.0.lock().unwrap().pop_front()
+    }
+
+    fn give_back(&self, page: HostAddr) {
+        self.0.lock().unwrap().push_back(page);
+    }
 }
 
 impl Default for Made {
     fn default() -> Self {
-        Self { pool_pages: 32, radix: true, enabled: true, defects: Defects::empty() }
+        Self { pool_pages: 32, radix: true, enabled: true, defects: Defects::empty(), pages: None }
     }
 }
 
@@ -91,6 +126,8 @@ impl Kvm {
             calls: Mutex::default(),
             answers: Mutex::default(),
             guest: Mutex::default(),
+            reaches: Mutex::default(),
+            empty_page_out: Mutex::default(),
         };
         let fake = Arc::new(fake);
         let pool = DevicePool::new(made.pool_pages * PAGE).map(Arc::new);
@@ -100,6 +137,9 @@ impl Kvm {
         slots.insert(SlotId(3), second).unwrap();
         let host = Host { uv: fake.clone(), entry: fake.clone(), memory: memory.clone(), pool: pool.clone() };
         let vm = Vm::new(host, VmConfig { lpid: VM, radix: made.radix, slots, defects: made.defects });
+        let vm = made.pages.into_iter().fold(vm, |vm, pages| vm.with_host_pages(pages));
+        let entry = if made.radix { 1 << 63 } else { 0 };
+        assert_eq!(core::mem::take(&mut *fake.calls.lock().unwrap()), [write_pate(entry)]);
         if made.enabled && pool.is_some() {
             vm.enable_secure_guest_capability().unwrap();
         }
@@ -129,7 +169,10 @@ impl Kvm {
 
     /// A hypercall of the ultravisor.
     pub(crate) fn ask(&self, call: HvCall, args: [u64; 3]) -> HvCode {
-        hcall::dispatch(&self.vm, call, args, true).expect("the kernel serves it")
+        match hcall::dispatch(&self.vm, call, args, Msr::S) {
+            Served::Answer(code) => code,
+            other => panic!("the kernel does not answer: {other:?}"),
+        }
     }
 
     pub(crate) fn page_in(&self, gfn: u64, flags: u64) -> HvCode {
@@ -142,7 +185,7 @@ impl Kvm {
 
     /// The calls since the last time.
     pub(crate) fn calls(&self) -> Vec<Call> {
-        core::mem::take(&mut self.fake.calls.lock().unwrap())
+        self.fake.calls()
     }
 
     /// What the next calls of this number are answered with.
@@ -153,6 +196,16 @@ impl Kvm {
     /// What the guest does when it is entered.
     pub(crate) fn guest(&self, act: impl Fn(&mut Regs) + Send + 'static) {
         *self.fake.guest.lock().unwrap() = Some(Box::new(act));
+    }
+
+    /// `UV_PAGE_OUT` answers with success and writes nothing.
+    pub(crate) fn page_out_is_empty(&self) {
+        *self.fake.empty_page_out.lock().unwrap() = true;
+    }
+
+    /// Where a normal guest of the partition finds a page.
+    pub(crate) fn reaches(&self, gfn: u64) -> Option<HostAddr> {
+        self.fake.reaches.lock().unwrap().as_ref().and_then(|slots| slots.host_page(Gfn(gfn)))
     }
 
     pub(crate) fn flags(&self) -> SecureGuest {
@@ -183,4 +236,8 @@ pub(crate) fn register(gfn: u64, pages: u64, id: u64) -> Call {
 
 pub(crate) fn terminate() -> Call {
     (UvCall::UV_SVM_TERMINATE, [VM.0.into(), 0, 0, 0, 0])
+}
+
+pub(crate) fn write_pate(entry: u64) -> Call {
+    (UvCall::UV_WRITE_PATE, [VM.0.into(), entry, entry, 0, 0])
 }

@@ -1,12 +1,12 @@
 //! Rows M, second part: `H_SVM_PAGE_IN`, `H_SVM_PAGE_OUT`, accesses of the host.
 
-use uv_core::{Error, ErrorKind, Gfn, HostAddr, NormalMemory};
+use crate::kvm_rig::*;
+use crate::rig::{PAGE, VM, rows};
+use std::sync::{Arc, Mutex};
+use uv_core::{Error, ErrorKind, Gfn, GuestAddr, HostAddr, NormalMemory, SlotId};
 use uv_power::abi::HvCode;
 use uv_power::abi::numbers::{HvCall, UvCall};
 use uv_power::hypervisor::kernel::{Defects, GfnState, KvmError};
-
-use crate::kvm_rig::*;
-use crate::rig::{PAGE, rows};
 
 rows! { m11 m12 m13 m14 m15 m16 m17 m18 m19 m20 m21 m22 m32 m33 m34 m35 }
 
@@ -130,10 +130,128 @@ fn m22() {
     kvm.answer(UvCall::UV_PAGE_INVAL, &[-55]);
     kvm.vm.host_unmaps(Gfn(0));
     assert!(resident(&kvm, 0));
-    kvm.calls();
+}
+
+pub(crate) fn every_fault_is_a_page_in() {
+    let kvm = Kvm::secure();
+    let both = |gfn| [UvCall::UV_PAGE_OUT, UvCall::UV_PAGE_IN].map(|call| paging(call, gfn));
+    // The host's page is taken, so a resident one comes out first; KVM's word stays.
+    let free = kvm.free();
     kvm.vm.guest_faults(Gfn(0)).unwrap();
-    assert_eq!(kvm.calls(), [], "a resident page needs nothing");
+    assert_eq!((kvm.calls(), kvm.vm.gfn_state(Gfn(0)), kvm.free()), (both(0).to_vec(), GfnState::PagedOut, free + 1));
+    kvm.vm.guest_faults(Gfn(0)).unwrap();
+    assert_eq!((kvm.calls(), kvm.vm.gfn_state(Gfn(0))), (came_in(0), GfnState::PagedOut));
+    kvm.page_in(1, 1);
+    kvm.calls();
+    kvm.vm.guest_faults(Gfn(1)).unwrap();
+    assert_eq!((kvm.calls(), kvm.vm.gfn_state(Gfn(1))), (came_in(1), GfnState::Shared));
+    kvm.answer(UvCall::UV_PAGE_IN, &[-56]);
+    kvm.vm.host_unmaps(Gfn(1));
+    assert_eq!(kvm.vm.guest_faults(Gfn(1)), Err(KvmError::Fault(Gfn(1))));
+    assert_eq!(kvm.vm.gfn_state(Gfn(1)), GfnState::Invalidated);
+    kvm.answer(UvCall::UV_PAGE_OUT, &[-5]);
+    assert_eq!(kvm.vm.guest_faults(Gfn(2)), Err(KvmError::Fault(Gfn(2))));
+    assert!(resident(&kvm, 2));
+    kvm.calls();
     assert_eq!(kvm.vm.guest_faults(Gfn(PAGES)), Err(KvmError::Fault(Gfn(PAGES))));
+    assert_eq!(kvm.calls(), []);
+}
+
+pub(crate) fn host_pages() {
+    let spare = [0x90_0000, 0x91_0000].map(HostAddr);
+    let pages = Arc::new(Pages(Mutex::new(spare.into())));
+    let kvm = Kvm::started(Made { pages: Some(pages.clone()), ..Made::default() });
+    kvm.memory.write(spare[0], b"of another").unwrap();
+    assert_eq!(kvm.page_in(1, 0), HvCode::H_SUCCESS);
+    assert_eq!(kvm.calls(), came_in(1), "from its place in the slot");
+    let moved = |call, page: usize| (call, [VM.0.into(), spare[page].0, PAGE, 0, 16]);
+    assert_eq!(kvm.page_out(1), HvCode::H_SUCCESS);
+    assert_eq!(kvm.calls(), [moved(UvCall::UV_PAGE_OUT, 0)]);
+    assert_eq!(kvm.vm.host_addr(GuestAddr(PAGE + 7)), Some(HostAddr(spare[0].0 + 7)));
+    assert_eq!(kvm.page_in(1, 0), HvCode::H_SUCCESS);
+    assert_eq!(kvm.calls(), [moved(UvCall::UV_PAGE_IN, 0)]);
+    assert_eq!(*pages.0.lock().unwrap(), [spare[1], spare[0]], "a page that moved is free again");
+    // Refused: the page that was taken is free again.
+    kvm.answer(UvCall::UV_PAGE_OUT, &[-5]);
+    assert_eq!(kvm.page_out(1), HvCode::H_PARAMETER);
+    assert_eq!(pages.0.lock().unwrap().len(), 2);
+    kvm.calls();
+    // Shared: a new page without UV_PAGE_OUT.
+    assert_eq!(kvm.page_in(1, 1), HvCode::H_SUCCESS);
+    assert_eq!(kvm.calls(), [moved(UvCall::UV_PAGE_IN, 0)]);
+    let mut seen = [1; 10];
+    kvm.memory.read(spare[0], &mut seen).unwrap();
+    assert_eq!(seen, [0; 10], "nothing of who had the page before");
+    // None left: the page stays where it is.
+    assert_eq!([kvm.page_in(2, 0), kvm.page_out(2), kvm.page_in(3, 0)], [HvCode::H_SUCCESS; 3]);
+    assert!(pages.0.lock().unwrap().is_empty());
+    kvm.calls();
+    assert_eq!((kvm.page_out(3), kvm.calls()), (HvCode::H_PARAMETER, vec![]));
+    assert!(resident(&kvm, 3));
+    assert_eq!(kvm.vm.pin(Gfn(3)), Err(KvmError::SigBus(Gfn(3))));
+    // The end: a normal guest finds each page where it is now; the pages go back with the VM.
+    assert_eq!(kvm.vm.svm_off(), Ok(()));
+    let places = [0, 1, 2, 3].map(|gfn| kvm.reaches(gfn));
+    assert_eq!(places, [HostAddr(AT), spare[0], spare[1], HostAddr(AT + 3 * PAGE)].map(Some));
+    kvm.vm.delete_memslot(SlotId(0));
+    assert_eq!(pages.0.lock().unwrap().len(), 2);
+    assert_eq!((kvm.reaches(1), kvm.reaches(SECOND)), (None, Some(HostAddr(AT + SECOND * PAGE))));
+    drop(kvm);
+    assert_eq!(pages.0.lock().unwrap().len(), 2);
+    let kvm = Kvm::started(Made { pages: Some(pages.clone()), ..Made::default() });
+    assert_eq!([kvm.page_in(1, 0), kvm.page_out(1)], [HvCode::H_SUCCESS; 2]);
+    drop(kvm);
+    assert_eq!(pages.0.lock().unwrap().len(), 2, "with the VM its pages are free");
+}
+
+pub(crate) fn stretches() {
+    // A page right behind the first slot, and one that is no memory.
+    let [behind, nowhere] = [AT + PAGES * PAGE, 0x100_0000].map(HostAddr);
+    let pages = Arc::new(Pages(Mutex::new([behind, nowhere].into())));
+    let kvm = Kvm::started(Made { pages: Some(pages.clone()), ..Made::default() });
+    assert_eq!([kvm.page_in(SECOND, 0), kvm.page_out(SECOND)], [HvCode::H_SUCCESS; 2]);
+    assert_eq!([kvm.page_in(1, 0), kvm.page_out(1)], [HvCode::H_SUCCESS, HvCode::H_PARAMETER]);
+    assert_eq!(*pages.0.lock().unwrap(), [nowhere]);
+    assert_eq!(kvm.vm.svm_off(), Ok(()));
+    let places = [0, 1, PAGES, SECOND].map(|gfn| kvm.reaches(gfn));
+    assert_eq!(places, [Some(HostAddr(AT)), Some(HostAddr(AT + PAGE)), None, Some(behind)]);
+    // H_SVM_INIT_DONE moves the page too.
+    let calls = [HvCall::H_SVM_INIT_START, HvCall::H_SVM_INIT_DONE].map(|call| kvm.ask(call, [0; 3]));
+    assert_eq!(calls, [HvCode::H_SUCCESS; 2]);
+    assert_eq!(*pages.0.lock().unwrap(), [nowhere, behind]);
+}
+
+pub(crate) fn page_out_that_writes_nothing() {
+    let kvm = started();
+    kvm.memory.write(HostAddr(AT + PAGE), b"a kernel").unwrap();
+    kvm.page_in(1, 0);
+    kvm.page_out_is_empty();
+    assert_eq!(kvm.ask(HvCall::H_SVM_INIT_ABORT, [0; 3]), HvCode::H_PARAMETER);
+    let mut seen = [1; 8];
+    kvm.memory.read(kvm.reaches(1).unwrap(), &mut seen).unwrap();
+    assert_eq!(seen, [0; 8], "the content is lost to the guest");
+}
+
+pub(crate) fn pinned_pages() {
+    let kvm = started();
+    assert_eq!(kvm.vm.pin(Gfn(PAGES)), Err(KvmError::Argument(uv_core::ArgumentError::NoSlot(Gfn(PAGES)))));
+    kvm.vm.pin(Gfn(1)).unwrap();
+    kvm.vm.pin(Gfn(1)).unwrap();
+    assert_eq!((kvm.page_in(1, 0), kvm.calls(), kvm.free()), (HvCode::H_PARAMETER, vec![], 32));
+    assert_eq!(kvm.ask(HvCall::H_SVM_INIT_DONE, [0; 3]), HvCode::H_STATE);
+    kvm.vm.unpin(Gfn(1));
+    assert_eq!(kvm.page_in(1, 0), HvCode::H_PARAMETER, "pinned twice");
+    assert_eq!(kvm.page_in(1, 1), HvCode::H_SUCCESS, "it may be shared");
+    assert_eq!(kvm.page_in(1, 0), HvCode::H_PARAMETER, "and not be taken back");
+    kvm.vm.unpin(Gfn(1));
+    kvm.vm.unpin(Gfn(1));
+    assert_eq!(kvm.page_in(1, 0), HvCode::H_SUCCESS);
+    assert_eq!(kvm.ask(HvCall::H_SVM_INIT_DONE, [0; 3]), HvCode::H_SUCCESS);
+    kvm.calls();
+    // A secure page comes out when it is pinned.
+    kvm.vm.pin(Gfn(2)).unwrap();
+    assert_eq!(kvm.calls(), [paging(UvCall::UV_PAGE_OUT, 2)]);
+    assert_eq!(kvm.page_in(2, 0), HvCode::H_PARAMETER);
 }
 
 fn m32() {

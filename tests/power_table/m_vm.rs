@@ -6,7 +6,8 @@ use uv_core::{Gfn, GuestAddr, HostAddr, MemSlot, NormalMemory, SlotId, Vcpu};
 use uv_power::abi::HvCode;
 use uv_power::abi::numbers::{HvCall, UvCall};
 use uv_power::hypervisor::kernel::{AreaKind, GfnState, KvmError, KvmVcpu, SecureGuest};
-use uv_power::hypervisor::vmm::{HostTpm, PefGuest, TpmError, tpm_comm};
+use uv_power::hypervisor::kernel::{HostTpm, TpmError, tpm_comm};
+use uv_power::hypervisor::vmm::PefGuest;
 
 use crate::kvm_rig::*;
 use crate::rig::{PAGE, VM, rows};
@@ -43,6 +44,7 @@ fn m25() {
     assert_eq!(kvm.ask(HvCall::H_REGISTER_VPA, [3 << 45, 1, PAGE + 1024]), HvCode::H_RESOURCE, "no VPA there");
     assert_eq!(kvm.ask(HvCall::H_REGISTER_VPA, [3 << 45, 0, PAGE + 1024]), HvCode::H_SUCCESS);
     assert_eq!(kvm.ask(HvCall::H_REGISTER_VPA, [5 << 45, 0, 0]), HvCode::H_RESOURCE, "the shadow goes first");
+    assert_eq!(kvm.page_in(1, 0), HvCode::H_PARAMETER, "the page is pinned");
     kvm.calls();
 
     kvm.answer(UvCall::UV_SVM_TERMINATE, &[-4]);
@@ -57,8 +59,10 @@ fn m25() {
     assert_eq!((calls.len(), calls[3].0, calls[3].1[0]), (4, UvCall::UV_WRITE_PATE, VM.0.into()));
     assert_ne!(calls[3].1[1], 0, "the partition is a normal one");
     assert_eq!((kvm.flags(), kvm.free()), (SecureGuest::empty(), 32));
-    assert!([AreaKind::Vpa, AreaKind::SlbShadow].iter().all(|kind| kvm.vm.area(0, *kind).is_none()));
     assert!((0..PAGES).all(|gfn| kvm.vm.gfn_state(Gfn(gfn)) == GfnState::Normal));
+    assert_eq!(kvm.ask(HvCall::H_SVM_INIT_START, [0; 3]), HvCode::H_SUCCESS);
+    assert_eq!(kvm.page_in(1, 0), HvCode::H_SUCCESS, "the page is not pinned any more");
+    assert!([AreaKind::Vpa, AreaKind::SlbShadow].iter().all(|kind| kvm.vm.area(0, *kind).is_none()));
 }
 
 fn m26() {
@@ -142,11 +146,16 @@ fn m29() {
     let kvm = Kvm::secure();
     kvm.page_in(1, 1);
     let mut chip = Tpm::default();
-    assert_eq!(tpm(&kvm, &mut chip, [1, COMMAND, 5000, RESPONSE, 4096]), (HvCode::H_P3, 0));
-    assert_eq!(tpm(&kvm, &mut chip, [1, PAGES * PAGE, 5000, RESPONSE, 4096]), (HvCode::H_P2, 0));
+    for command in [COMMAND, PAGES * PAGE, u64::MAX] {
+        assert_eq!(tpm(&kvm, &mut chip, [1, command, 5000, RESPONSE, 0]), (HvCode::H_P3, 0), "the length, and first");
+    }
+    assert_eq!(tpm(&kvm, &mut chip, [1, COMMAND, 4097, RESPONSE, 4096]), (HvCode::H_P3, 0));
     assert_eq!(chip.opened, 0);
+    assert_eq!(tpm(&kvm, &mut chip, [1, COMMAND, 4096, RESPONSE, 4096]), (HvCode::H_SUCCESS, 4096));
     kvm.memory.write(HostAddr(AT + COMMAND), b"abc").unwrap();
+    kvm.memory.write(HostAddr(AT + RESPONSE), &[0; 4]).unwrap();
     assert_eq!(tpm(&kvm, &mut chip, [1, COMMAND, 3, RESPONSE, 4096]), (HvCode::H_SUCCESS, 3));
+    assert_eq!(tpm(&kvm, &mut chip, [1, 0xf << 60 | COMMAND, 3, 0xf << 60 | RESPONSE, 4096]), (HvCode::H_SUCCESS, 3));
     let mut seen = [9; 4];
     kvm.memory.read(HostAddr(AT + RESPONSE), &mut seen).unwrap();
     assert_eq!(seen, *b"cba\0");
@@ -158,13 +167,78 @@ fn m30() {
     let kvm = Kvm::secure();
     kvm.page_in(1, 1);
     let mut chip = Tpm::default();
-    assert_eq!(tpm(&kvm, &mut chip, [1, COMMAND, 10, RESPONSE, 100]), (HvCode::H_P5, 0));
-    assert_eq!(tpm(&kvm, &mut chip, [1, COMMAND, 10, PAGES * PAGE, 4096]), (HvCode::H_P4, 0));
+    for response in [RESPONSE, PAGES * PAGE] {
+        assert_eq!(tpm(&kvm, &mut chip, [1, COMMAND, 10, response, 100]), (HvCode::H_P5, 0));
+    }
+    assert_eq!(tpm(&kvm, &mut chip, [1, COMMAND, 10, RESPONSE, 4095]), (HvCode::H_P5, 0));
     // A buffer that is not shared: what the TPM gets is ciphertext.
     assert_eq!(tpm(&kvm, &mut chip, [1, 2 * PAGE, 16, RESPONSE, 4096]), (HvCode::H_SUCCESS, 16));
     let mut seen = SEALED;
     kvm.memory.read(HostAddr(AT + RESPONSE), &mut seen).unwrap();
     assert_eq!((seen, kvm.vm.gfn_state(Gfn(2))), (SEALED, GfnState::PagedOut));
+}
+
+pub(crate) fn areas_pin_their_page() {
+    let kvm = Kvm::started(Made::default());
+    let end = 2 * PAGE - 640;
+    let vpa = |function: u64, at: u64| kvm.ask(HvCall::H_REGISTER_VPA, [function << 45, 0, at]);
+    let length = |len: u16| kvm.memory.write(HostAddr(AT + end + 4), &len.to_be_bytes()).unwrap();
+    length(641);
+    assert_eq!(vpa(1, end), HvCode::H_PARAMETER, "past the end of its page");
+    length(640);
+    assert_eq!([vpa(1, end), vpa(1, end)], [HvCode::H_SUCCESS; 2], "again in place of the first");
+    assert_eq!(kvm.page_in(1, 0), HvCode::H_PARAMETER);
+    assert_eq!(vpa(5, 0), HvCode::H_SUCCESS);
+    assert_eq!(kvm.page_in(1, 0), HvCode::H_SUCCESS);
+    assert_eq!(vpa(5, 0), HvCode::H_SUCCESS, "none is registered");
+}
+
+/// What a normal guest reaches follows its slots.
+pub(crate) fn slots_are_reachable() {
+    let kvm = Kvm::new();
+    kvm.vm.add_memslot(SlotId(9), ADDED).unwrap();
+    assert_eq!(kvm.reaches(34), Some(HostAddr(ADDED.host.0 + 2 * PAGE)));
+    kvm.vm.delete_memslot(SlotId(9));
+    assert_eq!(kvm.reaches(34), None);
+    // A page that an abort left secure goes with its slot.
+    let kvm = Kvm::started(Made::default());
+    assert_eq!(kvm.page_in(SECOND, 0), HvCode::H_SUCCESS);
+    kvm.answer(UvCall::UV_PAGE_OUT, &[-5]);
+    assert_eq!(kvm.ask(HvCall::H_SVM_INIT_ABORT, [0; 3]), HvCode::H_PARAMETER);
+    assert_eq!(kvm.free(), 31);
+    kvm.vm.delete_memslot(SlotId(3));
+    assert_eq!(kvm.free(), 32);
+}
+
+pub(crate) fn tpm_addresses() {
+    let kvm = Kvm::started(Made::default());
+    let mut chip = Tpm::default();
+    // Both buffers lie across a page boundary.
+    kvm.memory.write(HostAddr(AT + PAGE - 2), b"abcd").unwrap();
+    assert_eq!(tpm(&kvm, &mut chip, [1, PAGE - 2, 4, 2 * PAGE - 1, 4096]), (HvCode::H_SUCCESS, 4));
+    let mut seen = [0; 4];
+    kvm.memory.read(HostAddr(AT + 2 * PAGE - 1), &mut seen).unwrap();
+    assert_eq!(seen, *b"dcba");
+    // No memory: zeros are read, nothing is written.
+    assert_eq!(tpm(&kvm, &mut chip, [1, PAGES * PAGE, 4, 2 * PAGE - 1, 4096]), (HvCode::H_SUCCESS, 4));
+    kvm.memory.read(HostAddr(AT + 2 * PAGE - 1), &mut seen).unwrap();
+    assert_eq!(seen, [0; 4]);
+    assert_eq!(tpm(&kvm, &mut chip, [1, PAGE - 2, 4, PAGES * PAGE, 4096]), (HvCode::H_SUCCESS, 4));
+    // A page that the ultravisor keeps.
+    let kvm = Kvm::secure();
+    kvm.answer(UvCall::UV_PAGE_OUT, &[-5]);
+    assert_eq!(tpm(&kvm, &mut chip, [1, 0, 4, PAGE, 4096]), (HvCode::H_RESOURCE, 0));
+}
+
+/// The end of a VM that never was secure, and of one that is.
+pub(crate) fn every_vm_has_its_entry() {
+    for (secure, last) in [(false, vec![write_pate(0)]), (true, vec![terminate(), write_pate(0)])] {
+        let kvm = if secure { Kvm::secure() } else { Kvm::new() };
+        let (fake, pool) = (kvm.fake.clone(), kvm.pool.clone().unwrap());
+        drop(kvm);
+        assert_eq!((fake.calls(), pool.free()), (last, 32), "and nothing is reachable");
+        assert!(!fake.is_reachable());
+    }
 }
 
 fn m31() {

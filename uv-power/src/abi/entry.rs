@@ -1,14 +1,13 @@
 //! The seam through which a hypervisor enters a guest that is not secure.
 
-use uv_core::MemSlots;
-
 use crate::abi::regs::{Lpid, Regs};
+use uv_core::MemSlots;
 
 /// Entering guests.
 ///
-/// A guest that is *not* secure is entered by HRFID: [`GuestEntry::enter`]. A secure one, and one whose `UV_ESM` is at
-/// work, is entered by the ultracall `UV_RETURN` through [`Ultracall::ultracall`](crate::abi::Ultracall::ultracall); the rule of
-/// KVM is: whenever SRR1, as received, had the S bit ([`Regs::came_from_secure_guest`]). Both come back when the
+/// A guest of a VM that is *not* secure is entered by HRFID: [`GuestEntry::enter`]. One of a VM that is secure, or on its way to be,
+/// is entered by the ultracall `UV_RETURN` through [`Ultracall::ultracall`](crate::abi::Ultracall::ultracall). KVM tells them apart by
+/// its own flags for the VM ([`Vm::secure_guest`](crate::hypervisor::kernel::Vm::secure_guest) is not 0), not by S of the interrupt. Both come back when the
 /// hypervisor is next entered: `regs.nip` is the interrupt vector and the other registers are as the interrupt left them.
 ///
 /// | vector | why | registers that matter |
@@ -29,7 +28,8 @@ pub trait GuestEntry: Send + Sync {
     fn enter(&self, regs: &mut Regs);
 
     /// Puts memory behind the guest physical addresses of a partition that is not secure. Stands for the
-    /// partition-scoped page table that the hypervisor keeps for the partition; `None` takes all of it away. A guest
+    /// partition-scoped page table that the hypervisor keeps for the partition: stretches of pages, whose numbers are no memory
+    /// slots' and may change from call to call; `None` takes all of it away. A guest
     /// access outside is a hypervisor data storage interrupt (0xe00).
     fn set_partition_memory(&self, lpid: Lpid, slots: Option<&MemSlots>);
 }

@@ -55,7 +55,8 @@ pub struct Carrier {
 /// `initrd` are the bytes from `linux,initrd-start`, which is `address` in guest memory: the archive starts at the next
 /// multiple of 4 from there. The first member with contents must have a name that begins with [`FOLDER`] (a leading
 /// `./` is not accepted); in its data the device tree magic is searched in steps of 4 bytes. Later members are passed
-/// over up to the trailer; the archive's length, rounded up to [`BLOCK`], is where the initramfs starts.
+/// over up to the trailer; the next address after the archive that is a multiple of [`BLOCK`] is where the initramfs starts. An
+/// archive that is padded by its length is followed by its initramfs only if it begins at such an address too.
 ///
 /// # Errors
 /// [`CpioError`]; never a panic, whatever the bytes.
@@ -75,11 +76,11 @@ pub fn scan(initrd: &[u8], address: u64) -> Result<Carrier, CpioError> {
         let data = aligned(name.end, start)..aligned(name.end, start).saturating_add(file_size);
         let name = initrd.get(name).ok_or(CpioError::Truncated(at))?;
         if name_size == TRAILER.len() + 1 && name.starts_with(TRAILER.as_bytes()) {
-            let length = data.end.saturating_sub(start).next_multiple_of(BLOCK);
+            let over = usize::try_from(address % BLOCK as u64).map_err(|_| CpioError::Header(0))?;
+            let end =
+                data.end.saturating_add(over).checked_next_multiple_of(BLOCK).map_or(usize::MAX, |end| end - over);
             // An archive that ends the bytes has nothing after it; firmware refuses nothing here.
-            return blob
-                .map(|blob| Carrier { blob, initrd: (start + length).min(initrd.len()) })
-                .ok_or(CpioError::NoFile);
+            return blob.map(|blob| Carrier { blob, initrd: end.min(initrd.len()) }).ok_or(CpioError::NoFile);
         }
         if file_size > 0 && blob.is_none() {
             if !name.starts_with(FOLDER.as_bytes()) {
@@ -174,10 +175,29 @@ mod tests {
     #[test]
     fn the_archive_starts_at_the_next_multiple_of_4() {
         let bytes = [b"xxx".as_slice(), &carried()].concat();
-        let found = scan(&bytes, 0x1001).unwrap();
+        let found = scan(&bytes, 0x11fd).unwrap();
         assert_eq!(bytes[found.initrd..], *INITRD);
         assert!(bytes[found.blob].starts_with(FULL));
         assert_eq!(scan(&bytes, 0x1000), Err(CpioError::Header(0)));
+    }
+
+    #[test]
+    fn the_initramfs_starts_at_an_address_that_is_a_multiple_of_512() {
+        let bytes = carried();
+        let aligned = scan(&bytes, 0x1000).unwrap();
+        assert_eq!(bytes[aligned.initrd..], *INITRD);
+        for over in [4, 8, 256, 508] {
+            let found = scan(&bytes, 0x1000 + over as u64).unwrap();
+            assert_eq!((0x1000 + over + found.initrd) % BLOCK, 0);
+            assert_eq!(found.blob, aligned.blob);
+            // The padding of the archive is less than a block, so its trailer decides which multiple comes next.
+            assert!(found.initrd == aligned.initrd - over || found.initrd == aligned.initrd + BLOCK - over, "{over}");
+        }
+        let end = bytes.len() - INITRD.len();
+        let trailer = bytes[..end].iter().rposition(|byte| *byte != 0).unwrap() + 2;
+        let tight = (end - trailer.next_multiple_of(4)) as u64;
+        assert_eq!(scan(&bytes, 0x1000 + tight).unwrap().initrd, end - usize::try_from(tight).unwrap(), "just fits");
+        assert_eq!(scan(&bytes, 0x1000 + tight + 4).unwrap().initrd, end + BLOCK - 4 - usize::try_from(tight).unwrap());
     }
 
     /// An archive of one member.

@@ -28,15 +28,15 @@ impl LockboxName {
     /// The lockbox that firmware opens; it looks at no other.
     pub const FIRST: Self = Self::Number(1);
 
-    /// Reads a node name.
+    /// Reads a node name. The number may have zeros and a plus sign in front, as the format's own tool accepts; it is at most
+    /// 4294967295 here.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         let digits = match name.strip_prefix(NUMBERED) {
             None => return (name == ORIGIN).then_some(Self::Origin),
             Some(digits) => digits,
         };
-        let plain = digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.starts_with('0');
-        digits.parse().ok().filter(|_| plain).map(Self::Number)
+        digits.parse().ok().filter(|number| *number > 0).map(Self::Number)
     }
 }
 
@@ -52,6 +52,9 @@ impl fmt::Display for LockboxName {
 /// Why a lockbox cannot be read, made or opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LockboxError {
+    /// A property or child that no lockbox has.
+    #[error("it has an unknown part {0}")]
+    Unknown(String),
     /// Neither `origin-lockbox` nor `lockbox-N`.
     #[error("{0:?} is not the name of a lockbox")]
     Name(String),
@@ -121,23 +124,25 @@ impl Lockbox {
         key.is_named_by(&self.fingerprint)
     }
 
-    /// Reads a child of `/lockboxes`. A missing comment reads as an empty one.
+    /// Reads a child of `/lockboxes`.
     ///
     /// # Errors
-    /// [`LockboxError::Name`], [`LockboxError::Property`], [`LockboxError::Fingerprint`].
+    /// [`LockboxError::Unknown`], [`LockboxError::Name`], [`LockboxError::Property`], [`LockboxError::Fingerprint`].
     pub fn from_node(node: &Node) -> Result<Self, LockboxError> {
         let missing = LockboxError::Property;
+        only(node, &["encrypted-symkey", "untrusted-comment"])?;
+        if let Some(other) = node.children.iter().find(|child| child.name != FINGERPRINT) {
+            return Err(LockboxError::Unknown(other.name.clone()));
+        }
         let named = node.child(FINGERPRINT).ok_or(missing(FINGERPRINT))?;
+        only(named, &["algorithm", "hash"])?;
         if named.text("algorithm") != Some(FINGERPRINT_ALGORITHM) {
             return Err(LockboxError::Fingerprint);
         }
         Ok(Self {
             name: LockboxName::parse(&node.name).ok_or_else(|| LockboxError::Name(node.name.clone()))?,
             encrypted_symkey: node.value("encrypted-symkey").ok_or(missing("encrypted-symkey"))?.into(),
-            untrusted_comment: match node.value("untrusted-comment") {
-                None => String::new(),
-                Some(_) => node.text("untrusted-comment").ok_or(missing("untrusted-comment"))?.into(),
-            },
+            untrusted_comment: node.text("untrusted-comment").ok_or(missing("untrusted-comment"))?.into(),
             fingerprint: named.value("hash").and_then(|hash| hash.try_into().ok()).ok_or(LockboxError::Fingerprint)?,
         })
     }
@@ -160,6 +165,14 @@ impl Lockbox {
     }
 }
 
+/// Refuses a node with other properties than these.
+fn only(node: &Node, names: &[&str]) -> Result<(), LockboxError> {
+    match node.properties.iter().find(|property| !names.contains(&property.name.as_str())) {
+        Some(other) => Err(LockboxError::Unknown(other.name.clone())),
+        None => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Lockbox, LockboxError, LockboxName, Property};
@@ -175,14 +188,17 @@ mod tests {
             ("lockbox-4294967295", Some(LockboxName::Number(u32::MAX))),
             ("lockbox-4294967296", None),
             ("lockbox-0", None),
-            ("lockbox-01", None),
-            ("lockbox-+1", None),
+            ("lockbox-00", None),
+            ("lockbox--1", None),
+            ("lockbox-1-1", None),
+            ("lockbox-x", None),
             ("lockbox-", None),
             ("lockbox", None),
         ] {
             assert_eq!(LockboxName::parse(text), name, "{text}");
             assert!(name.is_none_or(|name| alloc::format!("{name}") == text));
         }
+        assert_eq!(["lockbox-01", "lockbox-+1"].map(LockboxName::parse), [Some(LockboxName::FIRST); 2]);
     }
 
     #[test]
@@ -215,6 +231,10 @@ mod tests {
         };
         check(|node| node.name = "lockbox-x".into(), LockboxError::Name("lockbox-x".into()));
         check(|node| node.properties.clear(), LockboxError::Property("encrypted-symkey"));
+        check(|node| drop(node.properties.pop()), LockboxError::Property("untrusted-comment"));
+        check(|node| node.set(Property::text("note", "x")), LockboxError::Unknown("note".into()));
+        check(|node| node.children[0].set(Property::text("note", "x")), LockboxError::Unknown("note".into()));
+        check(|node| node.children.push(super::Node::new("note")), LockboxError::Unknown("note".into()));
         check(|node| node.children.clear(), LockboxError::Property("pubkey-fingerprint"));
         check(|node| node.children[0].set(Property::new("hash", [0; 31])), LockboxError::Fingerprint);
         check(|node| node.children[0].set(Property::text("algorithm", "SHA1")), LockboxError::Fingerprint);

@@ -178,7 +178,7 @@ impl Regs {
     }
 
     /// Whether the interrupted guest runs in secure state, as SRR1 of a reflected interrupt tells (HSRR1 holds the same).
-    /// The hypervisor resumes such a guest by `UV_RETURN`.
+    /// KVM takes the `H_SVM_*` calls of such an interrupt as the ultravisor's.
     #[must_use]
     pub const fn came_from_secure_guest(&self) -> bool {
         Msr::from_register(self.srr1).contains(Msr::S)

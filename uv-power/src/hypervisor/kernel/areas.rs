@@ -1,7 +1,7 @@
 //! Areas of guest memory that a virtual CPU registers with the host (`H_REGISTER_VPA`).
 //!
-//! The ultravisor knows nothing of them: the guest shares their pages first (power-pef §15.4). They are forgotten when the VM leaves
-//! secure mode (§6.4 step 5).
+//! The ultravisor knows nothing of them: the guest shares their pages first (power-pef §15.4). Their pages are pinned from the
+//! registration on; they are forgotten when the VM leaves secure mode (§6.4 step 5).
 
 use alloc::collections::BTreeMap;
 
@@ -41,6 +41,8 @@ impl Vm {
 
     /// Unpins and forgets all areas.
     pub(super) fn forget_areas(&self) {
-        self.areas.lock().clear();
+        for area in core::mem::take(&mut *self.areas.lock()).into_values() {
+            self.unpin(Self::PAGE_SIZE.gfn(area.at));
+        }
     }
 }

@@ -3,16 +3,15 @@
 //! | event | action |
 //! |---|---|
 //! | the host touches a secure page | `UV_PAGE_OUT` into the normal page; refused: `SIGBUS` |
-//! | the guest touches a shared page that was invalidated (reflected 0xe00) | `UV_PAGE_IN` |
+//! | the guest faults (reflected 0xe00, 0xe20) | the host's page is taken, so a secure one comes out first; then `UV_PAGE_IN`, and the word stays |
 //! | the host takes a normal page away | `UV_PAGE_INVAL`, result ignored |
 //! | a memory slot comes | `UV_REGISTER_MEM_SLOT`, pages moved as by `H_SVM_INIT_DONE`; refusals are ignored |
 //! | a memory slot goes | `UV_UNREGISTER_MEM_SLOT` |
 
-use uv_core::{ArgumentError, Gfn, MemSlot, PageRange, SlotError, SlotId};
-
-use super::hcall::{drop_slot, move_rest, register, share, take_out};
+use super::hcall::{drop_pages, drop_slot, move_rest, register, take_out};
 use super::{GfnState, KvmError, SecureGuest, Vm};
-use crate::abi::ultracall::page_inval;
+use crate::abi::ultracall::{page_in, page_inval};
+use uv_core::{ArgumentError, Gfn, MemSlot, PageRange, SlotError, SlotId};
 
 impl Vm {
     /// The host (QEMU, vhost, the kernel) touches a guest page: a secure one is taken out first, so that the host finds
@@ -25,15 +24,27 @@ impl Vm {
         take_out(self, gfn).map_err(|_| KvmError::SigBus(gfn))
     }
 
-    /// The guest faulted on a page (reflected 0xe00). A page that is resident needs nothing.
+    /// The guest faulted on a page (reflected 0xe00, 0xe20): the ultravisor gets the host's page. KVM's word for the page stays
+    /// as it is, for a page that was out too; a shared page that was taken away is there again.
     ///
     /// # Errors
-    /// [`KvmError::Fault`] (`-EFAULT`) when there is no such memory or the ultravisor refuses the page.
+    /// [`KvmError::Fault`] (`-EFAULT`) when there is no such memory, or the ultravisor refuses a page.
     pub fn guest_faults(&self, gfn: Gfn) -> Result<(), KvmError> {
-        match self.gfn_state(gfn) {
-            GfnState::Uvmem(_) => Ok(()),
-            _ => share_again(self, gfn).map_err(|_| KvmError::Fault(gfn)),
+        let fault = KvmError::Fault(gfn);
+        self.host_touches(gfn).map_err(|_| fault)?;
+        let _guard = self.uvmem.lock();
+        let host = self.host_page(gfn).ok_or(fault)?;
+        match self.gfns.get(gfn) {
+            // It moved in meanwhile.
+            GfnState::Uvmem(_) => return Ok(()),
+            state => {
+                page_in(&*self.host.uv, self.lpid, host, Self::PAGE_SIZE.addr(gfn), 0).map_err(|_| fault)?;
+                if state == GfnState::Invalidated {
+                    self.gfns.set(gfn, GfnState::Shared);
+                }
+            }
         }
+        Ok(())
     }
 
     /// The host takes the normal page behind a guest page away (an MMU notifier). In a secure VM the ultravisor is told;
@@ -56,7 +67,7 @@ impl Vm {
     /// [`SlotError`]; nothing was done.
     pub fn add_memslot(&self, id: SlotId, slot: MemSlot) -> Result<(), SlotError> {
         self.slots.write().insert(id, slot)?;
-        self.host.entry.set_partition_memory(self.lpid, Some(&self.slots()));
+        self.publish_memory();
         if !self.secure_guest().is_empty() && register(self, id, slot).is_ok() {
             move_rest(self, PageRange::new(slot.first, slot.pages));
         }
@@ -65,23 +76,14 @@ impl Vm {
 
     /// User space takes a memory slot away. An unknown slot is no error.
     pub fn delete_memslot(&self, id: SlotId) {
-        if self.slots.write().remove(id).is_none() {
-            return;
-        }
-        self.host.entry.set_partition_memory(self.lpid, Some(&self.slots()));
-        if !self.secure_guest().is_empty() {
+        let Some(slot) = self.slots.write().remove(id) else { return };
+        if self.secure_guest().is_empty() {
+            drop_pages(self, PageRange::new(slot.first, slot.pages), false);
+            self.gfns.remove(id);
+        } else {
             drop_slot(self, id);
         }
-    }
-}
-
-/// Gives a normal page to a page that is shared.
-///
-/// # Errors
-/// As [`share`].
-fn share_again(vm: &Vm, gfn: Gfn) -> Result<(), KvmError> {
-    match vm.gfn_state(gfn) {
-        GfnState::Shared | GfnState::Invalidated => share(vm, gfn),
-        state => Err(KvmError::Page(gfn, state)),
+        PageRange::new(slot.first, slot.pages).iter().for_each(|gfn| self.release_page(gfn));
+        self.publish_memory();
     }
 }

@@ -8,7 +8,8 @@
 //! | bit 61 | shared | visible to guest and host |
 //! | bits 61 and 60 | shared, and the host took its page away | kept for the guest |
 //!
-//! Bit 60 is this library's: Linux finds the same out from its page tables.
+//! Bits 60 and 59 are this library's: Linux finds the first out from its page tables, and keeps the second, "normal once it
+//! is out", with the device page (`remove_gfn`).
 
 use alloc::{boxed::Box, collections::BTreeMap};
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -22,6 +23,7 @@ const UVMEM: u64 = 1 << 63;
 const PAGED_OUT: u64 = 1 << 62;
 const SHARED: u64 = 1 << 61;
 const INVALIDATED: u64 = 1 << 60;
+const REMOVE: u64 = 1 << 59;
 
 /// What KVM knows about a guest page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +97,11 @@ impl GfnTable {
         self.slots.write().clear();
     }
 
+    /// Whether no slot has an array.
+    pub(super) fn is_empty(&self) -> bool {
+        self.slots.read().is_empty()
+    }
+
     fn with<R>(&self, gfn: Gfn, act: impl FnOnce(&AtomicU64) -> R) -> Option<R> {
         let slots = self.slots.read();
         let slot = slots.values().find(|s| gfn >= s.first && gfn.0 - s.first.0 < s.words.len() as u64)?;
@@ -110,6 +117,17 @@ impl GfnTable {
     /// The state of a page; `Normal` for one in no array.
     pub(super) fn get(&self, gfn: Gfn) -> GfnState {
         self.with(gfn, |word| GfnState::from_word(word.load(Ordering::Acquire))).unwrap_or(GfnState::Normal)
+    }
+
+    /// A resident page is to be normal, and not paged out, once it has left secure memory.
+    pub(super) fn remove_when_out(&self, gfn: Gfn) {
+        self.with(gfn, |word| word.fetch_or(REMOVE, Ordering::AcqRel));
+    }
+
+    /// What a page becomes that leaves secure memory.
+    pub(super) fn state_when_out(&self, gfn: Gfn) -> GfnState {
+        let remove = self.with(gfn, |word| word.load(Ordering::Acquire) & REMOVE != 0);
+        if remove == Some(true) { GfnState::Normal } else { GfnState::PagedOut }
     }
 
     /// Sets the state of a page. A page in no array stays without one.

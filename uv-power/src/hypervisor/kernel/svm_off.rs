@@ -10,11 +10,10 @@
 //! | 6 | partition table entry written again | |
 //! | 7 | `secure_guest` = 0 | 0 |
 
-use uv_core::PageRange;
-
-use super::hcall::{drop_pages, drop_slot};
-use super::{KvmError, SecureGuest, Vm};
+use super::hcall::drop_slot;
+use super::{GfnState, KvmError, SecureGuest, Vm};
 use crate::abi::ultracall::{svm_terminate, write_pate};
+use uv_core::PageRange;
 
 /// Host radix bit of the first doubleword, guest radix bit of the second (power-pef §10.1).
 const RADIX: u64 = 1 << 63;
@@ -40,6 +39,7 @@ impl Vm {
         self.write_partition_entry();
         self.gfns.clear();
         self.set_secure_guest(SecureGuest::empty());
+        self.publish_memory();
         tracing::info!(lpid = self.lpid.0, "the VM is normal again");
         Ok(())
     }
@@ -50,23 +50,23 @@ impl Vm {
         let radix = if self.radix { RADIX } else { 0 };
         let _ = write_pate(&*self.host.uv, self.lpid, radix, radix);
     }
-
-    /// Gives the device pages of a range back without asking for their content.
-    pub(super) fn release_device_pages(&self, pages: PageRange) {
-        drop_pages(self, pages, false);
-    }
 }
 
 impl Drop for Vm {
-    /// The end of a VM: the ultravisor forgets it, its partition entry becomes (0, 0).
+    /// The end of a VM: the ultravisor forgets a secure one; the partition entry of every one becomes (0, 0).
     fn drop(&mut self) {
-        if !self.secure_guest().is_empty() {
-            for (_, slot) in self.slots().iter() {
-                self.release_device_pages(PageRange::new(slot.first, slot.pages));
+        let slots = self.slots();
+        for gfn in slots.iter().flat_map(|(_, slot)| PageRange::new(slot.first, slot.pages).iter()) {
+            if let (GfnState::Uvmem(device), Some(pool)) = (self.gfns.get(gfn), &self.host.pool) {
+                pool.give_back(device);
             }
-            let _ = svm_terminate(&*self.host.uv, self.lpid);
-            let _ = write_pate(&*self.host.uv, self.lpid, 0, 0);
         }
+        if !self.secure_guest().is_empty() {
+            let _ = svm_terminate(&*self.host.uv, self.lpid);
+        }
+        let _ = write_pate(&*self.host.uv, self.lpid, 0, 0);
         self.host.entry.set_partition_memory(self.lpid, None);
+        let moved = core::mem::take(&mut *self.moved.lock());
+        moved.into_values().for_each(|page| self.give_page_back(page));
     }
 }

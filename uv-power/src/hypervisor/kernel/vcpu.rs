@@ -1,15 +1,15 @@
 //! The run loop of a virtual CPU.
 //!
-//! A guest that is not secure is entered by HRFID; whenever the saved machine state of the interrupt had S set, the way back
-//! is the ultracall `UV_RETURN` (power-pef §8.6): R0 = the guest's R3, R2 = SRR1, R31 and HSRR0 untouched (they hold the
-//! ultravisor's cookie). `H_SVM_INIT_ABORT` arrives with S = 0: the guest is entered by HRFID after its `UV_ESM`, with the
-//! result in R3 (§7.4).
+//! A VM whose `secure_guest` is 0 is entered by HRFID, every other one by the ultracall `UV_RETURN`; S of the interrupt plays no
+//! part (power-pef §8.6). R0 = the guest's R3, R2 = SRR1, R31 and HSRR0 untouched (they hold the ultravisor's cookie). After
+//! `H_SVM_INIT_ABORT` the guest goes on by HRFID after its `UV_ESM`, with the result in R3; an abort that is answered
+//! `H_STATE` leaves the VM secure, and `UV_RETURN` meets an ultravisor that expects none (§7.4).
 //!
 //! | vector | served here | goes to the user |
 //! |---|---|---|
 //! | 0x100 | | [`Exit::Halted`] |
-//! | 0xc00 | `H_SVM_*` | a secure page that is out: [`Exit::PageMissing`]; any other call: [`PowerExit::Hypercall`] |
-//! | 0xe00, 0xe20 | a page that is resident or shared | a shared page that was taken away: [`Exit::PageMissing`]; no such memory: an error |
+//! | 0xc00 | `H_SVM_*`; `H_SVM_TPM_COMM` for a VM with a TPM; from user mode: an interrupt for the guest | a secure page that is out: [`Exit::PageMissing`], unless [`KvmVcpu::paging_in_kernel`]; any other call: [`PowerExit::Hypercall`] |
+//! | 0xe00, 0xe20 | pages of a VM with `INIT_DONE` | a shared page that was taken away: [`Exit::PageMissing`], with the same exception; no such memory: an error |
 //! | 0x500, 0x980, 0xe80, 0xea0 | resumed | 0x980 when nothing else came for a while: [`PowerExit::Interrupt`] |
 //! | other | | [`PowerExit::Interrupt`] |
 
@@ -17,6 +17,7 @@ use alloc::{boxed::Box, sync::Arc};
 
 use uv_core::{Access, ErrorType, Exit, GuestAddr, Vcpu};
 
+use super::hcall::Served;
 use super::{GfnState, KvmError, SecureGuest, Vm, hcall};
 use crate::abi::codes::{HvCode, UvCode};
 use crate::abi::msr::{INTERRUPT_STATUS, Msr};
@@ -32,7 +33,7 @@ const TICKS: u32 = 64;
 const LPES: u64 = 1 << 3;
 
 /// Whether an interrupt saves its state in HSRR0/1 (power-pef §8.1).
-const fn uses_hsrr(vector: u64, lpcr: u64) -> bool {
+pub(super) const fn uses_hsrr(vector: u64, lpcr: u64) -> bool {
     match vector {
         0x980 | 0xf80 | 0x1500 | 0xe00..=0xea0 => true,
         0x500 => lpcr & LPES == 0,
@@ -60,17 +61,17 @@ pub enum PowerExit {
 #[derive(Debug)]
 pub struct KvmVcpu {
     vm: Arc<Vm>,
-    regs: Box<Regs>,
+    pub(super) regs: Box<Regs>,
     /// Where a normal guest goes on: address and machine state, as the last interrupt saved them.
-    resume: (u64, u64),
-    /// The last interrupt came from the ultravisor: the way back is `UV_RETURN`.
-    secure: bool,
+    pub(super) resume: (u64, u64),
     /// The last exit waits for its answer.
     waiting: Waiting,
     /// An exit that was met while entering secure mode and that the user has not seen.
     pending: Option<Exit<PowerExit>>,
-    /// Pages the ultravisor asks for are served without the user.
+    /// The guest is on its way to secure mode: nothing goes to the user.
     entering: bool,
+    /// Pages are served without the user.
+    in_kernel: bool,
     /// What `H_SVM_INIT_ABORT` was answered with.
     aborted: Option<HvCode>,
     halted: bool,
@@ -96,10 +97,10 @@ impl KvmVcpu {
             vm,
             regs: Box::new(regs),
             resume: (0, state.bits()),
-            secure: false,
             waiting: Waiting::Entry,
             pending: None,
             entering: false,
+            in_kernel: false,
             aborted: None,
             halted: false,
         }
@@ -112,13 +113,19 @@ impl KvmVcpu {
         self
     }
 
+    /// Pages that the guest needs are served here, as the kernel does, without [`Exit::PageMissing`].
+    #[must_use]
+    pub fn paging_in_kernel(mut self) -> Self {
+        self.in_kernel = true;
+        self
+    }
+
     /// Virtual CPU `number` that a guest started by the RTAS call start-cpu with `r3` as the value for R3. In a secure VM
     /// that value is the ultravisor's cookie, and the way in is `UV_RETURN` from the first time on (power-pef §9.3).
     #[must_use]
     pub fn started(vm: Arc<Vm>, number: u32, at: GuestAddr, r3: u64) -> Self {
         let mut cpu = Self::new(vm, number).starting_at(at);
-        cpu.secure = cpu.vm.secure_guest().contains(SecureGuest::INIT_DONE);
-        cpu.regs.gpr[if cpu.secure { 0 } else { 3 }] = r3;
+        cpu.regs.gpr[3] = r3;
         cpu
     }
 
@@ -152,13 +159,23 @@ impl KvmVcpu {
         self.aborted = None;
         let exit = self.run();
         self.entering = false;
-        self.pending = Some(exit?);
-        Ok(self.aborted.take())
+        match (exit, self.aborted.take()) {
+            (Ok(exit), aborted) => {
+                self.pending = Some(exit);
+                Ok(aborted)
+            }
+            // The ultravisor does not expect the guest of an abort that was answered H_STATE.
+            (Err(_), Some(code)) => {
+                self.halted = true;
+                Ok(Some(code))
+            }
+            (Err(error), None) => Err(error),
+        }
     }
 
-    /// Puts a hypercall's result where the way back takes it from.
+    /// Puts a hypercall's result into the guest's R3; the way back takes it from there.
     fn answer(&mut self, code: HvCode) {
-        self.regs.gpr[if self.secure { 0 } else { 3 }] = code.to_register();
+        self.regs.gpr[3] = code.to_register();
         self.waiting = Waiting::Entry;
     }
 
@@ -180,8 +197,9 @@ impl KvmVcpu {
         let regs = &mut *self.regs;
         regs.nip = CALL_SITE;
         regs.msr = Regs::hypervisor().msr;
-        if self.secure {
-            regs.gpr[2] = regs.srr1;
+        (regs.hsrr0, regs.hsrr1) = self.resume;
+        if !self.vm.secure_guest().is_empty() {
+            (regs.gpr[0], regs.gpr[2]) = (regs.gpr[3], regs.srr1);
             regs.gpr[3] = UvCall::UV_RETURN.0;
             self.vm.host.uv.ultracall(regs);
             if regs.nip == CALL_SITE {
@@ -189,34 +207,52 @@ impl KvmVcpu {
                 return Err(UvError { call: UvCall::UV_RETURN, code }.into());
             }
         } else {
-            (regs.hsrr0, regs.hsrr1) = self.resume;
             self.vm.host.entry.enter(regs);
         }
         let saved = if uses_hsrr(regs.nip, regs.lpcr) { (regs.hsrr0, regs.hsrr1) } else { (regs.srr0, regs.srr1) };
-        self.secure = Msr::from_register(saved.1).contains(Msr::S);
         self.resume = (saved.0, saved.1 & !INTERRUPT_STATUS);
-        tracing::trace!(vector = regs.nip, vcpu = regs.vcpu, secure = self.secure, "the hypervisor is entered");
+        tracing::trace!(vector = regs.nip, vcpu = regs.vcpu, "the hypervisor is entered");
         Ok(())
+    }
+
+    /// Whether a page that the ultravisor asks for goes to the user: one of a secure VM that is out.
+    fn is_for_user(&self, call: HvCall, [gpa, flags, shift]: [u64; 3]) -> bool {
+        !(self.entering || self.in_kernel)
+            && (call, flags, shift) == (HvCall::H_SVM_PAGE_IN, 0, PAGE_ORDER)
+            && self.regs.came_from_secure_guest()
+            && self.vm.secure_guest().contains(SecureGuest::INIT_DONE)
+            && self.vm.gfn_state(Vm::PAGE_SIZE.gfn(GuestAddr(gpa))) == GfnState::PagedOut
     }
 
     /// Serves a hypercall of the guest or of the ultravisor. `Some` when the user has to act.
     fn hypercall(&mut self) -> Option<Exit<PowerExit>> {
         let call = HvCall(self.regs.gpr[3]);
         let args = [self.regs.gpr[4], self.regs.gpr[5], self.regs.gpr[6]];
-        if self.secure && !self.entering && call == HvCall::H_SVM_PAGE_IN && args[1..] == [0, PAGE_ORDER] {
-            let gfn = Vm::PAGE_SIZE.gfn(GuestAddr(args[0]));
-            let done = self.vm.secure_guest().contains(SecureGuest::INIT_DONE);
-            if done && self.vm.gfn_state(gfn) == GfnState::PagedOut {
-                self.waiting = Waiting::Page(GuestAddr(args[0]));
-                return Some(Exit::PageMissing { gfn, access: Access::Load });
-            }
+        let srr1 = Msr::from_register(self.regs.srr1);
+        if !srr1.contains(Msr::PR) && self.is_for_user(call, args) {
+            self.waiting = Waiting::Page(GuestAddr(args[0]));
+            return Some(Exit::PageMissing { gfn: Vm::PAGE_SIZE.gfn(GuestAddr(args[0])), access: Access::Load });
         }
-        if let Some(code) = hcall::dispatch(&self.vm, call, args, self.secure) {
-            if call == HvCall::H_SVM_INIT_ABORT {
-                self.aborted = Some(code);
+        match hcall::dispatch(&self.vm, call, args, srr1) {
+            Served::Answer(code) => {
+                if call == HvCall::H_SVM_INIT_ABORT {
+                    self.aborted = Some(code);
+                }
+                self.answer(code);
+                return None;
             }
-            self.answer(code);
-            return None;
+            Served::Interrupt(vector, status) => {
+                self.inject(vector, status);
+                return None;
+            }
+            Served::UserSpace if call == HvCall::H_SVM_TPM_COMM && (self.entering || self.vm.has_tpm()) => {
+                let args = core::array::from_fn(|index| self.regs.gpr[4 + index]);
+                let (code, len) = self.vm.tpm_comm(args);
+                self.regs.gpr[4] = len;
+                self.answer(code);
+                return None;
+            }
+            Served::UserSpace => {}
         }
         self.waiting = Waiting::Hypercall;
         let mut all = [0; 9];
@@ -227,16 +263,14 @@ impl KvmVcpu {
     /// Serves a storage interrupt. `Some` when the user has to act.
     fn storage(&mut self, vector: u64) -> Result<Option<Exit<PowerExit>>, KvmError> {
         let gfn = Vm::PAGE_SIZE.gfn(GuestAddr(self.regs.asdr));
-        match self.vm.gfn_state(gfn) {
-            _ if !self.secure => Err(KvmError::Fault(gfn)),
-            GfnState::Uvmem(_) => Ok(None),
-            GfnState::Shared => self.vm.guest_faults(gfn).map(|()| None),
-            GfnState::Invalidated => {
-                let access = if vector == 0xe20 { Access::Fetch } else { Access::Load };
-                Ok(Some(Exit::PageMissing { gfn, access }))
-            }
-            GfnState::Normal | GfnState::PagedOut => Err(KvmError::Fault(gfn)),
+        if !self.vm.secure_guest().contains(SecureGuest::INIT_DONE) {
+            return Err(KvmError::Fault(gfn));
         }
+        if !self.in_kernel && self.vm.gfn_state(gfn) == GfnState::Invalidated {
+            let access = if vector == 0xe20 { Access::Fetch } else { Access::Load };
+            return Ok(Some(Exit::PageMissing { gfn, access }));
+        }
+        self.vm.guest_faults(gfn).map(|()| None)
     }
 }
 

@@ -1,19 +1,21 @@
 //! A VM of KVM-HV.
 
-use alloc::sync::Arc;
-use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
-
-use bitflags::bitflags;
-use spin::{Mutex, RwLock};
-use uv_core::{ArgumentError, ErrorKind, Gfn, HostAddr, MemSlots, NormalMemory, PageSize, VmState};
-
 use super::areas::Areas;
 use super::gfn::{GfnState, GfnTable};
+use super::host_pages::{HostPages, Moved};
+use super::pins::Pins;
 use super::pool::DevicePool;
+use super::tpm_comm::HostTpm;
 use crate::abi::codes::HvCode;
 use crate::abi::entry::GuestEntry;
 use crate::abi::regs::Lpid;
 use crate::abi::ultracall::{Ultracall, UvError};
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use bitflags::bitflags;
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use spin::{Mutex, RwLock};
+use uv_core::{ArgumentError, ErrorKind, Gfn, MemSlots, NormalMemory, PageSize, VmState};
 
 bitflags! {
     /// How far a VM is on its way to be secure (`secure_guest` of the kernel, power-pef §1.4).
@@ -91,6 +93,12 @@ pub enum KvmError {
     /// The page is not in the state the call needs.
     #[error("page {0} is {1:?}")]
     Page(Gfn, GfnState),
+    /// The host holds on to the page: it cannot move.
+    #[error("page {0} is pinned")]
+    Pinned(Gfn),
+    /// The host has no page free for what comes out of secure memory (`-ENOMEM`).
+    #[error("the host has no page free")]
+    NoPage,
     /// No device page is free.
     #[error("no device page is free")]
     PoolEmpty,
@@ -121,8 +129,8 @@ impl uv_core::Error for KvmError {
             Self::Uv(e) => e.kind(),
             Self::Refused(_) => ErrorKind::Integrity,
             Self::State(_) | Self::Page(..) | Self::NotAsked => ErrorKind::WrongState,
-            Self::PoolEmpty => ErrorKind::Exhausted,
-            Self::Running => ErrorKind::Busy,
+            Self::PoolEmpty | Self::NoPage => ErrorKind::Exhausted,
+            Self::Running | Self::Pinned(_) => ErrorKind::Busy,
             Self::Unsupported => ErrorKind::Unsupported,
             Self::Fault(_) => ErrorKind::InvalidArgument,
             Self::NotEnded(_) | Self::SigBus(_) | Self::Vector(_) => ErrorKind::Fatal,
@@ -138,8 +146,16 @@ pub struct Vm {
     pub(super) defects: Defects,
     pub(in crate::hypervisor) slots: RwLock<MemSlots>,
     pub(super) gfns: GfnTable,
+    /// Where pages come from that leave secure memory; `None`: their place in the slot.
+    pub(super) pages: Option<Arc<dyn HostPages>>,
+    /// Pages that lie elsewhere than in their slot.
+    pub(super) moved: Mutex<Moved>,
+    /// Pages that cannot move.
+    pub(super) pins: Mutex<Pins>,
     /// One paging operation at a time, as the kernel's `uvmem_lock`.
     pub(super) uvmem: Mutex<()>,
+    /// The TPM of the VM's `spapr-tpm-proxy`.
+    pub(super) tpm: Mutex<Option<Box<dyn HostTpm>>>,
     /// Areas that virtual CPUs registered.
     pub(super) areas: Mutex<Areas>,
     secure_guest: AtomicU8,
@@ -157,23 +173,36 @@ impl core::fmt::Debug for Vm {
 }
 
 impl Vm {
-    /// A normal VM. Its memory becomes reachable for its guest.
+    /// A normal VM. Its memory becomes reachable for its guest, and the ultravisor gets its partition entry.
     #[must_use]
     pub fn new(host: Host, config: VmConfig) -> Self {
-        host.entry.set_partition_memory(config.lpid, Some(&config.slots));
-        Self {
+        let vm = Self {
             host,
             lpid: config.lpid,
             radix: config.radix,
             defects: config.defects,
             slots: RwLock::new(config.slots),
             gfns: GfnTable::default(),
+            pages: None,
+            moved: Mutex::default(),
+            pins: Mutex::default(),
             uvmem: Mutex::new(()),
+            tpm: Mutex::default(),
             areas: Mutex::default(),
             secure_guest: AtomicU8::new(0),
             capability: AtomicBool::new(false),
             running: AtomicU32::new(0),
-        }
+        };
+        vm.publish_memory();
+        vm.write_partition_entry();
+        vm
+    }
+
+    /// The same, with a page of its own for each guest page that comes out of secure memory.
+    #[must_use]
+    pub fn with_host_pages(mut self, pages: Arc<dyn HostPages>) -> Self {
+        self.pages = Some(pages);
+        self
     }
 
     /// The partition number.
@@ -182,7 +211,7 @@ impl Vm {
         self.lpid
     }
 
-    /// The memory slots.
+    /// The memory slots as they were given. Where a page lies now is [`Vm::host_addr`].
     #[must_use]
     pub fn slots(&self) -> MemSlots {
         self.slots.read().clone()
@@ -224,11 +253,6 @@ impl Vm {
 
     pub(super) fn capability(&self) -> bool {
         self.capability.load(Ordering::Acquire)
-    }
-
-    /// Where a guest page lies in the host's memory.
-    pub(super) fn host_page(&self, gfn: Gfn) -> Option<HostAddr> {
-        self.slots.read().host_page(gfn)
     }
 
     /// Notes that a virtual CPU is inside its guest until the value is dropped.

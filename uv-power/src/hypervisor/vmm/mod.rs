@@ -1,11 +1,8 @@
-//! User space's part (power-pef §6.5): the `pef-guest` object of QEMU, and the TPM proxy.
-
-mod tpm_comm;
+//! User space's part (power-pef §6.5): the `pef-guest` object of QEMU.
 
 use alloc::sync::Arc;
 
 use crate::hypervisor::kernel::{KvmError, Vm};
-pub use tpm_comm::{HostTpm, TPM_BUFFER, TpmError, tpm_comm};
 
 /// `-object pef-guest`: a VM whose guest may become secure.
 ///

@@ -1,10 +1,11 @@
 //! The blob as its owner sees it: read, write, create, authorize, revoke (power-pef §12).
 //!
-//! A blob is kept as the tree it was read from, so that properties this library does not know survive a rewrite.
-//! Everything here is strict, as the format's own tool is; what a machine accepts is decided by
+//! A blob is kept as the tree it was read from, so that properties this library does not know survive a rewrite, where the
+//! format's own tool accepts any. Reading is as strict as that tool is; what a machine accepts is decided by
 //! [`verify`](super::verify).
 
 mod content;
+mod valid;
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -48,6 +49,9 @@ pub enum BlobError {
     /// A node that no blob has.
     #[error("the ESM blob has an unknown node /{0}")]
     Unknown(String),
+    /// A property that no blob has there.
+    #[error("the ESM blob has an unknown property /{0}")]
+    UnknownProperty(String),
     /// A lockbox is malformed, stands twice, or cannot be made.
     #[error("{0}: {1}")]
     Lockbox(String, LockboxError),
@@ -105,38 +109,15 @@ impl Blob {
         Ok(Self { root })
     }
 
-    /// Reads a blob and checks that all its parts are as they must be. What is sealed stays sealed.
+    /// Reads a blob and checks its parts as the format's own tool does ([`BlobError`] names what it refuses). What is sealed
+    /// stays sealed; digests and files-fdt are looked at when they are used.
     ///
     /// # Errors
-    /// [`BlobError`]: a device tree that is none, foreign, incomplete, or with unknown nodes; malformed lockboxes.
+    /// [`BlobError`]: a device tree that is none, foreign, incomplete, or with unknown nodes or properties; malformed lockboxes;
+    /// malformed children of `/file`.
     pub fn parse(bytes: &[u8]) -> Result<Self, BlobError> {
         let blob = Self { root: Node::parse(bytes)? };
-        if blob.root.text("compatible") != Some(COMPATIBLE) {
-            return Err(BlobError::Foreign);
-        }
-        for node in &blob.root.children {
-            if !["lockboxes", "digest", "file"].contains(&node.name.as_str()) {
-                return Err(BlobError::Unknown(node.name.clone()));
-            }
-        }
-        for (name, what) in [("lockboxes", "/lockboxes"), ("digest", "/digest"), ("file", "/file")] {
-            match blob.root.children.iter().filter(|node| node.name == name).count() {
-                0 => return Err(BlobError::Missing(what)),
-                1 => {}
-                _ => return Err(BlobError::Twice(name.into())),
-            }
-        }
-        let lockboxes = blob.lockboxes()?;
-        for (at, lockbox) in lockboxes.iter().enumerate() {
-            if lockboxes[..at].iter().any(|other| other.name == lockbox.name) {
-                return Err(BlobError::Twice(alloc::format!("lockboxes/{}", lockbox.name)));
-            }
-        }
-        if !lockboxes.iter().any(|lockbox| lockbox.name == LockboxName::Origin) {
-            return Err(BlobError::Missing("origin-lockbox"));
-        }
-        blob.sealed_digests()?;
-        blob.files()?;
+        blob.check()?;
         Ok(blob)
     }
 

@@ -254,10 +254,55 @@ fn malformed_blobs_are_refused() {
     assert_eq!(twice, BlobError::Twice("lockboxes/lockbox-2".into()));
     let full = refuse(|root| root.children[0].children[0].properties.clear());
     assert_eq!(full, BlobError::Lockbox("lockbox-2".into(), LockboxError::Property("encrypted-symkey")));
-    let files = refuse(|root| root.children[2].set(Property::new("files-fdt", *b"x")));
-    assert!(matches!(files, BlobError::Files(FilesError::Tree(_))));
-    let digests = refuse(|root| root.children[1].children[0].properties.clear());
-    assert_eq!(digests, BlobError::Sealed("digests-fdt", SealedError::Property("mac")));
+    let unknown = refuse(|root| root.set(Property::text("note", "")));
+    assert_eq!(unknown, BlobError::UnknownProperty("note".into()));
+    let unknown = refuse(|root| root.children[0].children[0].set(Property::text("note", "")));
+    assert_eq!(unknown, BlobError::Lockbox("lockbox-2".into(), LockboxError::Unknown("note".into())));
+    let comment = refuse(|root| drop(root.children[0].children[0].properties.remove(1)));
+    assert_eq!(comment, BlobError::Lockbox("lockbox-2".into(), LockboxError::Property("untrusted-comment")));
+}
+
+/// A child of `/file`, as early tools attached files.
+fn early_file(name: &str) -> Node {
+    let mut file = Node::new(name);
+    file.properties =
+        ["mac", "iv", "ciphertext", "untrusted-comment", "algorithm"].map(|p| Property::text(p, "")).into();
+    file
+}
+
+#[test]
+fn children_of_file_follow_the_rule_of_files() {
+    let read = |file: Node| {
+        let mut root = Node::parse(FULL).unwrap();
+        root.children[2].children.push(file);
+        Blob::parse(&root.to_bytes(&[]).unwrap())
+    };
+    assert!(read(early_file("rootd")).is_ok(), "values are not looked at");
+    let refused = read(early_file("1x"));
+    assert_eq!(refused, Err(BlobError::Files(FilesError::Name("1x".into()))));
+    for missing in 0..5 {
+        let mut file = early_file("x");
+        file.properties.remove(missing);
+        assert!(matches!(read(file), Err(BlobError::Files(FilesError::Sealed(..)))));
+    }
+    let mut file = early_file("x");
+    file.set(Property::text("note", ""));
+    assert_eq!(read(file), Err(BlobError::UnknownProperty("file/x/note".into())));
+}
+
+#[test]
+fn what_the_tool_does_not_look_at_is_found_when_it_is_used() {
+    let changed = |change: fn(&mut Node)| {
+        let mut root = Node::parse(FULL).unwrap();
+        change(&mut root);
+        Blob::parse(&root.to_bytes(&[]).unwrap()).unwrap()
+    };
+    let files = changed(|root| root.children[2].set(Property::new("files-fdt", *b"x"))).files();
+    assert!(matches!(files, Err(BlobError::Files(FilesError::Tree(_)))));
+    let digests = changed(|root| root.children[1].children[0].properties.clear()).sealed_digests();
+    assert_eq!(digests, Err(BlobError::Sealed("digests-fdt", SealedError::Property("mac"))));
+    let numbered = changed(|root| root.children[0].children[0].name = "lockbox-01".into());
+    assert_eq!(names(&numbered), ["lockbox-1", "lockbox-1", "origin-lockbox"]);
 }
 
 #[test]
@@ -291,11 +336,11 @@ fn changed_digests_do_not_open() {
 #[test]
 fn unknown_properties_survive_a_change() {
     let mut root = Node::parse(FULL).unwrap();
-    root.set(Property::text("note", "kept"));
+    root.child_mut("lockboxes").unwrap().set(Property::text("note", "kept"));
     let mut blob = Blob::parse(&root.to_bytes(&[]).unwrap()).unwrap();
     blob.detach("rootd").unwrap();
     let again = Blob::parse(&blob.to_bytes().unwrap()).unwrap();
-    assert_eq!(again.tree().text("note"), Some("kept"));
+    assert_eq!(again.tree().child("lockboxes").unwrap().text("note"), Some("kept"));
     assert_eq!(again.files().unwrap().names().count(), 5);
     assert_eq!(blob.detach("rootd"), Err(BlobError::Files(FilesError::NotFound("rootd".into()))));
 }

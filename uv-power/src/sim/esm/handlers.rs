@@ -16,20 +16,16 @@ const MAX_VCPUS: u64 = 4096;
 /// Pages of RTAS bounce buffers: 64 of 4096 bytes.
 const BOUNCE_PAGES: u64 = 4;
 
-pub(super) async fn run(uv: &Uv, tree: &mut GuestTree, own: (u64, u64)) -> Result<(), EsmFailure> {
-    // What the guest has in memory and may not have in its reservation map.
-    let mut taken = alloc::vec![own];
-    tree.avoid(&mut taken, "/rtas", "linux,rtas-base", "rtas-size", true);
-    tree.avoid(&mut taken, "/chosen", "linux,initrd-start", "linux,initrd-end", false);
-    blob(uv, tree, &taken)?;
-    rtas(uv, tree, &taken).await?;
-    tpm(uv, tree, &taken).await
+pub(super) async fn run(uv: &Uv, tree: &mut GuestTree) -> Result<(), EsmFailure> {
+    blob(uv, tree)?;
+    rtas(uv, tree).await?;
+    tpm(uv, tree).await
 }
 
-fn reserve(uv: &Uv, tree: &mut GuestTree, pages: u64, taken: &[(u64, u64)]) -> Result<GuestAddr, EsmFailure> {
+fn reserve(uv: &Uv, tree: &mut GuestTree, pages: u64) -> Result<GuestAddr, EsmFailure> {
     let covered =
         |at, size| uv.svm.slots.read().cover(PageRange::new(PageSize::K64.gfn(at), size >> PageSize::K64.shift()));
-    tree.reserve(pages * PAGE_BYTES, taken, covered)
+    tree.reserve(pages * PAGE_BYTES, covered)
 }
 
 async fn share(uv: &Uv, at: GuestAddr, pages: u64) -> Result<(), EsmFailure> {
@@ -39,14 +35,14 @@ async fn share(uv: &Uv, at: GuestAddr, pages: u64) -> Result<(), EsmFailure> {
 
 /// A page for the key and one for the files. Key and files are kept outside of guest memory here; the pages are reserved all
 /// the same, so that the guest finds the same map.
-fn blob(uv: &Uv, tree: &mut GuestTree, taken: &[(u64, u64)]) -> Result<(), EsmFailure> {
-    reserve(uv, tree, 1, taken)?;
-    reserve(uv, tree, 1, taken)?;
+fn blob(uv: &Uv, tree: &mut GuestTree) -> Result<(), EsmFailure> {
+    reserve(uv, tree, 1)?;
+    reserve(uv, tree, 1)?;
     Ok(())
 }
 
 /// RTAS: tokens, number of virtual CPUs, argument and bounce pages.
-async fn rtas(uv: &Uv, tree: &mut GuestTree, taken: &[(u64, u64)]) -> Result<(), EsmFailure> {
+async fn rtas(uv: &Uv, tree: &mut GuestTree) -> Result<(), EsmFailure> {
     let node = tree.root.find("/rtas").ok_or(EsmFailure::Property("/rtas"))?;
     let tokens = Tokens::read(|name| node.value(name)).map_err(EsmFailure::Property)?;
     let max = max_vcpus(tree)?;
@@ -54,7 +50,7 @@ async fn rtas(uv: &Uv, tree: &mut GuestTree, taken: &[(u64, u64)]) -> Result<(),
         return Err(EsmFailure::TooManyVcpus(max));
     }
     uv.svm.max_vcpus.store(u32::try_from(max).unwrap_or(u32::MAX), Ordering::Relaxed);
-    let args = reserve(uv, tree, 1 + BOUNCE_PAGES + 1, taken)?;
+    let args = reserve(uv, tree, 1 + BOUNCE_PAGES + 1)?;
     let bounce = GuestAddr(args.0 + PAGE_BYTES);
     let stop_self = GuestAddr(bounce.0 + BOUNCE_PAGES * PAGE_BYTES);
     share(uv, args, 1).await?;
@@ -86,8 +82,8 @@ fn first_cpu(node: &Node) -> Option<&Node> {
 }
 
 /// The TPM's bounce page and its secure page. The result of the share is not looked at.
-async fn tpm(uv: &Uv, tree: &mut GuestTree, taken: &[(u64, u64)]) -> Result<(), EsmFailure> {
-    let bounce = reserve(uv, tree, 2, taken)?;
+async fn tpm(uv: &Uv, tree: &mut GuestTree) -> Result<(), EsmFailure> {
+    let bounce = reserve(uv, tree, 2)?;
     if let Err(failure) = share(uv, bounce, 1).await {
         tracing::warn!(%failure, "TPM bounce page");
     }

@@ -67,7 +67,7 @@ async fn prepare(uv: &Uv, kernel: GuestAddr, tree_at: GuestAddr) -> Result<alloc
     }
     uv.svm.reserved.fetch_add(1, Ordering::Relaxed);
     let mut tree = GuestTree::new(uv.read(tree_at, total.into()).await?)?;
-    handlers::run(uv, &mut tree, (tree_at.0, total.into())).await?;
+    handlers::run(uv, &mut tree).await?;
     match image::check(uv, &tree, kernel).await {
         Err(EsmFailure::Blob(refusal)) if uv.platform.tolerate_failed_check => {
             tracing::warn!(lpid = uv.svm.lpid.0, %refusal, "check of the ESM blob failed and is TOLERATED");

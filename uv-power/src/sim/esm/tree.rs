@@ -105,30 +105,24 @@ impl GuestTree {
         word(&self.bytes, BOOT_CPU)
     }
 
-    /// Keeps other reservations out of a range without telling the guest.
-    pub(super) fn avoid(&self, taken: &mut Vec<(u64, u64)>, path: &str, start: &str, end: &str, is_length: bool) {
-        let read = |name| self.root.find(path).and_then(|node| node.value(name)).and_then(number);
-        if let (Some(start), Some(end)) = (read(start), read(end)) {
-            let length = if is_length { end } else { end.saturating_sub(start) };
-            taken.push((start, length));
-        }
-    }
-
-    /// Reserves `size` bytes as high as possible below the top of real mode memory, below everything in the reservation map
-    /// and in `taken`, and notes it in the map.
+    /// Reserves `size` bytes, whole pages, as high as possible below the top of real mode memory and outside of everything in
+    /// the reservation map, and notes it in the map. Memory that the map does not name is not kept out of: what the guest
+    /// has there is the guest's to name.
+    ///
+    /// The place is looked for to the byte and its address then rounded up to a page, so that an area can reach past the top of
+    /// the memory, or past the lower end of the reservation above it, by less than a page.
     pub(super) fn reserve(
         &mut self,
         size: u64,
-        taken: &[(u64, u64)],
         in_slots: impl Fn(GuestAddr, u64) -> bool,
     ) -> Result<GuestAddr, EsmFailure> {
-        let size = size.next_multiple_of(PAGE_BYTES);
         let no_room = EsmFailure::NoRoom(size);
-        let below = |top: u64| top.checked_sub(size).map(|start| start & !(PAGE_BYTES - 1)).filter(|start| *start > 0);
+        let below = |top: u64| top.checked_sub(size).filter(|start| *start > 0);
         let mut start = below(self.rma_top).ok_or(no_room.clone())?;
+        // The last entry of the map is looked at first, and again after every move.
         let meets = |start: u64| {
-            let all = self.reservations.iter().chain(taken);
-            all.filter(|(at, len)| *at < start + size && start < at.saturating_add(*len)).map(|(at, _)| *at).min()
+            let meet = |(at, len): &&(u64, u64)| *at < start + size && start < at.saturating_add(*len);
+            self.reservations.iter().rev().find(meet).map(|(at, _)| *at)
         };
         while let Some(at) = meets(start) {
             start = below(at).ok_or(no_room.clone())?;
@@ -136,6 +130,7 @@ impl GuestTree {
         if !in_slots(GuestAddr(start), size) {
             return Err(no_room);
         }
+        let start = start.next_multiple_of(PAGE_BYTES);
         self.reservations.push((start, size));
         Ok(GuestAddr(start))
     }
@@ -161,5 +156,49 @@ impl GuestTree {
         fields[RESERVATIONS] = u32::try_from(HEADER).ok()?;
         let header = fields.map(u32::to_be_bytes).concat();
         Some([&header, &map, structure, strings].concat())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::owner::tree::Property;
+
+    /// A tree with memory up to `top` and these reservations.
+    fn tree(top: u64, reservations: &[(u64, u64)]) -> GuestTree {
+        let mut memory = Node::new("memory@0");
+        memory.set(Property::new("reg", [0_u64.to_be_bytes(), top.to_be_bytes()].concat()));
+        let mut root = Node::new("");
+        root.children.push(memory);
+        let mut tree = GuestTree::new(root.to_bytes(&[]).unwrap()).unwrap();
+        tree.reservations = reservations.to_vec();
+        tree
+    }
+
+    #[test]
+    fn addresses_of_reservations_are_rounded_up_after_the_search() {
+        let mut odd = tree(0x1ff_8000, &[]);
+        let areas = [1, 1, 6, 2].map(|pages| odd.reserve(pages * PAGE_BYTES, |_, _| true).unwrap().0);
+        assert_eq!(areas, [0x1ff_0000, 0x1fe_0000, 0x1f8_0000, 0x1f6_0000]);
+        // Past the lower end of a reservation.
+        let mut odd = tree(0x200_0000, &[(0x1ff_4000, 0xc000)]);
+        assert_eq!(odd.reserve(PAGE_BYTES, |_, _| true).unwrap().0, 0x1ff_0000);
+        let mut exact = tree(0x200_0000, &[(0x1ff_0000, 0x1_0000), (0x1fd_0000, 0x1_0000)]);
+        let areas = [1, 1].map(|pages| exact.reserve(pages * PAGE_BYTES, |_, _| true).unwrap().0);
+        assert_eq!(areas, [0x1fe_0000, 0x1fc_0000]);
+    }
+
+    #[test]
+    fn slots_are_asked_for_the_place_that_was_found() {
+        let asked = |at: GuestAddr, size: u64| (at.0, size) == (0x1fe_8000, PAGE_BYTES);
+        assert!(tree(0x1ff_8000, &[]).reserve(PAGE_BYTES, asked).is_ok());
+        let refused = tree(0x1ff_8000, &[]).reserve(PAGE_BYTES, |_, _| false);
+        assert_eq!(refused, Err(EsmFailure::NoRoom(PAGE_BYTES)));
+        for top in [0, PAGE_BYTES - 1, PAGE_BYTES] {
+            assert!(tree(top, &[]).reserve(PAGE_BYTES, |_, _| true).is_err(), "{top:#x}");
+        }
+        assert!(tree(3 * PAGE_BYTES, &[(PAGE_BYTES, 1)]).reserve(PAGE_BYTES, |_, _| true).is_ok());
+        assert!(tree(2 * PAGE_BYTES, &[(PAGE_BYTES, 1)]).reserve(PAGE_BYTES, |_, _| true).is_err());
+        assert!(tree(2 * PAGE_BYTES, &[(4, 2 * PAGE_BYTES)]).reserve(PAGE_BYTES, |_, _| true).is_err());
     }
 }

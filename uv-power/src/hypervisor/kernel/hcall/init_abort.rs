@@ -5,12 +5,16 @@
 //! | 1 | `INIT_START` not set | `H_UNSUPPORTED` |
 //! | 2 | `INIT_DONE` set | `H_STATE` |
 //! | 3 | else every device page is dropped after `UV_PAGE_OUT`, the flags are cleared, `UV_SVM_TERMINATE` | `H_PARAMETER` |
+//!
+//! A page whose `UV_PAGE_OUT` is refused keeps its device page: the guest cannot reach it, and an access of the host ends in
+//! `SIGBUS`. The firmware answers `UV_PAGE_OUT` of a failed transition with success and writes nothing: the guest then
+//! finds zeros in the pages that had moved.
 
-use uv_core::PageRange;
-
+use super::leave_secure_memory;
 use crate::abi::codes::HvCode;
-use crate::abi::ultracall::{page_out, svm_terminate};
+use crate::abi::ultracall::svm_terminate;
 use crate::hypervisor::kernel::{GfnState, SecureGuest, Vm};
+use uv_core::PageRange;
 
 pub(super) fn init_abort(vm: &Vm) -> HvCode {
     let flags = vm.secure_guest();
@@ -25,20 +29,20 @@ pub(super) fn init_abort(vm: &Vm) -> HvCode {
     }
     vm.set_secure_guest(SecureGuest::empty());
     let _ = svm_terminate(&*vm.host.uv, vm.lpid);
-    vm.gfns.clear();
+    vm.publish_memory();
     HvCode::H_PARAMETER
 }
 
-/// Drops the device pages of a range, with or without asking the ultravisor for their content. All pages are normal then.
+/// Drops the device pages of a range, with or without asking the ultravisor for their content. All pages are normal then, but
+/// those whose content was asked for and refused.
 pub(in crate::hypervisor::kernel) fn drop_pages(vm: &Vm, pages: PageRange, with_page_out: bool) {
     let _guard = vm.uvmem.lock();
     for gfn in pages.iter() {
         if let GfnState::Uvmem(device) = vm.gfns.get(gfn) {
-            if let Some(host) = vm.host_page(gfn).filter(|_| with_page_out) {
-                let _ = page_out(&*vm.host.uv, vm.lpid, host, Vm::PAGE_SIZE.addr(gfn), 0);
-            }
-            if let Some(pool) = &vm.host.pool {
-                pool.give_back(device);
+            vm.gfns.remove_when_out(gfn);
+            if let Err(error) = leave_secure_memory(vm, gfn, device, with_page_out) {
+                tracing::warn!(lpid = vm.lpid.0, gfn = gfn.0, %error, "a device page stays in use");
+                continue;
             }
         }
         vm.gfns.set(gfn, GfnState::Normal);

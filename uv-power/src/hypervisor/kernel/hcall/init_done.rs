@@ -3,7 +3,7 @@
 //! | # | condition | result |
 //! |---|---|---|
 //! | 1 | `INIT_START` not set | `H_UNSUPPORTED` |
-//! | 2 | a page that has not moved yet gets no device page | `H_STATE` |
+//! | 2 | a page that has not moved yet is pinned by the host, or gets no device page | `H_STATE` |
 //! | 3 | else `INIT_DONE` is set | `H_SUCCESS` |
 //!
 //! The pages moved here are not given to the ultravisor: the guest finds zeros there.
@@ -25,13 +25,17 @@ pub(super) fn init_done(vm: &Vm) -> HvCode {
     }
 }
 
-/// Gives every page of the range that has not moved a device page, without `UV_PAGE_IN`. `false` when the pool is empty.
+/// Gives every page of the range that has not moved a device page, without `UV_PAGE_IN`. `false` when one is
+/// pinned or the pool is empty.
 pub(in crate::hypervisor::kernel) fn move_rest(vm: &Vm, pages: PageRange) -> bool {
     let _guard = vm.uvmem.lock();
     // A slot that the ultravisor refused has no words: its pages stay normal.
     let waits = |gfn: &Gfn| vm.gfns.knows(*gfn) && vm.gfns.get(*gfn) == GfnState::Normal;
     pages.iter().filter(waits).all(|gfn| {
-        let device = vm.host.pool.as_ref().and_then(|pool| pool.take());
-        device.map(|page| vm.gfns.set(gfn, GfnState::Uvmem(page))).is_some()
+        let pool = vm.host.pool.as_ref().filter(|_| !vm.is_pinned(gfn));
+        let Some(device) = pool.and_then(|pool| pool.take()) else { return false };
+        vm.gfns.set(gfn, GfnState::Uvmem(device));
+        vm.release_page(gfn);
+        true
     })
 }

@@ -8,9 +8,9 @@
 //! | 4 | a memory slot is refused by the ultravisor | `H_PARAMETER`; the slots before it are taken back |
 //! | 5 | all slots known | `H_SUCCESS` |
 //!
-//! `INIT_START` is set before check 1, as newer kernels do, and stays set after a failure: the ultravisor then makes
+//! The flags become `INIT_START` before check 1, as newer kernels do, and stay so after a failure: the ultravisor then makes
 //! `H_SVM_INIT_ABORT`, which needs it to clean up both sides. There is no guard against a second `H_SVM_INIT_START`: it
-//! registers again.
+//! registers again, and `INIT_DONE` is gone until the next `H_SVM_INIT_DONE`.
 
 use alloc::vec::Vec;
 
@@ -22,7 +22,7 @@ use crate::abi::ultracall::{register_mem_slot, unregister_mem_slot};
 use crate::hypervisor::kernel::{Defects, SecureGuest, Vm};
 
 pub(super) fn init_start(vm: &Vm) -> HvCode {
-    vm.set_secure_guest(vm.secure_guest() | SecureGuest::INIT_START);
+    vm.set_secure_guest(SecureGuest::INIT_START);
     if vm.host.pool.is_none() || !vm.radix {
         return HvCode::H_UNSUPPORTED;
     }

@@ -10,15 +10,16 @@
 //! | 6 | shared: else the page is shared; a device page goes without page-out | `H_SUCCESS` |
 //! | 7 | not shared: no normal page, or the slot was refused by the ultravisor | `H_PARAMETER` |
 //! | 8 | not shared: the page has a device page already | `H_PARAMETER` |
-//! | 9 | not shared: no device page free, or `UV_PAGE_IN` refused | `H_PARAMETER` |
-//! | 10 | not shared: else the page is secure and resident | `H_SUCCESS` |
+//! | 9 | not shared: the host has pinned the page | `H_PARAMETER` |
+//! | 10 | not shared: no device page free, or `UV_PAGE_IN` refused | `H_PARAMETER` |
+//! | 11 | not shared: else the page is secure and resident | `H_SUCCESS` |
 
-use uv_core::{Gfn, GuestAddr};
-
+use super::leave_secure_memory;
 use crate::abi::codes::HvCode;
 use crate::abi::numbers::{PAGE_ORDER, PageInFlags};
 use crate::abi::ultracall;
 use crate::hypervisor::kernel::{Defects, GfnState, KvmError, SecureGuest, Vm};
+use uv_core::{Gfn, GuestAddr};
 
 pub(super) fn page_in(vm: &Vm, gpa: u64, flags: u64, shift: u64) -> HvCode {
     if !vm.secure_guest().contains(SecureGuest::INIT_START) {
@@ -35,19 +36,18 @@ pub(super) fn page_in(vm: &Vm, gpa: u64, flags: u64, shift: u64) -> HvCode {
     if done.is_ok() { HvCode::H_SUCCESS } else { HvCode::H_PARAMETER }
 }
 
-/// Puts the normal page behind a page that the guest shares, or shares again.
+/// Puts a normal page behind a page that the guest shares, or shares again.
 ///
 /// # Errors
 /// [`KvmError::Fault`] without a normal page; the ultravisor's.
-pub(in crate::hypervisor::kernel) fn share(vm: &Vm, gfn: Gfn) -> Result<(), KvmError> {
+fn share(vm: &Vm, gfn: Gfn) -> Result<(), KvmError> {
     let _guard = vm.uvmem.lock();
-    let before = vm.gfns.get(gfn);
-    let host = vm.host_page(gfn).ok_or(KvmError::Fault(gfn))?;
-    if let (GfnState::Uvmem(device), Some(pool)) = (before, &vm.host.pool) {
-        // "Skip page-out": the content of the frame stays with the ultravisor.
-        pool.give_back(device);
-        vm.gfns.set(gfn, GfnState::PagedOut);
+    vm.host_page(gfn).ok_or(KvmError::Fault(gfn))?;
+    if let GfnState::Uvmem(device) = vm.gfns.get(gfn) {
+        // The content of the frame stays with the ultravisor.
+        leave_secure_memory(vm, gfn, device, false)?;
     }
+    let host = vm.host_page(gfn).ok_or(KvmError::Fault(gfn))?;
     ultracall::page_in(&*vm.host.uv, vm.lpid, host, Vm::PAGE_SIZE.addr(gfn), 0)?;
     vm.gfns.set(gfn, GfnState::Shared);
     Ok(())
@@ -56,8 +56,9 @@ pub(in crate::hypervisor::kernel) fn share(vm: &Vm, gfn: Gfn) -> Result<(), KvmE
 /// Moves a page into secure memory: a new device page and `UV_PAGE_IN`.
 ///
 /// # Errors
-/// [`KvmError::Fault`] without a normal page or in a slot that the ultravisor refused, [`KvmError::Page`] when the page is there already, [`KvmError::PoolEmpty`], the
-/// ultravisor's. The page is as before (with [`Defects::PAGE_IN_LEAVES_UVMEM`] it counts as resident).
+/// [`KvmError::Fault`] without a normal page or in a slot that the ultravisor refused, [`KvmError::Page`] when the page is there
+/// already, [`KvmError::Pinned`], [`KvmError::PoolEmpty`], the ultravisor's. The page is as before (with
+/// [`Defects::PAGE_IN_LEAVES_UVMEM`] it counts as resident).
 pub(in crate::hypervisor::kernel) fn make_resident(vm: &Vm, gfn: Gfn) -> Result<(), KvmError> {
     let _guard = vm.uvmem.lock();
     let before = vm.gfns.get(gfn);
@@ -68,13 +69,19 @@ pub(in crate::hypervisor::kernel) fn make_resident(vm: &Vm, gfn: Gfn) -> Result<
     if !vm.gfns.knows(gfn) {
         return Err(KvmError::Fault(gfn));
     }
+    if vm.is_pinned(gfn) {
+        return Err(KvmError::Pinned(gfn));
+    }
     let pool = vm.host.pool.as_ref().ok_or(KvmError::Unsupported)?;
     let device = pool.take().ok_or(KvmError::PoolEmpty)?;
     vm.gfns.set(gfn, GfnState::Uvmem(device));
-    let moved = ultracall::page_in(&*vm.host.uv, vm.lpid, host, Vm::PAGE_SIZE.addr(gfn), 0);
-    if moved.is_err() && !vm.defects.contains(Defects::PAGE_IN_LEAVES_UVMEM) {
-        pool.give_back(device);
-        vm.gfns.set(gfn, before);
+    if let Err(error) = ultracall::page_in(&*vm.host.uv, vm.lpid, host, Vm::PAGE_SIZE.addr(gfn), 0) {
+        if !vm.defects.contains(Defects::PAGE_IN_LEAVES_UVMEM) {
+            pool.give_back(device);
+            vm.gfns.set(gfn, before);
+        }
+        return Err(error.into());
     }
-    Ok(moved?)
+    vm.release_page(gfn);
+    Ok(())
 }

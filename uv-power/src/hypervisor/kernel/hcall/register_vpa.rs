@@ -53,10 +53,14 @@ pub(super) fn register_vpa(vm: &Vm, [function, vcpu, at]: [u64; 3]) -> HvCode {
     } {
         return HvCode::H_RESOURCE;
     }
-    match area {
+    let before = match area {
+        Some(area) if vm.pin(Vm::PAGE_SIZE.gfn(area.at)).is_err() => return HvCode::H_PARAMETER,
         Some(area) => areas.insert((vcpu, kind), area),
         None => areas.remove(&(vcpu, kind)),
     };
+    if let Some(area) = before {
+        vm.unpin(Vm::PAGE_SIZE.gfn(area.at));
+    }
     HvCode::H_SUCCESS
 }
 
@@ -67,7 +71,7 @@ fn read_area(vm: &Vm, kind: AreaKind, at: GuestAddr) -> Option<GuestArea> {
     }
     vm.host_touches(Vm::PAGE_SIZE.gfn(at)).ok()?;
     let mut header = [0; 8];
-    vm.host.memory.read(vm.slots.read().host_addr(at)?, &mut header).ok()?;
+    vm.host.memory.read(vm.host_addr(at)?, &mut header).ok()?;
     let [_, _, _, _, low @ ..] = header;
     let len = match (kind, low) {
         (AreaKind::Vpa, [high, low, ..]) => u32::from(u16::from_be_bytes([high, low])),
