@@ -7,14 +7,14 @@ use std::sync::{Arc, Mutex};
 use ultravisor::s390_vm::{BootImage, Platform};
 use uv_core::{GuestAddr, HostAddr, MemSlot, MemSlots, NormalMemory, PageSize, SlotId};
 use uv_s390::abi::Errno;
+use uv_s390::abi::diag308::Diag308;
 use uv_s390::abi::psw::Psw;
 use uv_s390::abi::sie::InterceptionCode;
 use uv_s390::abi::uvc::PgmCode;
+use uv_s390::hypervisor::GuestStorage;
 use uv_s390::hypervisor::kernel::{CpuReset, Guest, GuestConfig, IoIrq, MpState};
 use uv_s390::hypervisor::uapi::{ExitReason, KvmPv, KvmRun, PgmInfo, client};
-use uv_s390::hypervisor::vmm::diag308::{
-    self, Diag308, GuestStorage, IplStores, Machine, Operand, Outcome as Answer, ResetRequest, Response,
-};
+use uv_s390::hypervisor::vmm::diag308::{self, IplStores, Machine, Operand, Outcome as Answer, ResetRequest, Response};
 use uv_s390::hypervisor::vmm::ipl::{self, AfterReset, IplOptions, NoDevices, Unprotected};
 use uv_s390::owner::crypto::HostPrivateKey;
 use uv_s390::owner::image::ImageBuilder;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ultravisor::s390_vm::{Boot, BootEvent, Vm};
 use ultravisor::{Failure, output};
-use uv_s390::hypervisor::vmm::diag308::Subcode;
+use uv_s390::abi::diag308::Subcode;
 use uv_s390::hypervisor::vmm::ipl::StartStep;
 
 use crate::input::Input;

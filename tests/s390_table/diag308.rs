@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use uv_core::{Gfn, HostAddr, MemSlot, MemSlots, NormalMemory, PageSize, SlotId};
+use uv_s390::abi::diag308::Diag308;
 use uv_s390::abi::psw::Psw;
 use uv_s390::abi::uvc::PgmCode;
 use uv_s390::hypervisor::kernel::{Guest, GuestConfig, Hardware, Host, HostPages};
-use uv_s390::hypervisor::vmm::diag308::{Diag308, IplStores, Machine, Operand, Outcome, handle};
+use uv_s390::hypervisor::vmm::diag308::{IplStores, Machine, Operand, Outcome, handle};
 use uv_s390::hypervisor::vmm::ipl::{AfterReset, IplOptions, NoDevices, reset};
 use uv_s390::sim::{self, MachineConfig};
 

@@ -1,7 +1,8 @@
 //! From an ordinary to a protected guest: the boot loader's script, and the VMM that answers it.
 
 use uv_core::GuestAddr;
-use uv_s390::hypervisor::vmm::diag308::{self, Diag308, Machine, Operand, Outcome, ResetRequest, Response, Subcode};
+use uv_s390::abi::diag308::{Diag308, Subcode};
+use uv_s390::hypervisor::vmm::diag308::{self, Machine, Operand, Outcome, ResetRequest, Response};
 use uv_s390::hypervisor::vmm::ipl::{self, IplOptions, StartError, StartStep, Started};
 use uv_sim::guest::{GuestCpu, GuestEvent, NormalView, Script, Step};
 

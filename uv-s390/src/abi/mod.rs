@@ -7,6 +7,7 @@
 //! | [`sie`] | the SIE instruction: the second seam, state description, SIDA, interception codes |
 //! | [`psw`] | program status words, load controls |
 //! | [`ap`] | crypto queues as a guest sees them: PQAP, NQAP, DQAP |
+//! | [`diag308`] | the instruction with which a guest resets itself or asks to be protected |
 //! | [`ipib`] | the IPL information block |
 //! | [`se_header`] | the Secure Execution header, its plain part and its checks |
 //! | [`dump`] | a protected dump on its way to the owner, and its file |
@@ -14,6 +15,7 @@
 //! | [`Errno`] | error numbers of the kernels on both sides |
 
 pub mod ap;
+pub mod diag308;
 pub mod dump;
 mod errno;
 pub mod ipib;

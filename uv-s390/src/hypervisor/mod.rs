@@ -2,5 +2,8 @@
 //! kernel's user API ([`uapi`]). The kernel knows neither of the other two.
 
 pub mod kernel;
+mod storage;
 pub mod uapi;
 pub mod vmm;
+
+pub use storage::GuestStorage;

@@ -2,7 +2,7 @@
 
 use bitflags::bitflags;
 
-use crate::hypervisor::vmm::diag308::Subcode;
+use crate::abi::diag308::Subcode;
 
 bitflags! {
     /// Flags of KVM's exit `KVM_EXIT_S390_RESET` (values of the public ABI).

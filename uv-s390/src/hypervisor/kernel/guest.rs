@@ -15,7 +15,7 @@ use super::skeys::StorageKeys;
 use super::teardown::Aside;
 use super::{Allocation, Host, HostError};
 use crate::abi::sie::Asce;
-use crate::hypervisor::vmm::diag308::GuestStorage;
+use crate::hypervisor::GuestStorage;
 
 /// What a virtual machine is made of.
 #[derive(Clone, Debug)]

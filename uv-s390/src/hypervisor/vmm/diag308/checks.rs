@@ -3,9 +3,10 @@
 use uv_core::{GuestAddr, PageSize};
 
 use super::storage::Operand;
-use super::{Diag308, GuestStorage};
+use crate::abi::diag308::Diag308;
 use crate::abi::ipib::{BlockType, IpibView, MAX_LENGTH, MAX_SE_HEADER_LENGTH};
 use crate::abi::uvc::PgmCode;
+use crate::hypervisor::GuestStorage;
 
 /// Checks 4 and 5: register and address of the operand. A protected guest's were checked by the Ultravisor.
 ///

@@ -29,11 +29,12 @@ mod stores;
 #[cfg(test)]
 mod tests;
 
-pub use instruction::{Diag308, Machine, Outcome, Rebuild, ResetRequest, Subcode};
+pub use instruction::{Machine, Outcome, Rebuild, ResetRequest};
 pub use response::{Response, StartFailure};
-pub use storage::{GuestStorage, Operand};
+pub use storage::Operand;
 pub use stores::IplStores;
 
+use crate::abi::diag308::{Diag308, Subcode};
 use crate::abi::uvc::PgmCode;
 
 /// Handles one DIAG 308 as QEMU does: checks in the order of s390-ultravisor §5.3, then the subcode.

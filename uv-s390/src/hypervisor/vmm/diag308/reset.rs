@@ -1,6 +1,7 @@
 //! Subcodes 0, 1 and 3: reset and re-IPL.
 
-use super::{ResetRequest, Subcode};
+use super::ResetRequest;
+use crate::abi::diag308::Subcode;
 use crate::abi::uvc::PgmCode;
 
 /// The request that a reset subcode stands for.

@@ -5,10 +5,11 @@ use uv_core::GuestAddr;
 use super::{Devices, IplOptions, Unprotected, unprotect};
 use crate::abi::Errno;
 use crate::abi::psw::Psw;
+use crate::hypervisor::GuestStorage;
 use crate::hypervisor::kernel::MpState;
 use crate::hypervisor::uapi::client::{self, PvError};
 use crate::hypervisor::uapi::{KvmPv, request};
-use crate::hypervisor::vmm::diag308::{GuestStorage, IplStores, ResetRequest};
+use crate::hypervisor::vmm::diag308::{IplStores, ResetRequest};
 
 /// How the machine goes on after a reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

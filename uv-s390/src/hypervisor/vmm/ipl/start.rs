@@ -8,9 +8,9 @@ use uv_core::{GuestAddr, PageSize};
 use super::{Devices, NoDevices, StartError, StartStep, Unprotected, unprotect};
 use crate::abi::Errno;
 use crate::abi::ipib::{Component, IpibView, MAX_SE_HEADER_LENGTH};
+use crate::hypervisor::GuestStorage;
 use crate::hypervisor::kernel::MpState;
 use crate::hypervisor::uapi::{KvmPv, capability, client, request};
-use crate::hypervisor::vmm::diag308::GuestStorage;
 
 /// How to start.
 #[derive(Clone, Debug, PartialEq, Eq)]
