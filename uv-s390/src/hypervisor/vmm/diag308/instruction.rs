@@ -3,7 +3,6 @@
 use core::fmt;
 
 use super::Response;
-use crate::abi::diag308::Subcode;
 use crate::abi::uvc::PgmCode;
 
 /// Rewrites a page with an IPIB in place.

@@ -8,6 +8,7 @@ use uv_core::{AccessError, Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, NormalMe
 
 use super::*;
 use crate::abi::ipib::{self, Component, IpibForm};
+use crate::hypervisor::GuestStorage;
 
 /// Guest page n lies at host page n; the guest has 64 pages.
 struct Guest {
