@@ -4,6 +4,7 @@ use crate::HostAddr;
 
 /// Why an access to normal memory did not happen. Nothing was read or written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum AccessError {
     /// There is no memory in the range.
     #[error("no normal memory at {at}, {len} bytes")]
@@ -26,7 +27,7 @@ pub enum AccessError {
 ///
 /// Who calls: the hypervisor for its own accesses, the ultravisor for moving pages. Implementations are shared
 /// between threads; an access of one page is not torn by another access of the same page. Own buffers implement it
-/// today; a `vm-memory` `GuestMemory` fits behind the same two methods.
+/// today; a `vm-memory` `GuestMemory` fits behind the same three methods.
 pub trait NormalMemory: Send + Sync {
     /// Copies `into.len()` bytes at `at` out of normal memory.
     ///
