@@ -66,7 +66,7 @@ pub trait Vcpu: ErrorType {
     /// [`Exit::Halted`] again.
     ///
     /// # Errors
-    /// `WrongState` when the machine refuses to enter the guest (IBM Z: validity interception); `Fatal` when the guest is lost.
+    /// `Busy` when the thread was stopped before the guest was entered (a signal): run again. `WrongState` when the machine refuses to enter the guest (IBM Z: validity interception); `Fatal` when the guest is lost.
     fn run(&mut self) -> Result<Exit<Self::Arch>, Self::Error>;
 }
 

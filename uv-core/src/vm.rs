@@ -68,12 +68,12 @@ pub trait EnterSecureMode: SecureVm {
     /// Takes the VM from [`VmState::Normal`] to [`VmState::Secure`], as the virtual CPU's last exit asked for. Returns before
     /// the guest runs on: its first instruction as a secure guest is executed by the next [`Vcpu::run`].
     ///
-    /// After any error but `WrongState` the ultravisor knows nothing of the VM any more ([`VmState::Normal`]), all memory given
+    /// After any error but `WrongState` and `Busy` the ultravisor knows nothing of the VM any more ([`VmState::Normal`]), all memory given
     /// to it has come back, and the guest is told in the way its machine tells it when it runs on; it may ask again. Guest memory
     /// that was taken over already may be lost to the guest.
     ///
     /// # Errors
     /// `WrongState` when the VM is not normal, or the last exit of the virtual CPU did not ask, or asked for another VM: nothing
-    /// was done. `Integrity` when the image or blob is not what was signed, `InvalidArgument`, `Exhausted`.
+    /// was done. `Busy`: nothing was done, and the call can be made again. `Integrity` when the image or blob is not what was signed, `InvalidArgument`, `Exhausted`.
     fn enter_secure_mode(&self, cpu: &mut Self::Cpu) -> Result<Self::Entry, Self::Error>;
 }

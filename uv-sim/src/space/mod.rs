@@ -208,7 +208,7 @@ impl SecureSpace {
             PageState::Sealed => {
                 self.records.lock().remove(word.index());
             }
-            PageState::Absent | PageState::Shared | PageState::Withdrawn => {}
+            _ => {}
         }
     }
 

@@ -41,7 +41,7 @@ impl SecureSpace {
                 written?;
             }
             (PageState::Secure | PageState::Absent, _) => self.write_zeros(memory, normal)?,
-            (PageState::Sealed | PageState::Withdrawn, _) => return Err(claim.wrong_state()),
+            _ => return Err(claim.wrong_state()),
         }
         self.drop_content(old);
         self.commit_shared(&claim, normal);
