@@ -60,9 +60,10 @@ fn secure(profile: Profile, steps: impl FnOnce(&Layout) -> Vec<GuestStep>) -> Ri
     ];
     let (script, seen) = Script::new(first.into_iter().chain(steps(&layout)));
     machine.add_vcpu(LPID, 0, Box::new(script));
-    let cpu = Mutex::new(KvmVcpu::new(vm.clone(), 0).starting_at(layout.kernel.at));
-    vm.enter_secure_mode(&cpu).unwrap();
-    let rig = Rig { machine, memory, vm, cpu, seen, layout };
+    let mut cpu = KvmVcpu::new(vm.clone(), 0).starting_at(layout.kernel.at);
+    assert_eq!(cpu.run(), Ok(Exit::EnterSecureMode));
+    vm.enter_secure_mode(&mut cpu).unwrap();
+    let rig = Rig { machine, memory, vm, cpu: Mutex::new(cpu), seen, layout };
     assert_eq!(rig.until_call().0, HvCall::H_CEDE);
     rig
 }
@@ -91,7 +92,7 @@ fn next_call(vm: &Vm, cpu: &mut KvmVcpu) -> (HvCall, [u64; 9]) {
             Exit::Halted => return (HvCall::H_CEDE, [0; 9]),
             Exit::PageMissing { gfn, .. } => vm.page_in(gfn).unwrap(),
             Exit::Arch(PowerExit::Hypercall { call, args }) => return (call, args),
-            Exit::Arch(other) => panic!("{other:?}"),
+            other => panic!("{other:?}"),
         }
     }
 }

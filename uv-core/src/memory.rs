@@ -4,7 +4,6 @@ use crate::HostAddr;
 
 /// Why an access to normal memory did not happen. Nothing was read or written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum AccessError {
     /// There is no memory in the range.
     #[error("no normal memory at {at}, {len} bytes")]

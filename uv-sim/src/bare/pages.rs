@@ -13,9 +13,28 @@ fn page_by_page(run: PageRange, act: impl Fn(Gfn) -> Result<(), SpaceError>) -> 
     (0_u64..).zip(run.iter()).try_for_each(|(done, gfn)| act(gfn).map_err(|error| RangeError { done, error }))
 }
 
+/// Works on a run at once; where the engine stops it has left a whole batch as it was, so the rest is done page by page.
+fn batches(
+    run: PageRange,
+    act: impl Fn(PageRange) -> Result<(), RangeError<SpaceError>>,
+) -> Result<(), RangeError<SpaceError>> {
+    act(run).or_else(|stopped| {
+        let rest = PageRange::new(run.first.add(stopped.done), run.count - stopped.done);
+        page_by_page(rest, |gfn| act(gfn.into()).map_err(|e| e.error))
+            .map_err(|e| RangeError { done: stopped.done + e.done, ..e })
+    })
+}
+
 /// Refuses what the machine lacks.
 fn ability(has: bool) -> Result<(), RangeError<BareError>> {
     if has { Ok(()) } else { Err(RangeError { done: 0, error: Unsupported.into() }) }
+}
+
+impl BareVm {
+    /// Where a page of a run lies that begins at `host`.
+    fn at(&self, run: PageRange, host: HostAddr, gfn: Gfn) -> HostAddr {
+        HostAddr(host.0 + ((gfn.0 - run.first.0) << self.page_size().shift()))
+    }
 }
 
 impl PageIn for BareVm {
@@ -23,11 +42,8 @@ impl PageIn for BareVm {
         let memory = &self.0.memory;
         self.0.each_run(range, |space, run, state, host| match state {
             PageState::Absent => page_by_page(run, |gfn| space.zero_in(gfn)),
-            PageState::Sealed => space.open_in(run, memory, host),
-            PageState::Withdrawn => page_by_page(run, |gfn| {
-                let offset = (gfn.0 - run.first.0) << self.page_size().shift();
-                space.restore(gfn, memory, HostAddr(host.0 + offset))
-            }),
+            PageState::Sealed => batches(run, |part| space.open_in(part, memory, self.at(run, host, part.first))),
+            PageState::Withdrawn => page_by_page(run, |gfn| space.restore(gfn, memory, self.at(run, host, gfn))),
             _ => Ok(()),
         })
     }
@@ -37,7 +53,9 @@ impl PageOut for BareVm {
     fn page_out_range(&self, range: PageRange) -> Result<(), RangeError<BareError>> {
         ability(self.0.abilities.page_out)?;
         self.0.each_run(range, |space, run, state, host| match state {
-            PageState::Secure => space.seal_out(run, &self.0.memory, host),
+            PageState::Secure => {
+                batches(run, |part| space.seal_out(part, &self.0.memory, self.at(run, host, part.first)))
+            }
             _ => Ok(()),
         })
     }
@@ -61,8 +79,7 @@ impl DestroyPages for BareVm {
         self.0.each_run(range, |space, run, _, host| {
             page_by_page(run, |gfn| {
                 space.destroy(gfn)?;
-                let offset = (gfn.0 - run.first.0) << self.page_size().shift();
-                Ok(self.0.memory.write(HostAddr(host.0 + offset), &zeros)?)
+                Ok(self.0.memory.write(self.at(run, host, gfn), &zeros)?)
             })
         })
     }

@@ -17,6 +17,8 @@ pub enum BareCall {
     Share(Gfn),
     /// Takes a page back.
     Unshare(Gfn),
+    /// Waits; the next run ends it.
+    Wait,
 }
 
 /// A virtual CPU of a [`BareVm`](super::BareVm).
@@ -58,13 +60,15 @@ impl BareVcpu {
 
     /// Answers what the hypervisor left open: what it did not do is refused.
     fn settle(&mut self) {
-        let refused = match self.asked {
+        let done = match self.asked {
             None => return,
-            Some(BareCall::Enter(_)) => true,
-            Some(BareCall::Share(gfn)) => self.vm.0.asked.lock().remove(&(gfn, true)),
-            Some(BareCall::Unshare(gfn)) => self.vm.0.asked.lock().remove(&(gfn, false)),
+            Some(BareCall::Wait) => true,
+            Some(BareCall::Enter(_)) => false,
+            // Still in the list: nobody has accepted it.
+            Some(BareCall::Share(gfn)) => !self.vm.0.asked.lock().remove(&(gfn, true)),
+            Some(BareCall::Unshare(gfn)) => !self.vm.0.asked.lock().remove(&(gfn, false)),
         };
-        self.answer(if refused { Err(BareError::Refused) } else { Ok(()) });
+        self.answer(if done { Ok(()) } else { Err(BareError::Refused) });
     }
 
     /// Serves an instruction that left the guest. `Some` when the hypervisor has to act.
@@ -78,6 +82,10 @@ impl BareVcpu {
             BareCall::Enter(_) => {
                 self.asked = Some(call);
                 return Some(Exit::EnterSecureMode);
+            }
+            BareCall::Wait => {
+                self.asked = Some(call);
+                return Some(Exit::Halted);
             }
             BareCall::Share(gfn) => (gfn, true),
             BareCall::Unshare(gfn) => (gfn, false),

@@ -7,11 +7,10 @@
 //!
 //! | vector | served here | goes to the user |
 //! |---|---|---|
-//! | 0x100 | | [`Exit::Halted`] |
-//! | 0xc00 | `H_SVM_*` | a secure page that is out: [`Exit::PageMissing`]; any other call: [`PowerExit::Hypercall`] |
+//! | 0xc00 | `H_SVM_*` | `H_SVM_INIT_START`: [`Exit::EnterSecureMode`]; `H_SVM_INIT_ABORT` too late: [`Exit::EnterAborted`]; a secure page that is out: [`Exit::PageMissing`]; `H_CEDE`: [`Exit::Halted`]; any other call: [`PowerExit::Hypercall`] |
 //! | 0xe00, 0xe20 | a page that is resident or shared | a shared page that was taken away: [`Exit::PageMissing`]; no such memory: an error |
 //! | 0x500, 0x980, 0xe80, 0xea0 | resumed | 0x980 when nothing else came for a while: [`PowerExit::Interrupt`] |
-//! | other | | [`PowerExit::Interrupt`] |
+//! | other, also a system reset (0x100) | | [`PowerExit::Interrupt`] |
 
 use alloc::{boxed::Box, sync::Arc};
 
@@ -44,7 +43,7 @@ const fn uses_hsrr(vector: u64, lpcr: u64) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PowerExit {
     /// A hypercall that the kernel leaves to user space: number and R4 … R12. Answer with [`KvmVcpu::complete`]; without an
-    /// answer the guest gets `H_FUNCTION`.
+    /// answer the guest gets `H_FUNCTION`. `H_CEDE` is none: it is [`Exit::Halted`].
     Hypercall {
         /// The number.
         call: HvCall,
@@ -67,13 +66,10 @@ pub struct KvmVcpu {
     secure: bool,
     /// The last exit waits for its answer.
     waiting: Waiting,
-    /// An exit that was met while entering secure mode and that the user has not seen.
-    pending: Option<Exit<PowerExit>>,
     /// Pages the ultravisor asks for are served without the user.
     entering: bool,
     /// What `H_SVM_INIT_ABORT` was answered with.
     aborted: Option<HvCode>,
-    halted: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +80,10 @@ enum Waiting {
     Page(GuestAddr),
     /// A hypercall of the user.
     Hypercall,
+    /// `H_CEDE`: running again is the end of the wait.
+    Cede,
+    /// `H_SVM_INIT_START`.
+    Transition,
 }
 
 impl KvmVcpu {
@@ -98,10 +98,8 @@ impl KvmVcpu {
             resume: (0, state.bits()),
             secure: false,
             waiting: Waiting::Entry,
-            pending: None,
             entering: false,
             aborted: None,
-            halted: false,
         }
     }
 
@@ -134,9 +132,10 @@ impl KvmVcpu {
         &self.regs
     }
 
-    /// Answers [`PowerExit::Hypercall`]: R3 and R4 … of the guest. After any other exit nothing is answered.
+    /// Answers [`PowerExit::Hypercall`]: R3 and R4 … of the guest; also the `H_CEDE` of [`Exit::Halted`], which gets `H_SUCCESS`
+    /// otherwise. After any other exit nothing is answered.
     pub fn complete(&mut self, code: HvCode, outputs: &[u64]) {
-        if self.waiting != Waiting::Hypercall {
+        if !matches!(self.waiting, Waiting::Hypercall | Waiting::Cede) {
             return;
         }
         for (register, value) in self.regs.gpr[4..13].iter_mut().zip(outputs) {
@@ -145,15 +144,40 @@ impl KvmVcpu {
         self.answer(code);
     }
 
-    /// Runs while the guest enters secure mode; the exit at which it stops is kept for the next [`Vcpu::run`]. Gives what
-    /// `H_SVM_INIT_ABORT` was answered with, if it was made.
-    pub(super) fn run_transition(&mut self) -> Result<Option<HvCode>, KvmError> {
+    /// Whether the last exit was [`Exit::EnterSecureMode`].
+    pub(super) fn asks_to_enter(&self) -> bool {
+        self.waiting == Waiting::Transition
+    }
+
+    /// Serves the transition from `H_SVM_INIT_START`, at which the virtual CPU stands, to `H_SVM_INIT_DONE`. The guest is not
+    /// entered after that.
+    ///
+    /// # Errors
+    /// [`KvmError::Refused`] with what `H_SVM_INIT_ABORT` was answered with; [`KvmError::Vector`]; those of entering.
+    pub(super) fn run_transition(&mut self) -> Result<(), KvmError> {
         self.entering = true;
         self.aborted = None;
-        let exit = self.run();
+        let result = self.transition();
         self.entering = false;
-        self.pending = Some(exit?);
-        Ok(self.aborted.take())
+        result
+    }
+
+    fn transition(&mut self) -> Result<(), KvmError> {
+        loop {
+            match self.regs.nip {
+                0xc00 => drop(self.hypercall()),
+                0x500 | 0x980 | 0xe80 | 0xea0 => {}
+                vector => return Err(KvmError::Vector(vector)),
+            }
+            if let Some(code) = self.aborted.take() {
+                return Err(KvmError::Refused(code));
+            }
+            if self.vm.secure_guest().contains(SecureGuest::INIT_DONE) {
+                return Ok(());
+            }
+            self.settle();
+            self.enter()?;
+        }
     }
 
     /// Puts a hypercall's result where the way back takes it from.
@@ -167,6 +191,12 @@ impl KvmVcpu {
         match self.waiting {
             Waiting::Entry => {}
             Waiting::Hypercall => self.answer(HvCode::H_FUNCTION),
+            Waiting::Cede => self.answer(HvCode::H_SUCCESS),
+            // As for a VM that may not become secure. The ultravisor goes on with H_SVM_INIT_ABORT, which needs the flag.
+            Waiting::Transition => {
+                self.vm.set_secure_guest(SecureGuest::INIT_START);
+                self.answer(HvCode::H_AUTHORITY);
+            }
             Waiting::Page(at) => {
                 let resident = matches!(self.vm.gfn_state(Vm::PAGE_SIZE.gfn(at)), GfnState::Uvmem(_));
                 self.answer(if resident { HvCode::H_SUCCESS } else { HvCode::H_PARAMETER });
@@ -203,6 +233,10 @@ impl KvmVcpu {
     fn hypercall(&mut self) -> Option<Exit<PowerExit>> {
         let call = HvCall(self.regs.gpr[3]);
         let args = [self.regs.gpr[4], self.regs.gpr[5], self.regs.gpr[6]];
+        if self.secure && !self.entering && call == HvCall::H_SVM_INIT_START && self.vm.secure_guest().is_empty() {
+            self.waiting = Waiting::Transition;
+            return Some(Exit::EnterSecureMode);
+        }
         if self.secure && !self.entering && call == HvCall::H_SVM_PAGE_IN && args[1..] == [0, PAGE_ORDER] {
             let gfn = Vm::PAGE_SIZE.gfn(GuestAddr(args[0]));
             let done = self.vm.secure_guest().contains(SecureGuest::INIT_DONE);
@@ -212,11 +246,19 @@ impl KvmVcpu {
             }
         }
         if let Some(code) = hcall::dispatch(&self.vm, call, args, self.secure) {
+            self.answer(code);
             if call == HvCall::H_SVM_INIT_ABORT {
                 self.aborted = Some(code);
             }
-            self.answer(code);
+            if (call, code) == (HvCall::H_SVM_INIT_ABORT, HvCode::H_STATE) {
+                self.vm.set_aborted();
+                return Some(Exit::EnterAborted);
+            }
             return None;
+        }
+        if call == HvCall::H_CEDE {
+            self.waiting = Waiting::Cede;
+            return Some(Exit::Halted);
         }
         self.waiting = Waiting::Hypercall;
         let mut all = [0; 9];
@@ -248,16 +290,12 @@ impl Vcpu for KvmVcpu {
     type Arch = PowerExit;
 
     fn run(&mut self) -> Result<Exit<PowerExit>, KvmError> {
-        if let Some(exit) = self.pending.take() {
-            return Ok(exit);
-        }
         self.settle();
         let mut ticks = 0;
-        while !self.halted {
+        loop {
             self.enter()?;
             ticks = if self.regs.nip == 0x980 { ticks + 1 } else { 0 };
             match self.regs.nip {
-                0x100 => self.halted = true,
                 0xc00 => {
                     if let Some(exit) = self.hypercall() {
                         return Ok(exit);
@@ -273,6 +311,5 @@ impl Vcpu for KvmVcpu {
                 vector => return Ok(Exit::Arch(PowerExit::Interrupt(vector))),
             }
         }
-        Ok(Exit::Halted)
     }
 }

@@ -10,6 +10,7 @@ use uv_sim::guest::{GuestEvent, NormalView};
 
 use super::view::SvmView;
 use super::{Emulated, GuestInsn, VcpuState, faults};
+use crate::abi::numbers::HvCall;
 use crate::abi::msr::{Msr, STATUS_ILLEGAL};
 use crate::abi::regs::Regs;
 use crate::sim::calls::{self, Effect};
@@ -47,7 +48,10 @@ fn normal_step(machine: &Inner, st: &mut VcpuState, hv: &mut Regs) -> Stop {
     let event = st.cpu.advance(&NormalView { slots: &slots, memory: &*machine.platform.memory });
     st.count_steps();
     match event {
-        GuestEvent::Halted => reflect::plain(st, hv, vectors::SYSTEM_RESET),
+        GuestEvent::Halted => {
+            load_call(st, &[HvCall::H_CEDE.0]);
+            reflect::plain(st, hv, vectors::SYSTEM_CALL)
+        }
         GuestEvent::Call(insn) => {
             st.in_call = true;
             match insn {
@@ -94,7 +98,10 @@ fn secure_step(machine: &Inner, svm: &Arc<Svm>, st: &mut VcpuState, hv: &mut Reg
     st.emulated.set(emulated.get());
     st.count_steps();
     match event {
-        GuestEvent::Halted => reflect::exception(machine, svm, st, hv, vectors::SYSTEM_RESET),
+        GuestEvent::Halted => {
+            load_call(st, &[HvCall::H_CEDE.0]);
+            reflect::hypercall(machine, svm, st, hv)
+        }
         GuestEvent::Call(insn) => {
             st.in_call = true;
             secure_insn(machine, svm, st, hv, insn)

@@ -86,6 +86,8 @@ pub struct Guest {
     pub(super) user_states: AtomicBool,
     /// Pages unpacked since the last enable.
     pub(super) unpacked: AtomicU64,
+    /// VERIFY_IMG was done since the last enable.
+    pub(super) verified: AtomicBool,
     fatal_signal: AtomicBool,
     limit: u64,
 }
@@ -126,6 +128,7 @@ impl Guest {
             uv_features: AtomicU64::new(0),
             user_states: AtomicBool::new(false),
             unpacked: AtomicU64::new(0),
+            verified: AtomicBool::new(false),
             fatal_signal: AtomicBool::new(false),
             host,
             gmap,

@@ -3,6 +3,7 @@
 use uv_core::{
     AcceptSharing, DestroyPages, EnterSecureMode, Error, ErrorKind, ErrorType, Gfn, MemSlots, PageCounts, PageIn,
     PageOut, PageRange, PageSize, PageState, RangeError, SecureVm, SharePages, Unsupported, VmState,
+    check_in_slots,
 };
 
 use super::{FlakyVcpu, Schedule};
@@ -66,7 +67,8 @@ impl<V: SecureVm> FlakyVm<V> {
         act: impl Fn(PageRange) -> Result<(), RangeError<V::Error>>,
     ) -> Result<(), RangeError<FlakyError<V::Error>>> {
         let inner = |e: RangeError<V::Error>| RangeError { done: e.done, error: FlakyError::Inner(e.error) };
-        if !self.schedule.strikes() {
+        // An argument that is wrong is refused before anything is done.
+        if !self.schedule.strikes() || check_in_slots(&self.inner.mem_slots(), range).is_err() {
             return act(range).map_err(inner);
         }
         let done = range.count / 2;

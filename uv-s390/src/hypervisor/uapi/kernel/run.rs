@@ -2,7 +2,7 @@
 
 use alloc::sync::Arc;
 
-use uv_core::{Exit, GuestAddr};
+use uv_core::Exit;
 
 use super::super::run::{ExitReason, KvmRun, PSW_CC, Sieic};
 use super::super::sync::SyncFields;
@@ -153,8 +153,9 @@ fn until_exit(vcpu: &mut S390Vcpu, area: &mut KvmRun) -> Result<(), Errno> {
                 return Ok(());
             }
             Exit::Halted | Exit::Arch(_) => return intercepted(&state, area),
-            Exit::PageMissing { gfn, .. } => {
-                tracing::debug!(at = %GuestAddr(gfn.0 << 12), "page not served");
+            // A missing page, which was not served; this kernel's CPUs have no other exit.
+            exit => {
+                tracing::debug!(?exit, "not served");
                 return Err(Errno::EFAULT);
             }
         }
