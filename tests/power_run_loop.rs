@@ -133,8 +133,7 @@ fn aborted() -> Next {
 
 #[test]
 fn a_reflected_hypercall_goes_back_by_uv_return() {
-    let mut rig =
-        Rig::new(vec![reflected(HvCall::H_SVM_INIT_START, &[]), reflected(HvCall::H_SVM_INIT_DONE, &[])]);
+    let mut rig = Rig::new(vec![reflected(HvCall::H_SVM_INIT_START, &[]), reflected(HvCall::H_SVM_INIT_DONE, &[])]);
     rig.enter().unwrap();
     let first = rig.entered(0, false);
     assert_eq!((first.hsrr0, first.hsrr1 & Msr::S.bits(), first.lpidr), (0x4000, 0, Lpid(3)));

@@ -33,9 +33,10 @@ fn guest(layout: &Layout, todo: Todo) -> impl FnMut(Outcome<Box<Regs>>) -> Guest
         if matches!(last, Outcome::Started) {
             return Step::Call(GuestInsn::ultracall(UvCall::UV_ESM, &[kernel.0, tree.0]));
         }
+        // The firmware leaves the number of a call that shares in R3.
         let saw = || match last {
             Outcome::Loaded(bytes) => Saw::Bytes(bytes.to_vec()),
-            Outcome::Returned(regs) if regs.gpr[3] != 0 => Saw::Refused,
+            Outcome::Returned(regs) if regs.gpr[3].cast_signed() < 0 => Saw::Refused,
             _ => Saw::Done,
         };
         match todo.next(saw) {

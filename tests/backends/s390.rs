@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use uv_conformance::{Ability, Backend, GuestOp, Host, Saw};
 use uv_core::{Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, NormalMemory, PageSize, SecureVm, SlotId, VmState};
+use uv_s390::abi::ipib::{self, IpibForm};
 use uv_s390::abi::psw::Psw;
 use uv_s390::abi::uvcb::{Share, UvCommand};
 use uv_s390::hypervisor::kernel::{self, Guest, GuestConfig, Hardware, HostError, HostPages, S390Exit};
@@ -136,10 +137,13 @@ impl Backend for Z {
         assert_eq!(guest.vm_state(), VmState::Normal);
         guest.storage().write(GuestAddr(0), &self.file(refusal)).expect("the memory is there");
         let image = Image::parse(&self.image).expect("the sample image");
-        let ipib = self.image[usize::try_from(image.ipib_offset()).expect("in the file")..].to_vec();
+        let components: Vec<_> = image.components().map(|(component, _)| component).collect();
+        let length = image.header().as_bytes().len() as u64;
+        let ipib = ipib::build(IpibForm::Exact, image.header_offset(), length, &components).expect("few components");
         // The boot loader: it sets the IPIB and asks. What runs after that is the image's own program.
         let mut loader = Some(vec![
-            Step::Call(GuestInsn::Diag308 { subcode: 8, address: IPIB.0, ipib }),
+            Step::store(IPIB, &ipib),
+            Step::Call(GuestInsn::Diag308 { subcode: 8, address: IPIB.0, ipib: Vec::new() }),
             Step::Call(GuestInsn::Diag308 { subcode: 10, address: 0, ipib: Vec::new() }),
         ]);
         let state = guest.state_address(0).expect("CPU 0");

@@ -99,8 +99,8 @@ pub fn boot(input: &Input, tell: Teller) -> Result<Outcome, Failure> {
     let vm = vm(&watch, memory.clone(), pages)?;
     let mut cpu = KvmVcpu::new(Arc::clone(&vm), 0).starting_at(layout.kernel.at);
     watch.tell(&format!("guest: UV_ESM, kernel {}, device tree {}", layout.kernel.at, layout.tree));
-    let refusal = run(&vm, &mut cpu, &watch)
-        .map_err(|error| Failure::unusable(format_args!("the VM cannot run: {error}")))?;
+    let refusal =
+        run(&vm, &mut cpu, &watch).map_err(|error| Failure::unusable(format_args!("the VM cannot run: {error}")))?;
 
     let mut states = BTreeMap::new();
     for state in (0..pages).filter_map(|gfn| machine.gfn_state(LPID, Gfn(gfn))) {

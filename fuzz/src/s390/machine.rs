@@ -3,9 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use uv_core::{
-    Exit, Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, NormalMemory, PageSize, SlotId, Vcpu,
-};
+use uv_core::{Exit, Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, NormalMemory, PageSize, SlotId, Vcpu};
 use uv_s390::abi::psw::Psw;
 use uv_s390::abi::uvc::UvCall;
 use uv_s390::abi::uvcb::{COMMANDS, Length, UvCommand};

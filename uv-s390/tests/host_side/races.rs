@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use uv_core::{
-    DestroyPages, Gfn, GuestAddr, HostAddr, MemSlot, PageIn, PageOut, PageState, SecureVm, SlotId,
-};
+use uv_core::{DestroyPages, Gfn, GuestAddr, HostAddr, MemSlot, PageIn, PageOut, PageState, SecureVm, SlotId};
 use uv_s390::abi::Errno;
 use uv_s390::abi::psw::Psw;
 use uv_s390::abi::uvc::UvRc;

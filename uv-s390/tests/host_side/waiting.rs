@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use uv_core::{Exit};
+use uv_core::Exit;
 use uv_s390::abi::psw::Psw;
 use uv_s390::abi::sie::{ExecutionControl, InjectionControl};
 use uv_s390::hypervisor::kernel::{CpuReset, Guest, HostError, MpState, S390Exit, S390Vcpu};

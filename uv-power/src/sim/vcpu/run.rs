@@ -10,8 +10,8 @@ use uv_sim::guest::{GuestEvent, NormalView};
 
 use super::view::SvmView;
 use super::{Emulated, GuestInsn, VcpuState, faults};
-use crate::abi::numbers::HvCall;
 use crate::abi::msr::{Msr, STATUS_ILLEGAL};
+use crate::abi::numbers::HvCall;
 use crate::abi::regs::Regs;
 use crate::sim::calls::{self, Effect};
 use crate::sim::flow::{self, Flow, FlowEnd, Port, Uv};

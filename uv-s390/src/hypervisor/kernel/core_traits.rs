@@ -4,8 +4,8 @@
 use core::sync::atomic::Ordering;
 
 use uv_core::{
-    AcceptSharing, AccessError, DestroyPages, ErrorType, Gfn, MemSlots, PageCounts, PageIn, PageOut, PageRange, PageSize,
-    PageState, RangeError, SecureVm, SharePages, VmState, check_in_slots,
+    AcceptSharing, AccessError, DestroyPages, ErrorType, Gfn, MemSlots, PageCounts, PageIn, PageOut, PageRange,
+    PageSize, PageState, RangeError, SecureVm, SharePages, VmState, check_in_slots,
 };
 
 use super::gmap::PageFlags;

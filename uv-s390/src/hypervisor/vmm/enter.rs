@@ -60,7 +60,8 @@ impl VmmVcpu {
         // The machine has checked for problem state before it intercepted.
         let call = Diag308 { problem_state: false, r1, address: intercept.gr_r1(), subcode: intercept.gr_r3() };
         let storage = Operand::Guest(self.inner.guest().storage());
-        let outcome = diag308::handle(&mut self.stores.lock(), &Machine::default(), call, storage);
+        let machine = Machine { huge_pages: self.inner.guest().has_huge_pages(), ..Machine::default() };
+        let outcome = diag308::handle(&mut self.stores.lock(), &machine, call, storage);
         match outcome {
             Outcome::Response(response) => self.respond(r1, response)?,
             Outcome::Program(code) => {

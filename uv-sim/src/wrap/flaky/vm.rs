@@ -2,8 +2,7 @@
 
 use uv_core::{
     AcceptSharing, DestroyPages, EnterSecureMode, Error, ErrorKind, ErrorType, Gfn, MemSlots, PageCounts, PageIn,
-    PageOut, PageRange, PageSize, PageState, RangeError, SecureVm, SharePages, Unsupported, VmState,
-    check_in_slots,
+    PageOut, PageRange, PageSize, PageState, RangeError, SecureVm, SharePages, Unsupported, VmState, check_in_slots,
 };
 
 use super::{FlakyVcpu, Schedule};
