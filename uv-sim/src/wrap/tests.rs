@@ -32,12 +32,11 @@ fn supervise<V: EnterSecureMode + PageIn>(vm: &V, cpu: &mut V::Cpu) -> Result<()
     loop {
         let passes = |error: V::Error| if error.kind() == ErrorKind::Busy { Ok(()) } else { Err(error) };
         match cpu.run() {
-            Ok(Exit::EnterSecureMode) => loop {
-                match vm.enter_secure_mode(cpu) {
-                    Err(error) => passes(error)?,
-                    Ok(_) => break,
+            Ok(Exit::EnterSecureMode) => {
+                while let Err(error) = vm.enter_secure_mode(cpu) {
+                    passes(error)?;
                 }
-            },
+            }
             Ok(Exit::PageMissing { gfn, .. }) => vm.page_in(gfn).or_else(passes)?,
             Ok(Exit::Halted) => return Ok(()),
             Ok(_) => {}
