@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 use ultravisor::one_vm::{self, GREETING, Ready};
 use ultravisor::{Failure, output};
 use uv_core::{EnterSecureMode, Error, ErrorKind, Exit, Gfn, PageIn, SecureVm, Unsupported, Vcpu};
-use uv_power::abi::{HvCode, Profile};
-use uv_power::hypervisor::kernel::{KvmError, KvmVcpu, PowerExit};
+use uv_power::abi::Profile;
+use uv_power::hypervisor::kernel::{KvmError, PowerExit};
 use uv_s390::hypervisor::kernel::{HostError, S390Exit};
 use uv_sim::bare::BareAbilities;
 
@@ -43,7 +43,7 @@ struct Done {
     hand: u64,
 }
 
-/// Runs a VM until its guest halts. `serve` has the exits that only one machine has.
+/// Runs a VM until its guest halts; `serve` has the exits of its machine.
 fn supervise<V: EnterSecureMode + PageIn>(
     vm: &V,
     cpu: &mut V::Cpu,
@@ -126,8 +126,8 @@ fn main() -> ExitCode {
     ultravisor::run(|| {
         let cli = Cli::parse();
         let z = |_: &mut _, exit| if let S390Exit::Yield(_) = exit { Ok(()) } else { Err(HostError::NotInstalled) };
-        let power = |cpu: &mut KvmVcpu, exit| match exit {
-            PowerExit::Hypercall { .. } => Ok(cpu.complete(HvCode::H_FUNCTION, &[])),
+        let power = |_: &mut _, exit| match exit {
+            PowerExit::Hypercall { .. } => Ok(()), // unanswered: H_FUNCTION
             PowerExit::Interrupt(vector) => Err(KvmError::Vector(vector)),
         };
         let never = |_: &mut _, exit: core::convert::Infallible| match exit {};

@@ -1,7 +1,5 @@
 //! The program `one_hypervisor`: the same hypervisor, the same guest, every machine.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::process::Command;
 
 use serde_json::Value;
