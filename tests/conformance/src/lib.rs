@@ -7,10 +7,9 @@
 //! ```no_run
 //! # use uv_conformance::{Backend, run_all};
 //! # fn demo<MyBackend: Backend>() {
-//! # #[test]
-//! # fn my_backend_keeps_the_rules() {
+//! // #[test]
+//! // fn my_backend_keeps_the_rules()
 //! run_all::<MyBackend>(2026);
-//! // }
 //! # }
 //! ```
 //!
