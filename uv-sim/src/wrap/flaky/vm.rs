@@ -81,17 +81,7 @@ impl<V: SecureVm> ErrorType for FlakyVm<V> {
 }
 
 impl<V: SecureVm> SecureVm for FlakyVm<V> {
-    fn page_size(&self) -> PageSize {
-        self.inner.page_size()
-    }
-
-    fn mem_slots(&self) -> MemSlots {
-        self.inner.mem_slots()
-    }
-
-    fn vm_state(&self) -> VmState {
-        self.inner.vm_state()
-    }
+    as_inside!();
 
     fn page_state(&self, gfn: Gfn) -> Result<PageState, Self::Error> {
         self.inner.page_state(gfn).map_err(FlakyError::Inner)
@@ -103,22 +93,6 @@ impl<V: SecureVm> SecureVm for FlakyVm<V> {
 
     fn terminate(&self) -> Result<(), Self::Error> {
         self.unless_struck(|| self.inner.terminate())
-    }
-
-    fn as_page_out(&self) -> Option<&dyn PageOut<Error = Self::Error>> {
-        self.inner.as_page_out().is_some().then_some(self)
-    }
-
-    fn as_share_pages(&self) -> Option<&dyn SharePages<Error = Self::Error>> {
-        self.inner.as_share_pages().is_some().then_some(self)
-    }
-
-    fn as_accept_sharing(&self) -> Option<&dyn AcceptSharing<Error = Self::Error>> {
-        self.inner.as_accept_sharing().is_some().then_some(self)
-    }
-
-    fn as_destroy_pages(&self) -> Option<&dyn DestroyPages<Error = Self::Error>> {
-        self.inner.as_destroy_pages().is_some().then_some(self)
     }
 }
 
