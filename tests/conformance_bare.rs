@@ -1,15 +1,16 @@
-//! The shared conformance suite on the bare engine, with both page sizes; and the suite itself: does it name the rule
-//! that a wrong backend breaks?
+//! The shared conformance suite on the bare engine: with both page sizes, without sealing, and behind each wrapper; and the suite
+//! itself: does it name the rule that a wrong backend breaks, and skip what a machine lacks?
 
 mod backends;
 
-use backends::bare::{Bare, Cpu};
-use uv_conformance::{Backend, GuestOp, Host, Saw, broken_rules, run_all};
+use backends::bare::Bare;
+use backends::wrapped::{Disturbed, Recorded};
+use uv_conformance::{Ability, Backend, GuestOp, Host, Saw, report, run_all, run_rule};
 use uv_core::{
-    EnterSecureMode, Error, ErrorKind, ErrorType, Exit, Gfn, MemSlots, PageIn, PageOut, PageRange, PageSize, PageState,
-    RangeError, SecureVm, SharePages, Vcpu, VmState,
+    AcceptSharing, DestroyPages, EnterSecureMode, Error, ErrorKind, ErrorType, Exit, Gfn, MemSlots, PageCounts, PageIn,
+    PageOut, PageRange, PageSize, PageState, RangeError, SecureVm, SharePages, Vcpu, VmState,
 };
-use uv_sim::bare::{BareError, BareVm, Image};
+use uv_sim::bare::{BareError, BareVcpu, BareVm};
 
 #[test]
 fn bare_engine_with_4_kib_pages() {
@@ -22,14 +23,36 @@ fn bare_engine_with_64_kib_pages() {
 }
 
 #[test]
-fn refused_kinds_are_told_apart() {
-    let bare = Bare::<false>::new(3);
-    let refused = bare.enter_refused(0, "").expect_err("past the end");
-    assert_eq!(refused.kind(), ErrorKind::InvalidArgument);
+fn bare_engine_without_sealing() {
+    run_all::<Bare<false, false>>(3);
+}
+
+#[test]
+fn bare_engine_behind_wrappers() {
+    run_all::<Disturbed<Bare<false>>>(4);
+    run_all::<Recorded<Bare<false>>>(5);
+    run_all::<Disturbed<Bare<false, false>>>(6);
+}
+
+#[test]
+fn what_a_machine_lacks_is_skipped_and_said() {
+    let all = report::<Bare<false>>(1);
+    assert_eq!(all.skipped, [("unserved-share", Ability::AcceptSharing)]);
+    let less = report::<Bare<false, false>>(1);
+    assert_eq!((&all.broken, &less.broken), (&vec![], &vec![]));
+    assert_eq!(less.kept.len() + less.skipped.len(), all.kept.len() + all.skipped.len());
+    let skipped = |rule| less.skipped.iter().any(|(name, _)| *name == rule);
+    assert!(["round-trip", "flipped", "range-done", "withdraw"].into_iter().all(skipped), "{:?}", less.skipped);
+    assert!(!["destroy", "share", "unserved-share", "no-plaintext"].into_iter().any(skipped));
+}
+
+#[test]
+fn one_rule_can_be_run_alone() {
+    run_rule::<Bare<false>>("swapped", 7);
 }
 
 /// What is wrong with a wrong backend.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
     TakesAnything,
     KeepsPages,
@@ -37,32 +60,76 @@ enum Fault {
     NeverEnds,
     EntersTwice,
     SharedForever,
+    DoneIsZero,
+    HaltsOnce,
+    DropsDestroy,
+    CountsNothing,
+    EntersUnasked,
+    RunsOn,
 }
 
-const FAULTS: [Fault; 6] = [
-    Fault::TakesAnything,
-    Fault::KeepsPages,
-    Fault::WithdrawsPrivatePages,
-    Fault::NeverEnds,
-    Fault::EntersTwice,
-    Fault::SharedForever,
+/// Each fault with a rule that it breaks.
+const FAULTS: [(Fault, &str); 12] = [
+    (Fault::TakesAnything, "flipped"),
+    (Fault::KeepsPages, "round-trip"),
+    (Fault::WithdrawsPrivatePages, "withdraw"),
+    (Fault::NeverEnds, "lifecycle"),
+    (Fault::EntersTwice, "enter-once"),
+    (Fault::SharedForever, "unshare"),
+    (Fault::DoneIsZero, "range-done"),
+    (Fault::HaltsOnce, "halted-again"),
+    (Fault::DropsDestroy, "abilities"),
+    (Fault::CountsNothing, "counts"),
+    (Fault::EntersUnasked, "guest-asks"),
+    (Fault::RunsOn, "enter-returns-first"),
 ];
 
 /// The bare VM with fault number `N`.
 struct WrongVm<const N: usize>(BareVm);
+
+/// Its virtual CPU; whether it has halted, and an exit that was met too early.
+struct WrongCpu<const N: usize>(BareVcpu, bool, Option<Exit<core::convert::Infallible>>);
 
 struct Wrong<const N: usize> {
     right: Bare<false>,
     vms: [WrongVm<N>; 2],
 }
 
+const fn has(n: usize, fault: Fault) -> bool {
+    FAULTS[n].0 as u8 == fault as u8
+}
+
 impl<const N: usize> ErrorType for WrongVm<N> {
     type Error = BareError;
+}
+
+impl<const N: usize> ErrorType for WrongCpu<N> {
+    type Error = BareError;
+}
+
+impl<const N: usize> Vcpu for WrongCpu<N> {
+    type Arch = core::convert::Infallible;
+
+    fn run(&mut self) -> Result<Exit<Self::Arch>, BareError> {
+        if let Some(exit) = self.2.take() {
+            return Ok(exit);
+        }
+        if self.1 && has(N, Fault::HaltsOnce) {
+            return Err(BareError::State(VmState::Secure));
+        }
+        let exit = self.0.run()?;
+        self.1 = exit == Exit::Halted;
+        Ok(exit)
+    }
 }
 
 impl<const N: usize> SecureVm for WrongVm<N> {
     fn page_size(&self) -> PageSize {
         self.0.page_size()
+    }
+
+    fn mem_slots(&self) -> MemSlots {
+        self.0.mem_slots()
     }
 
     fn vm_state(&self) -> VmState {
@@ -73,27 +140,56 @@ impl<const N: usize> SecureVm for WrongVm<N> {
         self.0.page_state(gfn)
     }
 
+    fn page_counts(&self) -> Result<PageCounts, BareError> {
+        if has(N, Fault::CountsNothing) { Ok(PageCounts::default()) } else { self.0.page_counts() }
+    }
+
     fn terminate(&self) -> Result<(), BareError> {
-        if FAULTS[N] == Fault::NeverEnds { Ok(()) } else { self.0.terminate() }
+        if has(N, Fault::NeverEnds) { Ok(()) } else { self.0.terminate() }
+    }
+
+    fn as_page_out(&self) -> Option<&dyn PageOut<Error = BareError>> {
+        Some(self)
+    }
+
+    fn as_share_pages(&self) -> Option<&dyn SharePages<Error = BareError>> {
+        Some(self)
+    }
+
+    fn as_accept_sharing(&self) -> Option<&dyn AcceptSharing<Error = BareError>> {
+        self.0.as_accept_sharing()
+    }
+
+    fn as_destroy_pages(&self) -> Option<&dyn DestroyPages<Error = BareError>> {
+        if has(N, Fault::DropsDestroy) { None } else { self.0.as_destroy_pages() }
     }
 }
 
 impl<const N: usize> EnterSecureMode for WrongVm<N> {
-    type Request = Image;
+    type Cpu = WrongCpu<N>;
     type Entry = ();
 
-    fn enter_secure_mode(&self, image: &Image) -> Result<(), BareError> {
-        match self.0.enter_secure_mode(image) {
-            Err(BareError::State(_)) if FAULTS[N] == Fault::EntersTwice => Ok(()),
+    fn enter_secure_mode(&self, cpu: &mut WrongCpu<N>) -> Result<(), BareError> {
+        let entered = match self.0.enter_secure_mode(&mut cpu.0) {
+            Err(BareError::NotAsked) if has(N, Fault::EntersTwice) && self.vm_state() == VmState::Secure => Ok(()),
+            Err(BareError::NotAsked) if has(N, Fault::EntersUnasked) && self.vm_state() == VmState::Normal => Ok(()),
             other => other,
+        };
+        if has(N, Fault::RunsOn) && entered.is_ok() {
+            while let Exit::PageMissing { gfn, .. } = cpu.0.run()? {
+                self.0.page_in(gfn)?;
+            }
+            cpu.2 = Some(Exit::Halted);
         }
+        entered
     }
 }
 
 impl<const N: usize> PageIn for WrongVm<N> {
     fn page_in_range(&self, range: PageRange) -> Result<(), RangeError<BareError>> {
         match self.0.page_in_range(range) {
-            Err(e) if e.kind() == ErrorKind::Integrity && FAULTS[N] == Fault::TakesAnything => Ok(()),
+            Err(e) if e.kind() == ErrorKind::Integrity && has(N, Fault::TakesAnything) => Ok(()),
+            Err(e) if has(N, Fault::DoneIsZero) => Err(RangeError { done: 0, ..e }),
             other => other,
         }
     }
@@ -101,26 +197,27 @@ impl<const N: usize> PageIn for WrongVm<N> {
 
 impl<const N: usize> PageOut for WrongVm<N> {
     fn page_out_range(&self, range: PageRange) -> Result<(), RangeError<BareError>> {
-        if FAULTS[N] == Fault::KeepsPages { Ok(()) } else { self.0.page_out_range(range) }
+        if has(N, Fault::KeepsPages) { Ok(()) } else { self.0.page_out_range(range) }
     }
 }
 
 impl<const N: usize> SharePages for WrongVm<N> {
     fn is_shared(&self, gfn: Gfn) -> Result<bool, BareError> {
-        Ok(FAULTS[N] == Fault::SharedForever || self.0.is_shared(gfn)?)
+        Ok(has(N, Fault::SharedForever) || self.0.is_shared(gfn)?)
     }
 
     fn withdraw(&self, gfn: Gfn) -> Result<(), BareError> {
-        if FAULTS[N] == Fault::WithdrawsPrivatePages { Ok(()) } else { self.0.withdraw(gfn) }
+        if has(N, Fault::WithdrawsPrivatePages) { Ok(()) } else { self.0.withdraw(gfn) }
     }
 }
 
 impl<const N: usize> Backend for Wrong<N> {
     const SHARING_KEEPS_CONTENT: bool = true;
+    const ABILITIES: &'static [Ability] = <Bare<false> as Backend>::ABILITIES;
 
     type Error = BareError;
     type Vm = WrongVm<N>;
-    type Cpu = Cpu;
+    type Cpu = WrongCpu<N>;
 
     fn new(seed: u64) -> Self {
         let right = Bare::new(seed);
@@ -132,56 +229,55 @@ impl<const N: usize> Backend for Wrong<N> {
         &self.vms[index]
     }
 
-    fn enter(&self, index: usize) -> Result<(), BareError> {
-        self.vms[index].enter_secure_mode(&Image { pages: PageRange::new(Gfn(0), 1) })
+    fn boot(&self, index: usize, refusal: Option<&str>) -> WrongCpu<N> {
+        WrongCpu(self.right.boot(index, refusal), false, None)
     }
 
     fn refusals(&self) -> Vec<&'static str> {
         self.right.refusals()
     }
 
-    fn enter_refused(&self, index: usize, refusal: &str) -> Result<(), BareError> {
-        self.right.enter_refused(index, refusal)
-    }
-
     fn test_pages(&self) -> Gfn {
         self.right.test_pages()
-    }
-
-    fn slots(&self, index: usize) -> MemSlots {
-        self.right.slots(index)
     }
 
     fn host(&self) -> Host<'_> {
         self.right.host()
     }
 
-    fn cpu(&self, index: usize, ops: Vec<GuestOp>) -> Cpu {
-        self.right.cpu(index, ops)
+    fn tell(&self, index: usize, ops: Vec<GuestOp>) {
+        self.right.tell(index, ops);
     }
 
-    fn serve(&self, index: usize, cpu: &mut Cpu, exit: Exit<<Cpu as Vcpu>::Arch>) -> Result<(), BareError> {
-        self.right.serve(index, cpu, exit)
+    fn saw(&self, index: usize) -> Vec<Saw> {
+        self.right.saw(index)
     }
 
-    fn saw(&self, cpu: &Cpu) -> Vec<Saw> {
-        self.right.saw(cpu)
+    fn serve(&self, _: usize, _: &mut WrongCpu<N>, exit: core::convert::Infallible) -> Result<(), BareError> {
+        match exit {}
     }
 }
 
-/// The names of the rules that a wrong backend breaks.
-fn broken<const N: usize>() -> Vec<String> {
-    let name = |line: String| line.split_whitespace().nth(1).unwrap_or_default().to_owned();
-    broken_rules::<Wrong<N>>(1).into_iter().map(name).collect()
+/// A wrong backend must break the rule that goes with its fault.
+fn check<const N: usize>() {
+    let (fault, rule) = FAULTS[N];
+    let report = report::<Wrong<N>>(1);
+    let named = report.broken.iter().any(|line| line.split_whitespace().nth(1) == Some(rule));
+    assert!(named, "{fault:?} does not break {rule}, but {:?}", report.broken);
 }
 
 #[test]
 fn the_suite_names_the_rule_that_a_wrong_backend_breaks() {
-    let attacks = ["flipped", "swapped", "replayed", "foreign"];
-    assert!(attacks.iter().all(|rule| broken::<0>().contains(&(*rule).to_owned())), "{:?}", broken::<0>());
-    assert!(broken::<1>().contains(&"round-trip".to_owned()), "{:?}", broken::<1>());
-    assert_eq!(broken::<2>(), ["withdraw"]);
-    assert!(broken::<3>().contains(&"lifecycle".to_owned()), "{:?}", broken::<3>());
-    assert_eq!(broken::<4>(), ["enter-once"]);
-    assert!(broken::<5>().contains(&"unshare".to_owned()), "{:?}", broken::<5>());
+    check::<0>();
+    check::<1>();
+    check::<2>();
+    check::<3>();
+    check::<4>();
+    check::<5>();
+    check::<6>();
+    check::<7>();
+    check::<8>();
+    check::<9>();
+    check::<10>();
+    check::<11>();
 }

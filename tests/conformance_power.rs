@@ -1,9 +1,9 @@
-//! POWER keeps the rules of `uv-core`, with the ultravisor of the documents and with the published one.
+//! POWER keeps the rules of `uv-core`, with the ultravisor of the documents and with the published one, and behind each wrapper.
 
-#[path = "backends/power.rs"]
-mod power;
+mod backends;
 
-use power::Power;
+use backends::power::Power;
+use backends::wrapped::{Disturbed, Recorded};
 use uv_conformance::run_all;
 
 #[test]
@@ -14,4 +14,10 @@ fn the_documented_ultravisor_keeps_the_rules() {
 #[test]
 fn the_firmware_keeps_the_rules() {
     run_all::<Power<true>>(2026);
+}
+
+#[test]
+fn power_behind_wrappers_keeps_the_rules() {
+    run_all::<Disturbed<Power<false>>>(2027);
+    run_all::<Recorded<Power<true>>>(2028);
 }

@@ -1,11 +1,18 @@
-//! The shared conformance suite on IBM Z.
+//! The shared conformance suite on IBM Z, also behind each wrapper.
 
-#[path = "backends/s390.rs"]
-mod s390;
+mod backends;
 
+use backends::s390::Z;
+use backends::wrapped::{Disturbed, Recorded};
 use uv_conformance::run_all;
 
 #[test]
 fn ibm_z_keeps_the_rules() {
-    run_all::<s390::Z>(31);
+    run_all::<Z>(31);
+}
+
+#[test]
+fn ibm_z_behind_wrappers_keeps_the_rules() {
+    run_all::<Disturbed<Z>>(32);
+    run_all::<Recorded<Z>>(33);
 }

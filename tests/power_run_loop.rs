@@ -15,9 +15,8 @@ use uv_power::abi::regs::Lpid;
 use uv_power::abi::{GuestEntry, HvCode, Msr, Regs, Ultracall};
 use uv_power::hypervisor::kernel::hcall::{self, Served};
 use uv_power::hypervisor::kernel::{
-    Defects, DevicePool, GfnState, Host, KvmError, KvmVcpu, PowerExit, SecureGuest, Vm, VmConfig,
+    Defects, DevicePool, GfnState, Host, HostTpm, KvmError, KvmVcpu, PowerExit, SecureGuest, TpmError, Vm, VmConfig,
 };
-use uv_power::hypervisor::kernel::{HostTpm, TpmError};
 use uv_sim::HostMemory;
 
 const COOKIE: u64 = 0x1_2340;
@@ -42,7 +41,8 @@ impl Door {
         self.entered.lock().unwrap().push((by_ultracall, regs.clone()));
         match self.next.lock().unwrap().pop_front() {
             Some(next) => next(regs),
-            None => regs.nip = 0x100,
+            // The guest waits.
+            None => (regs.nip, regs.gpr[3]) = (0xc00, HvCall::H_CEDE.0),
         }
     }
 }
@@ -92,6 +92,13 @@ impl Rig {
         let vm = Arc::new(vm);
         let cpu = KvmVcpu::new(vm.clone(), 0).starting_at(GuestAddr(0x4000));
         Self { door, vm, cpu, pool }
+    }
+
+    /// Runs the guest until it asks to become secure, and does the hypervisor's part.
+    fn enter(&mut self) -> Result<u64, KvmError> {
+        assert_eq!(self.cpu.run(), Ok(Exit::EnterSecureMode));
+        assert_eq!(self.vm.vm_state(), VmState::Normal);
+        self.vm.enter_secure_mode(&mut self.cpu).map(|entered| entered.resident)
     }
 
     /// The registers that were loaded at entry `index`, which must have been by `UV_RETURN` or by HRFID.
@@ -156,20 +163,21 @@ fn aborted() -> Next {
 
 #[test]
 fn a_reflected_hypercall_goes_back_by_uv_return() {
-    let mut rig = Rig::new(vec![reflected(HvCall::H_SVM_INIT_START, &[])]);
-    assert_eq!(rig.cpu.run(), Ok(Exit::Halted));
+    let mut rig = Rig::new(vec![reflected(HvCall::H_SVM_INIT_START, &[]), reflected(HvCall::H_SVM_INIT_DONE, &[])]);
+    rig.enter().unwrap();
     let first = rig.entered(0, false);
     assert_eq!((first.hsrr0, first.hsrr1 & Msr::S.bits(), first.lpidr), (0x4000, 0, Lpid(3)));
     let back = rig.entered(1, true);
     assert_eq!((back.gpr[0], back.gpr[3]), (HvCode::H_SUCCESS.to_register(), UvCall::UV_RETURN.0));
     assert_eq!((back.gpr[2], back.gpr[31], back.hsrr0), (SECURE | SC_LEVEL_1, COOKIE, COOKIE));
     assert_eq!(back.msr, Regs::hypervisor().msr);
-    assert_eq!(rig.vm.secure_guest(), SecureGuest::INIT_START);
+    assert_eq!(rig.vm.secure_guest(), SecureGuest::INIT_START | SecureGuest::INIT_DONE);
 }
 
 #[test]
 fn init_abort_goes_back_to_the_guest_by_hrfid_with_the_result_in_r3() {
     let mut rig = Rig::new(vec![reflected(HvCall::H_SVM_INIT_START, &[]), aborted()]);
+    assert_eq!(rig.enter(), Err(KvmError::Refused(HvCode::H_PARAMETER)));
     assert_eq!(rig.cpu.run(), Ok(Exit::Halted));
     let back = rig.entered(2, false);
     assert_eq!((back.hsrr0, back.hsrr1), (0x4004, NORMAL), "after UV_ESM, without the level of the call");
@@ -220,7 +228,7 @@ fn hypercalls_of_user_space_are_answered_where_the_way_back_takes_them_from() {
     });
     let mut rig =
         Rig::new(vec![plain, reflected(HvCall::H_LOGICAL_CI_LOAD, &[8, 0x9000]), reflected(HvCall(0x58), &[])]);
-    assert!(matches!(rig.cpu.run(), Ok(Exit::Arch(PowerExit::Hypercall { call: HvCall::H_CEDE, .. }))));
+    assert_eq!(rig.cpu.run(), Ok(Exit::Halted), "H_CEDE");
     rig.cpu.complete(HvCode::H_SUCCESS, &[5]);
     let Ok(Exit::Arch(PowerExit::Hypercall { call: HvCall::H_LOGICAL_CI_LOAD, args })) = rig.cpu.run() else {
         panic!("the load is user space's");
@@ -243,7 +251,7 @@ fn hypercalls_of_user_space_are_answered_where_the_way_back_takes_them_from() {
 fn a_refused_uv_return_ends_the_run() {
     let refused: Next = Box::new(|regs| regs.gpr[3] = (-75_i64).cast_unsigned());
     let mut rig = Rig::new(vec![reflected(HvCall::H_SVM_INIT_START, &[]), refused]);
-    let error = rig.cpu.run().unwrap_err();
+    let error = rig.enter().unwrap_err();
     assert!(matches!(error, KvmError::Uv(error) if error.call == UvCall::UV_RETURN && error.code.0 == -75));
 }
 
@@ -264,48 +272,81 @@ fn a_virtual_cpu_started_in_a_secure_vm_shows_the_cookie() {
 }
 
 #[test]
-fn entering_secure_mode_ends_in_one_of_two_states() {
-    // The ultravisor gives up after H_SVM_INIT_DONE. H_STATE leaves secure_guest set, so the way back is UV_RETURN; an
-    // ultravisor that expects none refuses it, one that takes it lets the guest go on. Either way the VM is cleaned up.
-    for expects in [false, true] {
-        let mut late =
-            vec![reflected(HvCall::H_SVM_INIT_START, &[]), reflected(HvCall::H_SVM_INIT_DONE, &[]), aborted()];
-        if !expects {
-            late.push(Box::new(|regs| regs.gpr[3] = (-4_i64).cast_unsigned()));
-        }
-        let Rig { door, vm, cpu, .. } = Rig::new(late);
-        let cpu = spin::Mutex::new(cpu);
-        assert_eq!(vm.enter_secure_mode(&cpu).unwrap_err(), KvmError::Refused(HvCode::H_STATE));
-        assert_eq!((vm.vm_state(), vm.secure_guest()), (VmState::Normal, SecureGuest::empty()));
-        let entered = door.entered.lock().unwrap().clone();
-        assert!(entered[3].0, "UV_RETURN");
-        assert_eq!((entered[3].1.gpr[0], entered[3].1.gpr[31]), (HvCode::H_STATE.to_register(), 0x11f));
-        assert!(door.calls.lock().unwrap().contains(&UvCall::UV_SVM_TERMINATE));
-        assert_eq!(cpu.lock().run(), Ok(Exit::Halted));
-    }
-
-    let Rig { vm, cpu, .. } = Rig::new(vec![]);
-    assert_eq!(vm.enter_secure_mode(&spin::Mutex::new(cpu)), Err(KvmError::NotAsked));
-
-    // The exit at which the guest stops is kept for the user.
+fn a_guest_that_asks_is_secure_before_it_runs_on() {
     let good = vec![
         reflected(HvCall::H_SVM_INIT_START, &[]),
         reflected(HvCall::H_SVM_PAGE_IN, &[0x1_0000, 0, 16]),
         reflected(HvCall::H_SVM_INIT_DONE, &[]),
         reflected(HvCall::H_CEDE, &[]),
     ];
-    let Rig { vm, cpu, .. } = Rig::new(good);
-    let cpu = spin::Mutex::new(cpu);
-    assert_eq!(vm.enter_secure_mode(&cpu).unwrap().resident, 4);
-    assert_eq!(vm.vm_state(), VmState::Secure);
-    assert!(matches!(cpu.lock().run(), Ok(Exit::Arch(PowerExit::Hypercall { call: HvCall::H_CEDE, .. }))));
-    let again = vm.enter_secure_mode(&cpu).unwrap_err();
+    let mut rig = Rig::new(good);
+    assert_eq!(rig.enter(), Ok(4));
+    assert_eq!((rig.vm.vm_state(), rig.door.entered.lock().unwrap().len()), (VmState::Secure, 3));
+    let again = rig.vm.enter_secure_mode(&mut rig.cpu).unwrap_err();
     assert_eq!(uv_core::Error::kind(&again), ErrorKind::WrongState);
+    assert_eq!(rig.cpu.run(), Ok(Exit::Halted));
+    assert_eq!(rig.entered(3, true).gpr[0], HvCode::H_SUCCESS.to_register(), "H_SVM_INIT_DONE");
+}
 
-    // A virtual CPU of another VM.
-    let (mine, theirs) = (Rig::new(vec![]), Rig::new(vec![]));
-    let refused = mine.vm.enter_secure_mode(&spin::Mutex::new(theirs.cpu));
-    assert_eq!(refused, Err(KvmError::State(VmState::Normal)));
+#[test]
+fn an_ultravisor_that_gives_up_late_leaves_an_aborted_vm() {
+    let late = vec![reflected(HvCall::H_SVM_INIT_START, &[]), reflected(HvCall::H_SVM_INIT_DONE, &[]), aborted()];
+    let mut rig = Rig::new(late);
+    rig.enter().unwrap();
+    assert_eq!(rig.cpu.run(), Ok(Exit::EnterAborted));
+    assert_eq!(rig.vm.vm_state(), VmState::Aborted);
+    rig.vm.terminate().unwrap();
+    assert_eq!((rig.vm.vm_state(), rig.vm.secure_guest()), (VmState::Normal, SecureGuest::empty()));
+    assert!(rig.door.calls.lock().unwrap().contains(&UvCall::UV_SVM_TERMINATE));
+    assert_eq!(rig.pool.free(), rig.pool.pages());
+    assert_eq!(rig.cpu.run(), Ok(Exit::Halted));
+    assert_eq!(rig.entered(3, false).gpr[3], HvCode::H_STATE.to_register(), "the guest is told");
+}
+
+#[test]
+fn after_an_abort_answered_h_state_the_way_in_is_uv_return() {
+    // H_STATE leaves secure_guest set, and nothing else decides the way in.
+    let late = vec![reflected(HvCall::H_SVM_INIT_START, &[]), reflected(HvCall::H_SVM_INIT_DONE, &[]), aborted()];
+    let mut rig = Rig::new(late);
+    rig.enter().unwrap();
+    assert_eq!(rig.cpu.run(), Ok(Exit::EnterAborted));
+    assert_eq!(rig.cpu.run(), Ok(Exit::Halted));
+    let back = rig.entered(3, true);
+    assert_eq!((back.gpr[0], back.gpr[31]), (HvCode::H_STATE.to_register(), 0x11f));
+}
+
+#[test]
+fn a_wish_that_nobody_serves_is_refused() {
+    let mut rig = Rig::new(vec![reflected(HvCall::H_SVM_INIT_START, &[]), aborted()]);
+    assert_eq!(rig.cpu.run(), Ok(Exit::EnterSecureMode));
+    assert_eq!(rig.cpu.run(), Ok(Exit::Halted));
+    assert_eq!(rig.entered(1, true).gpr[0], HvCode::H_AUTHORITY.to_register());
+    assert_eq!(rig.entered(2, false).gpr[3], HvCode::H_PARAMETER.to_register());
+    assert_eq!(rig.vm.vm_state(), VmState::Normal);
+}
+
+#[test]
+fn entering_is_for_the_virtual_cpu_that_asked() {
+    let mut rig = Rig::new(vec![]);
+    assert_eq!(rig.vm.enter_secure_mode(&mut rig.cpu), Err(KvmError::NotAsked));
+    assert_eq!(rig.cpu.run(), Ok(Exit::Halted));
+    assert_eq!(rig.vm.enter_secure_mode(&mut rig.cpu), Err(KvmError::NotAsked));
+    let mut theirs = Rig::new(vec![reflected(HvCall::H_SVM_INIT_START, &[])]);
+    assert_eq!(theirs.cpu.run(), Ok(Exit::EnterSecureMode));
+    assert_eq!(rig.vm.enter_secure_mode(&mut theirs.cpu), Err(KvmError::NotAsked));
+    assert!(rig.door.calls.lock().unwrap().is_empty() && theirs.door.calls.lock().unwrap().is_empty());
+}
+
+#[test]
+fn a_system_reset_is_no_end() {
+    let reset: Next = Box::new(|regs| {
+        regs.nip = 0x100;
+        (regs.srr0, regs.srr1) = (0x4008, NORMAL);
+    });
+    let mut rig = Rig::new(vec![reset]);
+    assert_eq!(rig.cpu.run(), Ok(Exit::Arch(PowerExit::Interrupt(0x100))));
+    assert_eq!(rig.cpu.run(), Ok(Exit::Halted), "the guest goes on");
+    assert_eq!(rig.entered(1, false).hsrr0, 0x4008);
 }
 
 #[test]
@@ -473,14 +514,14 @@ fn pages_go_to_the_user_or_are_served_in_the_kernel() {
     assert_eq!(rig.entered(1, true).gpr[0], HvCode::H_UNSUPPORTED.to_register());
     // On the way to secure mode no page goes to the user.
     let page = &[0x1_0000, 0, 16];
-    let Rig { vm, cpu, .. } = Rig::new(vec![
+    let mut rig = Rig::new(vec![
         reflected(HvCall::H_SVM_INIT_START, &[]),
         reflected(HvCall::H_SVM_PAGE_IN, page),
         reflected(HvCall::H_SVM_PAGE_OUT, page),
         reflected(HvCall::H_SVM_INIT_DONE, &[]),
         reflected(HvCall::H_SVM_PAGE_IN, page),
     ]);
-    assert_eq!(vm.enter_secure_mode(&spin::Mutex::new(cpu)).unwrap().resident, 4);
+    assert_eq!(rig.enter(), Ok(4));
 }
 
 /// A TPM that answers with the command's length.
@@ -506,13 +547,12 @@ fn tpm_calls_are_served_on_the_way_to_secure_mode() {
         ]
     };
     for (tpm, answer, len) in [(true, HvCode::H_SUCCESS, 1), (false, HvCode::H_FUNCTION, 0)] {
-        let Rig { door, vm, cpu, .. } = Rig::new(next());
+        let mut rig = Rig::new(next());
         if tpm {
-            vm.attach_tpm(Box::new(Tpm));
+            rig.vm.attach_tpm(Box::new(Tpm));
         }
-        let cpu = spin::Mutex::new(cpu);
-        vm.enter_secure_mode(&cpu).unwrap();
-        let back = door.entered.lock().unwrap()[2].1.clone();
+        rig.enter().unwrap();
+        let back = rig.entered(2, true);
         assert_eq!((back.gpr[0], back.gpr[4]), (answer.to_register(), len));
     }
     // Later: served if the VM has a TPM, else the user's.

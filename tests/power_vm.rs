@@ -12,7 +12,9 @@ use uv_core::{
 use uv_power::abi::numbers::{HvCall, UvCall};
 use uv_power::abi::regs::Lpid;
 use uv_power::abi::{HvCode, Msr, Profile, Regs, UvCode};
-use uv_power::hypervisor::kernel::{Defects, DevicePool, GfnState, Host, KvmError, KvmVcpu, PowerExit, Vm, VmConfig};
+use uv_power::hypervisor::kernel::{
+    Defects, DevicePool, Entered, GfnState, Host, KvmError, KvmVcpu, PowerExit, Vm, VmConfig,
+};
 use uv_power::sim::{GuestInsn, GuestStep, Machine, MachineConfig};
 use uv_sim::HostMemory;
 use uv_sim::guest::{Outcome, Script, Step, Transcript};
@@ -37,7 +39,7 @@ struct Rig {
 /// A secure VM whose guest does these steps; it waits in `H_CEDE` before the first.
 fn secure(profile: Profile, steps: impl FnOnce(&Layout) -> Vec<GuestStep>) -> Rig {
     let rig = normal(profile, steps);
-    rig.vm.enter_secure_mode(&rig.cpu).unwrap();
+    rig.enter().unwrap();
     assert_eq!(rig.until_call().0, HvCall::H_CEDE);
     rig
 }
@@ -72,6 +74,13 @@ fn normal(profile: Profile, steps: impl FnOnce(&Layout) -> Vec<GuestStep>) -> Ri
 }
 
 impl Rig {
+    /// Runs the boot CPU to its guest's wish and serves it.
+    fn enter(&self) -> Result<Entered, KvmError> {
+        let mut cpu = self.cpu.lock();
+        assert_eq!(cpu.run(), Ok(Exit::EnterSecureMode));
+        self.vm.enter_secure_mode(&mut *cpu)
+    }
+
     /// Runs the boot CPU to its next hypercall, or to its end: `H_CEDE` stands for both.
     fn until_call(&self) -> (HvCall, [u64; 9]) {
         next_call(&self.vm, &mut self.cpu.lock())
@@ -95,7 +104,7 @@ fn next_call(vm: &Vm, cpu: &mut KvmVcpu) -> (HvCall, [u64; 9]) {
             Exit::Halted => return (HvCall::H_CEDE, [0; 9]),
             Exit::PageMissing { gfn, .. } => vm.page_in(gfn).unwrap(),
             Exit::Arch(PowerExit::Hypercall { call, args }) => return (call, args),
-            Exit::Arch(other) => panic!("{other:?}"),
+            other => panic!("{other:?}"),
         }
     }
 }
@@ -145,7 +154,7 @@ fn a_failed_transition_costs_the_guest_what_the_ultravisor_does_not_give_back() 
         let kernel = rig.layout.kernel.bytes.clone();
         rig.memory.write(HostAddr(HOST + rig.layout.work.0), b"work").unwrap();
         rig.memory.write(HostAddr(HOST + rig.layout.kernel.end().0 - 1), &[!kernel[kernel.len() - 1]]).unwrap();
-        assert_eq!(rig.vm.enter_secure_mode(&rig.cpu), Err(KvmError::Refused(HvCode::H_PARAMETER)));
+        assert_eq!(rig.enter(), Err(KvmError::Refused(HvCode::H_PARAMETER)));
         assert_eq!(rig.until_call().0, HvCall::H_CEDE);
         rig.answer(&[]);
         rig.until_call();

@@ -31,6 +31,7 @@ pub(crate) fn run(vm: &Vm) -> Result<(u64, Option<S390Exit>), Failure> {
             }
             Exit::Halted => return Ok((faults, None)),
             Exit::Arch(exit) => return Ok((faults, Some(exit))),
+            exit => return Err(Failure::refused(format_args!("the guest cannot go on after {exit:?}"))),
         }
     }
 }

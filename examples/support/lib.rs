@@ -7,6 +7,7 @@ pub mod esmb;
 pub mod exit;
 pub mod files;
 pub mod logging;
+pub mod one_vm;
 pub mod output;
 pub mod outputs;
 pub mod pem;

@@ -1,16 +1,14 @@
-//! IBM Z as a backend of the suite: the hypervisor's kernel level over the simulated machine.
+//! IBM Z as a backend of the suite: the hypervisor over the simulated machine.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use uv_conformance::{Backend, GuestOp, Host, Saw};
-use uv_core::{
-    AccessError, EnterSecureMode, ErrorType, Exit, Gfn, HostAddr, MemSlot, MemSlots, NormalMemory, PageSize, SecureVm,
-    SlotId, Vcpu, VmState,
-};
+use uv_conformance::{Ability, Backend, GuestOp, Host, Saw};
+use uv_core::{Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, NormalMemory, PageSize, SecureVm, SlotId, VmState};
+use uv_s390::abi::ipib::{self, IpibForm};
 use uv_s390::abi::psw::Psw;
 use uv_s390::abi::uvcb::{Share, UvCommand};
-use uv_s390::hypervisor::kernel::{self, Guest, GuestConfig, Hardware, HostError, HostPages, S390Exit, S390Vcpu};
+use uv_s390::hypervisor::kernel::{self, Guest, GuestConfig, Hardware, HostError, HostPages, S390Exit};
+use uv_s390::hypervisor::vmm::VmmVcpu;
 use uv_s390::owner::crypto::HostPrivateKey;
 use uv_s390::owner::image::{Image, ImageBuilder};
 use uv_s390::sim::{GuestInsn, InsnResult, Machine, MachineConfig};
@@ -18,80 +16,51 @@ use uv_sim::guest::{Outcome, Program, Step};
 use uv_sim::rng::SimRng;
 use zerocopy::IntoBytes;
 
+use crate::backends::todo::Todo;
+
 const KERNEL: u64 = 2 << 30;
 const KERNEL_BYTES: u64 = 64 << 20;
 const PAGES: u64 = 512;
 /// The image ends below this page.
 const TEST_PAGES: u64 = 256;
 
-/// What the guest still has to do, and what it saw.
-#[derive(Default)]
-struct Desk {
-    todo: VecDeque<GuestOp>,
-    saw: Vec<Saw>,
-}
-
-type SharedDesk = Arc<Mutex<Desk>>;
-
-fn desk(desk: &SharedDesk) -> MutexGuard<'_, Desk> {
-    desk.lock().unwrap_or_else(PoisonError::into_inner)
-}
+/// Where the guest's boot loader is, and where it puts the IPIB.
+const LOADER: u64 = TEST_PAGES + 100;
+const IPIB: GuestAddr = GuestAddr((TEST_PAGES + 101) << 12);
 
 pub(crate) struct Z {
+    machine: Arc<Machine>,
     memory: Arc<dyn NormalMemory>,
     vms: [Arc<Guest>; 2],
-    desks: [SharedDesk; 2],
+    todo: [Todo; 2],
     image: Vec<u8>,
     foreign: Vec<u8>,
 }
 
-/// The virtual CPU, which ends when the guest has nothing more to do.
-pub(crate) struct Cpu {
-    inner: S390Vcpu,
-    desk: SharedDesk,
-}
+type GuestProgram = Box<dyn Program<GuestInsn, InsnResult>>;
 
-impl ErrorType for Cpu {
-    type Error = HostError;
-}
-
-impl Vcpu for Cpu {
-    type Arch = S390Exit;
-
-    fn run(&mut self) -> Result<Exit<S390Exit>, HostError> {
-        loop {
-            match self.inner.run()? {
-                // The guest yields when its desk is empty.
-                Exit::Arch(S390Exit::Yield(_)) if desk(&self.desk).todo.is_empty() => return Ok(Exit::Halted),
-                Exit::Arch(S390Exit::Yield(_)) => {}
-                other => return Ok(other),
-            }
-        }
-    }
-}
-
-/// The guest: does what is on its desk, yields when nothing is left.
-fn program(shared: SharedDesk) -> Box<dyn Program<GuestInsn, InsnResult>> {
+/// Does these steps, then what it is told; gives up its time when there is nothing to do.
+fn program(todo: Todo, first: Vec<Step<GuestInsn>>) -> GuestProgram {
     let share = |command, gfn: Gfn| {
         let block = Share::new(command, gfn.0 << 12).as_bytes().to_vec();
         Step::Call(GuestInsn::Uvc { block })
     };
-    let mut at_work = false;
+    let mut first = first.into_iter();
     Box::new(move |last: Outcome<InsnResult>| {
-        let mut desk = desk(&shared);
-        if at_work {
-            desk.saw.push(match last {
-                Outcome::Loaded(bytes) => Saw::Bytes(bytes.to_vec()),
-                _ => Saw::Done,
-            });
+        if let Some(step) = first.next() {
+            return step;
         }
-        let next = desk.todo.pop_front();
-        at_work = next.is_some();
-        match next {
+        let saw = || match last {
+            Outcome::Loaded(bytes) => Saw::Bytes(bytes.to_vec()),
+            Outcome::Returned(InsnResult::Condition { cc: 1.., .. } | InsnResult::Data { cc: 1.., .. }) => Saw::Refused,
+            _ => Saw::Done,
+        };
+        match todo.next(saw) {
             Some(GuestOp::Load(at, len)) => Step::load(at, len),
             Some(GuestOp::Store(at, bytes)) => Step::store(at, &bytes),
             Some(GuestOp::Share(gfn)) => share(UvCommand::SET_SHARED_ACCESS, gfn),
             Some(GuestOp::Unshare(gfn)) => share(UvCommand::REMOVE_SHARED_ACCESS, gfn),
+            Some(GuestOp::End) => Step::Halt,
             None => Step::Call(GuestInsn::Diag { code: 0x44, gr: [0; 5] }),
         }
     })
@@ -109,29 +78,30 @@ fn build(host_key: &HostPrivateKey, rng: &mut SimRng) -> Vec<u8> {
 }
 
 impl Z {
-    /// What the boot loader does: the image in memory, its IPIB completed.
-    fn enter_with(&self, index: usize, file: &[u8]) -> Result<(), HostError> {
-        let guest = &self.vms[index];
+    /// The image as a guest is to find it, spoiled in the way that `refusal` names.
+    fn file(&self, refusal: Option<&str>) -> Vec<u8> {
         let image = Image::parse(&self.image).expect("the sample image");
-        let start = usize::try_from(image.ipib_offset()).expect("in the file");
-        let ipib = &self.image[start..];
-        if guest.vm_state() == VmState::Normal {
-            self.memory.write(self.host_base(index), file)?;
+        let header = usize::try_from(image.header_offset()).expect("in the file");
+        let component = image.components().next().expect("a kernel").0.address.get();
+        let mut file = self.image.clone();
+        match refusal {
+            None => {}
+            Some("another machine's key") => file.clone_from(&self.foreign),
+            Some("a flipped bit in a component") => file[usize::try_from(component).expect("in the file") + 5000] ^= 4,
+            Some("a flipped bit in the header") => file[header + 0xe0] ^= 1,
+            Some(_) => file[header + 12..header + 16].fill(0),
         }
-        guest.enter_secure_mode(ipib).map(drop)
-    }
-
-    fn host_base(&self, index: usize) -> HostAddr {
-        self.vms[index].slots().host_page(Gfn(0)).expect("the first slot begins at 0")
+        file
     }
 }
 
 impl Backend for Z {
     const SHARING_KEEPS_CONTENT: bool = true;
+    const ABILITIES: &'static [Ability] = &[Ability::PageOut, Ability::SharePages, Ability::DestroyPages];
 
     type Error = HostError;
-    type Vm = Guest;
-    type Cpu = Cpu;
+    type Vm = Arc<Guest>;
+    type Cpu = VmmVcpu;
 
     fn new(seed: u64) -> Self {
         let mut rng = SimRng::from_seed(seed).fork("conformance");
@@ -145,7 +115,6 @@ impl Backend for Z {
         let hardware = Hardware::new(&machine, machine.host_memory());
         let kernel =
             kernel::Host::start(hardware, HostPages::new([(HostAddr(KERNEL), KERNEL_BYTES)])).expect("a kernel");
-        let desks = [SharedDesk::default(), SharedDesk::default()];
         let vms = [0, 1].map(|index| {
             let mut slots = MemSlots::new(PageSize::K4);
             let host = HostAddr(first + index * (PAGES << 12));
@@ -154,66 +123,60 @@ impl Backend for Z {
             guest.add_cpu(0).expect("a CPU");
             guest
         });
-        for (guest, shared) in vms.iter().zip(&desks) {
-            let shared = shared.clone();
-            let state = guest.state_address(0).expect("CPU 0");
-            machine.set_guest(state, move |_: Psw| program(shared.clone()));
-        }
-        Self { memory: Arc::new(machine.host_memory()), vms, desks, image, foreign }
+        let memory = Arc::new(machine.host_memory());
+        Self { machine, memory, vms, todo: Default::default(), image, foreign }
     }
 
-    fn vm(&self, index: usize) -> &Guest {
+    fn vm(&self, index: usize) -> &Arc<Guest> {
         &self.vms[index]
     }
 
-    fn enter(&self, index: usize) -> Result<(), HostError> {
-        self.enter_with(index, &self.image)
+    fn boot(&self, index: usize, refusal: Option<&str>) -> VmmVcpu {
+        let (guest, todo) = (&self.vms[index], self.todo[index].clone());
+        todo.clear();
+        assert_eq!(guest.vm_state(), VmState::Normal);
+        guest.storage().write(GuestAddr(0), &self.file(refusal)).expect("the memory is there");
+        let image = Image::parse(&self.image).expect("the sample image");
+        let components: Vec<_> = image.components().map(|(component, _)| component).collect();
+        let length = image.header().as_bytes().len() as u64;
+        let ipib = ipib::build(IpibForm::Exact, image.header_offset(), length, &components).expect("few components");
+        // The boot loader: it sets the IPIB and asks. What runs after that is the image's own program.
+        let mut loader = Some(vec![
+            Step::store(IPIB, &ipib),
+            Step::Call(GuestInsn::Diag308 { subcode: 8, address: IPIB.0, ipib: Vec::new() }),
+            Step::Call(GuestInsn::Diag308 { subcode: 10, address: 0, ipib: Vec::new() }),
+        ]);
+        let state = guest.state_address(0).expect("CPU 0");
+        self.machine.set_guest(state, move |_: Psw| program(todo.clone(), loader.take().unwrap_or_default()));
+        let mut cpu = guest.vcpu(0).expect("CPU 0");
+        cpu.change_registers(|_, state| state.psw = Psw::at(LOADER << 12)).expect("a state description");
+        VmmVcpu::new(cpu, Arc::default())
     }
 
     fn refusals(&self) -> Vec<&'static str> {
         vec!["another machine's key", "a flipped bit in a component", "a flipped bit in the header", "a short header"]
     }
 
-    fn enter_refused(&self, index: usize, refusal: &str) -> Result<(), HostError> {
-        let image = Image::parse(&self.image).expect("the sample image");
-        let header = usize::try_from(image.header_offset()).expect("in the file");
-        let component = image.components().next().expect("a kernel").0.address.get();
-        let mut file = self.image.clone();
-        match refusal {
-            "another machine's key" => file.clone_from(&self.foreign),
-            "a flipped bit in a component" => file[usize::try_from(component).expect("in the file") + 5000] ^= 4,
-            "a flipped bit in the header" => file[header + 0xe0] ^= 1,
-            _ => file[header + 12..header + 16].fill(0),
-        }
-        self.enter_with(index, &file)
-    }
-
     fn test_pages(&self) -> Gfn {
         Gfn(TEST_PAGES)
-    }
-
-    fn slots(&self, index: usize) -> MemSlots {
-        (*self.vms[index].slots()).clone()
     }
 
     fn host(&self) -> Host<'_> {
         &*self.memory
     }
 
-    fn cpu(&self, index: usize, ops: Vec<GuestOp>) -> Cpu {
-        let shared = &self.desks[index];
-        *desk(shared) = Desk { todo: ops.into(), saw: Vec::new() };
-        Cpu { inner: self.vms[index].vcpu(0).expect("CPU 0"), desk: shared.clone() }
+    fn tell(&self, index: usize, ops: Vec<GuestOp>) {
+        self.todo[index].tell(ops);
     }
 
-    fn serve(&self, _: usize, _: &mut Cpu, exit: Exit<S390Exit>) -> Result<(), HostError> {
+    fn saw(&self, index: usize) -> Vec<Saw> {
+        self.todo[index].saw()
+    }
+
+    fn serve(&self, _: usize, _: &mut VmmVcpu, exit: S390Exit) -> Result<(), HostError> {
         match exit {
-            Exit::Arch(_) => Err(AccessError::Unmapped { at: HostAddr(0), len: 0 }.into()),
-            Exit::PageMissing { .. } | Exit::Halted => Ok(()),
+            S390Exit::Yield(_) => Ok(()),
+            _ => Err(HostError::CannotRun),
         }
-    }
-
-    fn saw(&self, cpu: &Cpu) -> Vec<Saw> {
-        desk(&cpu.desk).saw.clone()
     }
 }

@@ -239,6 +239,10 @@ impl Rig {
                 args: core::array::from_fn(|index| self.regs.gpr[4 + index]),
                 secure: self.regs.came_from_secure_guest(),
             };
+            // A program that has ended waits.
+            if seen.number == HvCall::H_CEDE.0 {
+                return;
+            }
             self.seen.push(seen.clone());
             if self.stop_at == Some(seen.number) {
                 return;

@@ -4,6 +4,7 @@ use crate::{Error, ErrorKind, Gfn, MemSlots, PageRange, PageSize};
 
 /// An argument that no machine accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ArgumentError {
     /// An address is not a page address.
     #[error("address {0:#x} is not page aligned")]

@@ -4,6 +4,7 @@ use core::fmt;
 
 /// What a caller can do about an error without knowing the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ErrorKind {
     /// Somebody else holds the page or the VM for a moment: the same call, unchanged, may work later.
     Busy,
@@ -33,19 +34,38 @@ pub trait Error: core::error::Error {
     fn kind(&self) -> ErrorKind;
 }
 
+/// This machine cannot do that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this machine cannot do that")]
+pub struct Unsupported;
+
+impl Error for Unsupported {
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::Unsupported
+    }
+}
+
 /// Names the error type of a backend; all other traits build on it.
 pub trait ErrorType {
-    /// The backend's error: keeps the raw code of the machine.
-    type Error: Error + 'static;
+    /// The backend's error: keeps the raw code of the machine, and can say that the machine cannot do a thing.
+    type Error: Error + From<Unsupported> + 'static;
 }
 
 impl<T: ErrorType + ?Sized> ErrorType for &T {
     type Error = T::Error;
 }
 
+impl<T: ErrorType + ?Sized> ErrorType for &mut T {
+    type Error = T::Error;
+}
+
+impl<T: ErrorType + ?Sized> ErrorType for alloc::sync::Arc<T> {
+    type Error = T::Error;
+}
+
 /// A call on a range stopped before its end.
 ///
-/// The first [`RangeError::done`] pages are done and stay done; page number `done` (from the start of the range)
+/// The count is exact. The first [`RangeError::done`] pages are done and stay done; page number `done` (from the start of the range)
 /// is as it was before the call, and so are all pages after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RangeError<E> {

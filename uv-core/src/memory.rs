@@ -26,10 +26,7 @@ pub enum AccessError {
 ///
 /// Who calls: the hypervisor for its own accesses, the ultravisor for moving pages. Implementations are shared
 /// between threads; an access of one page is not torn by another access of the same page. Own buffers implement it
-/// today; a `vm-memory` `GuestMemory` fits behind the same two methods.
-///
-/// The ultravisor calls in the middle of a page's move. An implementation that calls the same VM back finds that page
-/// `Busy`, as any other caller does; one that panics leaves the page as it was before the move.
+/// today; a `vm-memory` `GuestMemory` fits behind the same three methods.
 pub trait NormalMemory: Send + Sync {
     /// Copies `into.len()` bytes at `at` out of normal memory.
     ///

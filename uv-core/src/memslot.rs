@@ -2,7 +2,7 @@
 
 use alloc::collections::BTreeMap;
 
-use crate::{Gfn, GuestAddr, HostAddr, PageSize};
+use crate::{Gfn, GuestAddr, HostAddr, PageRange, PageSize};
 
 /// Number of a memory slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,8 +19,17 @@ pub struct MemSlot {
     pub host: HostAddr,
 }
 
+impl MemSlot {
+    /// Its guest pages.
+    #[must_use]
+    pub const fn range(&self) -> PageRange {
+        PageRange::new(self.first, self.pages)
+    }
+}
+
 /// Why a memory slot was refused. Nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SlotError {
     /// The slot has no pages.
     #[error("a memory slot needs at least one page")]

@@ -4,7 +4,7 @@
 //! threads; two calls on one page at the same time leave the page as if they came one after the other, or one of them
 //! gets `Busy`. The range forms are the fast ones: page ciphers work on several pages side by side.
 
-use crate::{ErrorType, Gfn, PageRange, RangeError, SecureVm};
+use crate::{Gfn, PageRange, RangeError, SecureVm};
 
 /// Gives pages to the guest.
 pub trait PageIn: SecureVm {
@@ -29,7 +29,8 @@ pub trait PageIn: SecureVm {
     }
 }
 
-/// Takes pages away from the guest.
+/// Takes pages away from the guest and keeps them sealed: an ability ([`SecureVm::as_page_out`]). IBM Z and POWER have it, Arm
+/// CCA has not.
 pub trait PageOut: SecureVm {
     /// Seals every secure page of the range into its normal page and frees the frame.
     ///
@@ -49,12 +50,12 @@ pub trait PageOut: SecureVm {
     }
 }
 
-/// Gives up pages without keeping their content. IBM Z has it, POWER has not.
-pub trait DestroyPages: ErrorType {
+/// Gives up pages without keeping their content: an ability ([`SecureVm::as_destroy_pages`]). IBM Z has it, POWER has not.
+pub trait DestroyPages: SecureVm {
     /// Every page of the range becomes [`Absent`](crate::PageState::Absent): its content is wiped and forgotten, its
     /// normal page reads as zeros. The guest finds zeros there if it lives on.
     ///
     /// # Errors
-    /// `Busy`, `InvalidArgument`.
+    /// `Busy`, `InvalidArgument`, `WrongState`.
     fn destroy_range(&self, range: PageRange) -> Result<(), RangeError<Self::Error>>;
 }

@@ -2,27 +2,34 @@
 
 use core::fmt;
 
+use crate::SecureVm;
+
 /// Where a VM stands on its way into and out of secure mode.
 ///
 /// ```text
 /// Normal ──enter──▶ Entering ──▶ Secure ──terminate──▶ Normal
-///                      └─fail──▶ Aborted ──terminate──▶ Normal
+///            └──fail──┘             └──the ultravisor gives up──▶ Aborted ──terminate──▶ Normal
 /// ```
+/// While [`enter_secure_mode`](crate::EnterSecureMode::enter_secure_mode) is at work another thread may find `Entering`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum VmState {
     /// An ordinary VM: the hypervisor sees all of it.
     Normal,
-    /// The ultravisor knows the VM; the image is being taken over or checked. The guest does not run as a secure VM.
+    /// The ultravisor knows the VM; the image is being taken over or checked. The guest does not run as a secure VM. IBM Z: from
+    /// CREATE_SEC_CONF to VERIFY_IMG; POWER: from `H_SVM_INIT_START` to `H_SVM_INIT_DONE`.
     Entering,
     /// The guest runs on secure memory. Invariant: no plaintext byte of a page that the guest has not shared is
     /// readable by the hypervisor.
     Secure,
-    /// Entering failed, the ultravisor waits to be told to forget the VM. Invariant: as [`VmState::Secure`].
+    /// The ultravisor gave up after the hypervisor had done its part, and waits to be told to forget the VM. POWER has it
+    /// ([`Exit::EnterAborted`](crate::Exit::EnterAborted)). Invariant: as [`VmState::Secure`].
     Aborted,
 }
 
 /// What stands behind one guest page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum PageState {
     /// Nothing secure yet: the guest finds zeros at its first access, unless an image page is put here first.
     /// Invariant: the ultravisor keeps nothing for the page.
@@ -39,6 +46,7 @@ pub enum PageState {
 
 /// How many pages stand in each state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PageCounts {
     /// Pages in [`PageState::Secure`].
     pub secure: u64,
@@ -51,6 +59,20 @@ pub struct PageCounts {
 }
 
 impl PageCounts {
+    /// Counts the pages of a VM one by one: for a backend that keeps no counts.
+    ///
+    /// # Errors
+    /// Those of [`SecureVm::page_state`].
+    pub fn of<V: SecureVm + ?Sized>(vm: &V) -> Result<Self, V::Error> {
+        let mut counts = Self::default();
+        for (_, slot) in vm.mem_slots().iter() {
+            for gfn in slot.range().iter() {
+                counts.add(vm.page_state(gfn)?);
+            }
+        }
+        Ok(counts)
+    }
+
     /// Counts one page. [`PageState::Absent`] pages are not counted: nothing is kept for them.
     pub const fn add(&mut self, state: PageState) {
         match state {

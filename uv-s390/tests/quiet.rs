@@ -11,8 +11,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata};
 use uv_core::{
-    DestroyPages, EnterSecureMode, Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, PageIn, PageOut, PageRange, PageSize,
-    SecureVm, SlotId,
+    DestroyPages, Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, PageIn, PageOut, PageRange, PageSize, SecureVm, SlotId,
 };
 use uv_s390::abi::ipib::{self, IpibForm};
 use uv_s390::abi::psw::Psw;
@@ -194,7 +193,7 @@ fn no_event_and_no_debug_tells_a_secret() {
         Box::new(first.take().unwrap_or_else(|| Script::new([]).0))
     };
     machine.set_guest(guest.state_address(0).unwrap(), code);
-    guest.enter_secure_mode(&block).unwrap();
+    guest.start_protected(&block).unwrap();
     guest.vcpu(0).unwrap().run_served().unwrap();
     let done = |outcome: &Outcome<InsnResult>| matches!(outcome, Outcome::Returned(InsnResult::Data { cc: 0, .. }));
     assert_eq!(seen.lock().iter().filter(|outcome| done(outcome)).count(), 6, "all of the guest's calls");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use uv_core::{
     EnterSecureMode as _, Exit, Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, NormalMemory as _, PageIn as _, PageSize,
-    SlotId, Vcpu as _,
+    SecureVm as _, SlotId, Vcpu as _,
 };
 use uv_power::abi::regs::Lpid;
 use uv_power::abi::{HvCode, UvCode};
@@ -97,14 +97,10 @@ pub fn boot(input: &Input, tell: Teller) -> Result<Outcome, Failure> {
     let (program, seen) = guest::program(layout.kernel.at, layout.tree, layout.work, names(&input.blob));
     machine.add_vcpu(LPID, 0, program);
     let vm = vm(&watch, memory.clone(), pages)?;
-    let cpu = spin::Mutex::new(KvmVcpu::new(Arc::clone(&vm), 0).starting_at(layout.kernel.at));
+    let mut cpu = KvmVcpu::new(Arc::clone(&vm), 0).starting_at(layout.kernel.at);
     watch.tell(&format!("guest: UV_ESM, kernel {}, device tree {}", layout.kernel.at, layout.tree));
-    let entered = vm.enter_secure_mode(&cpu);
-    watch.tell(match &entered {
-        Ok(_) => "guest: runs in secure mode",
-        Err(_) => "guest: goes on as a normal VM",
-    });
-    run(&vm, &mut cpu.lock(), &watch).map_err(|error| Failure::unusable(format_args!("the VM cannot run: {error}")))?;
+    let refusal =
+        run(&vm, &mut cpu, &watch).map_err(|error| Failure::unusable(format_args!("the VM cannot run: {error}")))?;
 
     let mut states = BTreeMap::new();
     for state in (0..pages).filter_map(|gfn| machine.gfn_state(LPID, Gfn(gfn))) {
@@ -113,7 +109,7 @@ pub fn boot(input: &Input, tell: Teller) -> Result<Outcome, Failure> {
     let mut seen = seen.lock().map_err(|_| Failure::unusable("the guest's program ended badly"))?;
     let seen = core::mem::take(&mut *seen);
     let entry = seen.secure().map(|regs| Entry { nip: regs.nip, r3: regs.gpr[3], r4: regs.gpr[4], r5: regs.gpr[5] });
-    let refused = entry.is_none().then(|| why(&machine, &seen, entered.err()));
+    let refused = entry.is_none().then(|| why(&machine, &seen, refusal));
     let mark = seen.read_back.map(|mine| {
         let theirs = look(&vm, &memory, layout.work, mine.len());
         (mine, theirs)
@@ -145,19 +141,32 @@ fn vm(watch: &Arc<Watch>, memory: Arc<HostMemory>, pages: u64) -> Result<Arc<Vm>
     Ok(Arc::new(vm))
 }
 
-/// Runs the guest to its end.
-fn run(vm: &Vm, cpu: &mut KvmVcpu, watch: &Watch) -> Result<(), KvmError> {
+/// Runs the guest to its end; gives why its wish to become secure was refused, if it was.
+fn run(vm: &Vm, cpu: &mut KvmVcpu, watch: &Watch) -> Result<Option<KvmError>, KvmError> {
+    let mut refusal = None;
     for _ in 0..MOST_EXITS {
         match cpu.run()? {
-            Exit::Halted => return Ok(()),
+            Exit::EnterSecureMode => {
+                refusal = vm.enter_secure_mode(cpu).err();
+                watch.tell(match refusal {
+                    None => "guest: runs in secure mode",
+                    Some(_) => "guest: goes on as a normal VM",
+                });
+            }
+            Exit::EnterAborted => {
+                watch.tell("ultravisor: gives up");
+                refusal = Some(KvmError::Refused(HvCode::H_STATE));
+                vm.terminate()?;
+            }
+            Exit::Halted => break,
             Exit::PageMissing { gfn, .. } => vm.page_in(gfn)?,
-            Exit::Arch(exit) => {
+            exit => {
                 watch.tell(&format!("  guest to hypervisor: {exit:?}"));
                 cpu.complete(HvCode::H_FUNCTION, &[]);
             }
         }
     }
-    Ok(())
+    Ok(refusal)
 }
 
 fn why(machine: &Machine, seen: &Seen, error: Option<KvmError>) -> Refused {

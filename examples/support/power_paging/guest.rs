@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rand_core::Rng as _;
 use spin::Mutex;
 use uv_core::{GuestAddr, PageSize};
-use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::numbers::UvCall;
 use uv_power::abi::{Msr, Regs};
 use uv_power::sim::{GuestInsn, GuestProgram, GuestStep};
 use uv_sim::guest::{Outcome, Step};
@@ -56,7 +56,7 @@ struct Guest {
     at_work: Option<(usize, Expected)>,
 }
 
-/// The program of a guest and what comes of it. It becomes secure, waits in `H_CEDE`, then works.
+/// The program of a guest and what comes of it. It becomes secure, then works.
 pub(super) fn program(layout: &Layout, work_pages: u64, steps: u32, seed: u64) -> (GuestProgram, Arc<Mutex<Tally>>) {
     let tally = Arc::<Mutex<Tally>>::default();
     let mut guest = Guest {
@@ -84,7 +84,6 @@ impl Guest {
                     return Step::Halt;
                 }
                 self.tally.lock().secure = true;
-                return Step::Call(GuestInsn::hypercall(HvCall::H_CEDE, &[]));
             }
             Outcome::Loaded(bytes) => self.compare(&bytes),
             _ => {}

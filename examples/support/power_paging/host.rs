@@ -11,7 +11,6 @@ use uv_core::{
     EnterSecureMode as _, Error as _, ErrorKind, Exit, Gfn, HostAddr, MemSlot, MemSlots, PageIn as _, PageOut as _,
     PageRange, PageSize, SlotId, Vcpu as _,
 };
-use uv_power::abi::HvCode;
 use uv_power::abi::regs::Lpid;
 use uv_power::hypervisor::kernel::{Defects, DevicePool, Host, KvmError, KvmVcpu, Vm, VmConfig};
 use uv_power::sim::{Machine, MachineConfig};
@@ -112,12 +111,16 @@ pub fn run(load: &Load, live: &mut dyn FnMut(&str)) -> core::result::Result<Resu
         let vm = Vm::new(host.clone(), VmConfig { lpid, radix: true, slots, defects: Defects::empty() });
         vm.enable_secure_guest_capability().map_err(Failure::unusable)?;
         let vm = Arc::new(vm);
-        let cpu = Mutex::new(KvmVcpu::new(Arc::clone(&vm), 0).starting_at(layout.kernel.at));
-        vm.enter_secure_mode(&cpu).map_err(|error| match machine.esm_failure(lpid) {
+        let mut cpu = KvmVcpu::new(Arc::clone(&vm), 0).starting_at(layout.kernel.at);
+        let asks = cpu.run().map_err(Failure::refused)?;
+        if asks != Exit::EnterSecureMode {
+            return Err(Failure::refused(format_args!("VM {} does not ask to become secure: {asks:?}", lpid.0)));
+        }
+        vm.enter_secure_mode(&mut cpu).map_err(|error| match machine.esm_failure(lpid) {
             Some(failure) => Failure::refused(format_args!("VM {} is refused: {failure}", lpid.0)),
             None => Failure::refused(format_args!("VM {} is refused: {error}", lpid.0)),
         })?;
-        Ok(Running { vm, cpu, tally })
+        Ok(Running { vm, cpu: Mutex::new(cpu), tally })
     };
     let vms = [boot(0)?, boot(1)?];
     let most = AtomicU64::new(0);
@@ -170,8 +173,7 @@ fn serve(me: &Running, other: &Running, seed: u64) -> core::result::Result<(), F
                 }
                 Err(error) => return Err(lost(error)),
             },
-            // The guest waits for the load to begin.
-            Exit::Arch(_) => cpu.complete(HvCode::H_SUCCESS, &[]),
+            exit => return Err(Failure::refused(format_args!("a VM cannot go on after {exit:?}"))),
         }
     }
 }

@@ -192,8 +192,9 @@ impl Vm {
         loop {
             match cpu.run_served().map_err(Failure::refused)? {
                 Exit::Halted => return Ok(None),
-                Exit::Arch(S390Exit::Yield(_)) | Exit::PageMissing { .. } => {}
+                Exit::Arch(S390Exit::Yield(_)) => {}
                 Exit::Arch(exit) => return Ok(Some(exit)),
+                exit => return Err(Failure::refused(format_args!("the guest cannot go on after {exit:?}"))),
             }
         }
     }

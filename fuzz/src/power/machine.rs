@@ -78,9 +78,9 @@ impl Rig {
         layout.load(&*memory, HostAddr(HOST), &INPUT.bootargs).expect("the memory is there");
         let todo = Todo::default();
         machine.add_vcpu(LPID, 0, Box::new(program(&layout, Arc::clone(&todo))));
-        let cpu = Arc::new(spin::Mutex::new(KvmVcpu::new(Arc::clone(&vm), 0).starting_at(layout.kernel.at)));
-        vm.enter_secure_mode(&cpu).expect("the sample becomes secure");
-        let cpu = Arc::into_inner(cpu).expect("nobody else has it").into_inner();
+        let mut cpu = KvmVcpu::new(Arc::clone(&vm), 0).starting_at(layout.kernel.at);
+        assert_eq!(cpu.run().expect("the guest starts"), Exit::EnterSecureMode);
+        vm.enter_secure_mode(&mut cpu).expect("the sample becomes secure");
         let work = PageSize::K64.gfn(layout.work);
         let numbers =
             Numbers::new(&[1, 0, 16, 2, HOST, layout.work.0, work.0, pages, layout.kernel.at.0, layout.tree.0]);
@@ -98,9 +98,6 @@ impl Rig {
     fn run(&mut self, feed: &mut Feed<'_>) {
         for _ in 0..6 {
             match self.cpu.run() {
-                Ok(Exit::Arch(PowerExit::Hypercall { call: HvCall::H_CEDE, .. })) => {
-                    return self.cpu.complete(HvCode::H_SUCCESS, &[]);
-                }
                 Ok(Exit::Arch(PowerExit::Hypercall { .. })) => {
                     let out = [self.numbers.take(feed), self.numbers.take(feed)];
                     self.cpu.complete(HvCode(i64::from(feed.byte().cast_signed())), &out);

@@ -3,9 +3,7 @@
 use crate::feed::{Feed, Numbers};
 use std::collections::VecDeque;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
-use uv_core::{
-    EnterSecureMode, Exit, Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, NormalMemory, PageSize, SlotId, Vcpu,
-};
+use uv_core::{Exit, Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, NormalMemory, PageSize, SlotId, Vcpu};
 use uv_s390::abi::psw::Psw;
 use uv_s390::abi::uvc::UvCall;
 use uv_s390::abi::uvcb::{COMMANDS, Length, UvCommand};
@@ -78,7 +76,7 @@ impl Rig {
         let mut numbers = Numbers::new(&[KERNEL, GUEST, GUEST + 0x10000, 0x10000, 0x1000, 1, guest.asce().0, state.0]);
         if protected {
             memory.write(HostAddr(GUEST), &SAMPLE.image).expect("the image fits");
-            guest.enter_secure_mode(&SAMPLE.image[SAMPLE.ipib..]).expect("the sample boots");
+            guest.start_protected(&SAMPLE.image[SAMPLE.ipib..]).expect("the sample boots");
         }
         let mut words = [0; 512];
         memory.read(state, &mut words).expect("the state description is the host's");
@@ -170,7 +168,7 @@ pub fn uvc_host(data: &[u8]) {
                 3 => drop(rig.guest.cleanup(&mut |_| true)),
                 4 => drop(rig.guest.enable()),
                 5 => drop(rig.guest.host_read(GuestAddr(rig.numbers.take(&mut feed)), &mut [0; 64])),
-                6 => drop(rig.guest.enter_secure_mode(&SAMPLE.image[SAMPLE.ipib..])),
+                6 => drop(rig.guest.start_protected(&SAMPLE.image[SAMPLE.ipib..])),
                 _ => rig.machine.advance_clock(rig.numbers.take(&mut feed)),
             },
             _ => {

@@ -1,8 +1,35 @@
 //! What a backend brings.
 
-use uv_core::{
-    EnterSecureMode, Error, ErrorType, Exit, Gfn, GuestAddr, MemSlots, NormalMemory, PageIn, PageOut, SharePages, Vcpu,
-};
+use uv_core::{EnterSecureMode, Error, Gfn, GuestAddr, NormalMemory, PageIn, SecureVm, Unsupported, Vcpu};
+
+/// An ability that a machine may lack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ability {
+    /// [`SecureVm::as_page_out`].
+    PageOut,
+    /// [`SecureVm::as_share_pages`].
+    SharePages,
+    /// [`SecureVm::as_accept_sharing`].
+    AcceptSharing,
+    /// [`SecureVm::as_destroy_pages`].
+    DestroyPages,
+}
+
+impl Ability {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::PageOut, Self::SharePages, Self::AcceptSharing, Self::DestroyPages];
+
+    /// Whether a VM has the ability.
+    pub fn is_of<V: SecureVm>(self, vm: &V) -> bool {
+        match self {
+            Self::PageOut => vm.as_page_out().is_some(),
+            Self::SharePages => vm.as_share_pages().is_some(),
+            Self::AcceptSharing => vm.as_accept_sharing().is_some(),
+            Self::DestroyPages => vm.as_destroy_pages().is_some(),
+        }
+    }
+}
 
 /// What the suite has a guest do. Each backend tells its guest in its own way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +42,8 @@ pub enum GuestOp {
     Share(Gfn),
     /// Take a page back; reported as [`Saw::Done`].
     Unshare(Gfn),
+    /// Wait for ever; not reported.
+    End,
 }
 
 /// What a guest saw of an operation.
@@ -24,6 +53,8 @@ pub enum Saw {
     Bytes(Vec<u8>),
     /// The operation is done.
     Done,
+    /// The operation was refused.
+    Refused,
 }
 
 /// The hypervisor's view of normal memory.
@@ -41,12 +72,15 @@ pub trait Backend: Sized {
     /// starts with zeros (POWER).
     const SHARING_KEEPS_CONTENT: bool;
 
+    /// The abilities of its VMs. Rules about the others are skipped, and that the machine has none of them is a rule.
+    const ABILITIES: &'static [Ability];
+
     /// The error of everything.
-    type Error: Error + 'static;
+    type Error: Error + From<Unsupported> + 'static;
     /// The VM as the hypervisor has it.
-    type Vm: EnterSecureMode + PageIn + PageOut + SharePages + ErrorType<Error = Self::Error>;
+    type Vm: EnterSecureMode<Cpu = Self::Cpu, Error = Self::Error> + PageIn;
     /// A virtual CPU.
-    type Cpu: Vcpu + ErrorType<Error = Self::Error>;
+    type Cpu: Vcpu<Error = Self::Error>;
 
     /// A machine with VMs 0 and 1, both normal. The same seed gives the same machine.
     fn new(seed: u64) -> Self;
@@ -54,45 +88,29 @@ pub trait Backend: Sized {
     /// VM `index` (0 or 1).
     fn vm(&self, index: usize) -> &Self::Vm;
 
-    /// Takes VM `index` into secure mode the way this machine does it, with an image or blob that must be accepted.
-    ///
-    /// # Errors
-    /// The backend's, when it refuses all the same.
-    fn enter(&self, index: usize) -> Result<(), Self::Error>;
+    /// Loads VM `index`, when it is normal, with an image or blob and gives its boot CPU. The guest's first act is to ask to
+    /// enter secure mode; then, secure or not, it does what it is told. With `None` the machine must accept the image; with one
+    /// of [`Backend::refusals`] it must refuse.
+    fn boot(&self, index: usize, refusal: Option<&str>) -> Self::Cpu;
 
     /// Names of the ways in which this machine must refuse to enter: wrong key, flipped bit …
     fn refusals(&self) -> Vec<&'static str>;
 
-    /// Tries to take VM `index` into secure mode in the way `refusal` names.
-    ///
-    /// # Errors
-    /// The backend's; success is a broken rule.
-    fn enter_refused(&self, index: usize, refusal: &str) -> Result<(), Self::Error>;
-
     /// The first page that the image of a VM does not use.
     fn test_pages(&self) -> Gfn;
-
-    /// The memory slots of VM `index`.
-    fn slots(&self, index: usize) -> MemSlots;
 
     /// Normal memory as the hypervisor reaches it. Reading a secure page fails or gives no plaintext.
     fn host(&self) -> Host<'_>;
 
-    /// A virtual CPU of VM `index` that carries the operations out and then halts. May be called any number of times for
-    /// a secure VM; each virtual CPU starts where the guest's memory stands.
-    fn cpu(&self, index: usize, ops: Vec<GuestOp>) -> Self::Cpu;
+    /// Has the guest of VM `index` do these things when it runs, after what it was told before.
+    fn tell(&self, index: usize, ops: Vec<GuestOp>);
+
+    /// What the guest of VM `index` saw since the VM was booted.
+    fn saw(&self, index: usize) -> Vec<Saw>;
 
     /// Serves an exit that only this machine has.
     ///
     /// # Errors
     /// The backend's.
-    fn serve(
-        &self,
-        index: usize,
-        cpu: &mut Self::Cpu,
-        exit: Exit<<Self::Cpu as Vcpu>::Arch>,
-    ) -> Result<(), Self::Error>;
-
-    /// What the guest on this virtual CPU saw so far.
-    fn saw(&self, cpu: &Self::Cpu) -> Vec<Saw>;
+    fn serve(&self, index: usize, cpu: &mut Self::Cpu, exit: <Self::Cpu as Vcpu>::Arch) -> Result<(), Self::Error>;
 }

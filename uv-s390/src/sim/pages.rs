@@ -54,7 +54,7 @@ impl Machine {
                 frame.set(Frame::Shared(conf.id, gfn));
                 return Ok(());
             }
-            PageState::Secure | PageState::Shared => return Err(UvRc::FOREIGN_FRAME.into()),
+            _ => return Err(UvRc::FOREIGN_FRAME.into()),
         }
         frame.set(Frame::Secure(conf.id, gfn));
         Ok(())

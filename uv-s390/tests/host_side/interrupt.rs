@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use uv_core::{EnterSecureMode, Exit, GuestAddr};
+use uv_core::{Exit, GuestAddr};
 use uv_s390::abi::psw::Psw;
 use uv_s390::abi::sie::{ExecutionControl, InjectionControl};
 use uv_s390::hypervisor::kernel::{Guest, IoIrq, Irq, MachineCheckIrq, MpState, S390Exit, S390Vcpu};
@@ -49,7 +49,7 @@ pub(crate) fn protected(
         Box::new(first.take().unwrap_or_else(|| Script::new([]).0))
     };
     rig.machine.set_guest(guest.state_address(0).expect("a CPU"), code);
-    guest.enter_secure_mode(&rig.ipib).expect("a good image");
+    guest.start_protected(&rig.ipib).expect("a good image");
     let cpu = guest.vcpu(0).expect("a CPU");
     (guest, cpu, seen)
 }
@@ -271,7 +271,7 @@ fn a_cpu_that_runs_is_made_to_leave() {
     let mut program = Some(program);
     let code = move |_: Psw| -> Box<dyn Program<GuestInsn, InsnResult>> { Box::new(program.take().expect("once")) };
     rig.machine.set_guest(guest.state_address(0).unwrap(), code);
-    guest.enter_secure_mode(&rig.ipib).unwrap();
+    guest.start_protected(&rig.ipib).unwrap();
     let mut cpu = guest.vcpu(0).unwrap();
     yields(&mut cpu);
     std::thread::scope(|scope| {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
-use uv_core::{EnterSecureMode, Exit, Gfn, GuestAddr};
+use uv_core::{Exit, Gfn, GuestAddr};
 use uv_s390::abi::psw::Psw;
 use uv_s390::abi::sie::ExecutionControl;
 use uv_s390::hypervisor::kernel::{
@@ -103,7 +103,7 @@ fn guest(rig: &Rig, steps: Vec<Step<GuestInsn>>) -> (Arc<Guest>, S390Vcpu, Deliv
     let code =
         move |_: Psw| -> Box<dyn Program<GuestInsn, InsnResult>> { Box::new(program.take().expect("one start")) };
     rig.machine.set_guest(guest.state_address(0).expect("a CPU"), code);
-    guest.enter_secure_mode(&rig.ipib).expect("a good image");
+    guest.start_protected(&rig.ipib).expect("a good image");
     let cpu = guest.vcpu(0).expect("a CPU");
     (guest, cpu, got)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use uv_core::{EnterSecureMode, Error, ErrorKind, Exit, Gfn, GuestAddr, PageOut, SecureVm, VmState};
+use uv_core::{Error, ErrorKind, Exit, Gfn, GuestAddr, PageOut, SecureVm, VmState};
 use uv_s390::abi::Errno;
 use uv_s390::abi::psw::Psw;
 use uv_s390::abi::uvc::{UvRc, UvRrc};
@@ -187,15 +187,15 @@ fn entering_through_the_core_trait_keeps_the_codes() {
     let rig = Rig::new(Generation::Z17);
     let guest = rig.guest(1);
     guest.storage().write(GuestAddr(rig.components[0].address.get()), &[1]).unwrap();
-    match guest.enter_secure_mode(&rig.ipib) {
+    match guest.start_protected(&rig.ipib) {
         Err(HostError::Start(error)) => {
             assert_eq!((error.step, error.rc, error.rrc), (StartStep::Verify, UvRc::VERIFY_MISMATCH, UvRrc::PAGE_LIST));
         }
         other => panic!("{other:?}"),
     }
     rig.load(&guest);
-    guest.enter_secure_mode(&rig.ipib).unwrap();
-    assert_eq!(guest.enter_secure_mode(&rig.ipib).unwrap_err().kind(), ErrorKind::WrongState);
+    guest.start_protected(&rig.ipib).unwrap();
+    assert_eq!(guest.start_protected(&rig.ipib).unwrap_err().kind(), ErrorKind::WrongState);
     assert!(guest.is_protected(), "a second try leaves the guest alone");
 }
 
@@ -204,7 +204,7 @@ fn resets_of_a_protected_guest() {
     let rig = Rig::new(Generation::Z17);
     let guest = rig.guest(3);
     let options = options(&[1, 2]);
-    guest.enter_secure_mode(&rig.ipib).unwrap();
+    guest.start_protected(&rig.ipib).unwrap();
     for number in [1, 2] {
         guest.set_mp_state(number, uv_s390::hypervisor::kernel::MpState::Operating).unwrap();
     }
@@ -250,7 +250,7 @@ fn a_reset_moves_the_prefix_back_for_the_kernel_too() {
             Box::new(Script::new(steps.into_iter().filter(move |_| !again)).0)
         },
     );
-    guest.enter_secure_mode(&rig.ipib).unwrap();
+    guest.start_protected(&rig.ipib).unwrap();
     let mut cpu = guest.vcpu(0).unwrap();
     assert!(matches!(cpu.run_served().unwrap(), Exit::Arch(S390Exit::Notification(_))));
     assert_eq!(cpu.state().unwrap().prefix_address(), 0x2_0000);
@@ -269,14 +269,14 @@ fn re_ipl_and_reset_from_outside_leave_protection() {
     let guest = rig.guest(1);
     let mut stores = IplStores::new();
     stores.set_normal(vec![0; 200]);
-    guest.enter_secure_mode(&rig.ipib).unwrap();
+    guest.start_protected(&rig.ipib).unwrap();
     let mut model = Model::default();
     let after = reset(&mut model, &*guest, &guest.storage(), &options(&[]), true, ResetRequest::ReIpl).unwrap();
     assert_eq!(after, AfterReset::Ipl(Unprotected::Now));
     assert_eq!(model.asked, ["subsystems", "ordinary", "migration", "discard", "crypto"]);
     assert!(!guest.is_protected());
     rig.load(&guest);
-    guest.enter_secure_mode(&rig.ipib).unwrap();
+    guest.start_protected(&rig.ipib).unwrap();
     external_reset(&mut NoDevices, &*guest, &mut stores, &options(&[]), true).unwrap();
     assert!(stores.normal().is_none() && !guest.is_protected());
 

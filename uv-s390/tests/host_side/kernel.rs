@@ -36,7 +36,7 @@ fn enabling_donates_and_disabling_gives_back() {
     let before = rig.host.free_storage();
     guest.enable().unwrap();
     assert_eq!(rig.log(), [C::CREATE_SEC_CONF, C::CREATE_SEC_CPU, C::CREATE_SEC_CPU]);
-    assert_eq!((guest.vm_state(), rig.host.protected_count()), (VmState::Secure, 1));
+    assert_eq!((guest.vm_state(), rig.host.protected_count()), (VmState::Entering, 1));
     assert!(rig.host.free_storage() < before);
     assert_eq!(guest.enable(), Err(HostError::Protected));
     guest.add_cpu(5).unwrap();

@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use uv_core::{
-    DestroyPages, EnterSecureMode, Gfn, GuestAddr, HostAddr, MemSlot, PageIn, PageOut, PageState, SecureVm, SlotId,
-};
+use uv_core::{DestroyPages, Gfn, GuestAddr, HostAddr, MemSlot, PageIn, PageOut, PageState, SecureVm, SlotId};
 use uv_s390::abi::Errno;
 use uv_s390::abi::psw::Psw;
 use uv_s390::abi::uvc::UvRc;
@@ -73,7 +71,7 @@ fn the_end_of_protection_waits_for_a_cpu_that_runs() {
     let rig = Rig::new(Generation::Z17);
     let guest = rig.guest(1);
     let state = forever(&rig, &guest, GuestInsn::Diag { code: 0x44, gr: [0; 5] });
-    guest.enter_secure_mode(&rig.ipib).unwrap();
+    guest.start_protected(&rig.ipib).unwrap();
     let ended = Arc::new(AtomicBool::new(false));
     let (vm, flag) = (guest.clone(), ended.clone());
     let mut ender = None;
@@ -96,7 +94,7 @@ fn a_dump_keeps_cpus_out_and_ends_their_runs() {
     let rig = Rig::new(Generation::Z17);
     let guest = rig.guest(1);
     let state = forever(&rig, &guest, GuestInsn::Diag { code: 0x44, gr: [0; 5] });
-    guest.enter_secure_mode(&rig.ipib).unwrap();
+    guest.start_protected(&rig.ipib).unwrap();
     let ran = meanwhile(&guest, &state, || client::dump_init(&*guest).unwrap());
     assert_eq!(ran, (Err(Errno::EINTR), ExitReason::INTR));
     let mut area = KvmRun::new();
@@ -118,7 +116,7 @@ fn a_signal_ends_every_run() {
         let rig = Rig::new(Generation::Z17);
         let guest = rig.guest(1);
         let state = forever(&rig, &guest, step.clone());
-        guest.enter_secure_mode(&rig.ipib).unwrap();
+        guest.start_protected(&rig.ipib).unwrap();
         let ran = meanwhile(&guest, &state, || guest.set_fatal_signal(true));
         assert_eq!(ran, (Err(Errno::EINTR), ExitReason::INTR), "{step:?}");
     }
@@ -136,7 +134,7 @@ fn an_unpin_that_somebody_else_did_is_no_failure() {
         call(C::REMOVE_SHARED_ACCESS),
     ];
     let seen = programs(&rig, &guest, 0, vec![steps]);
-    guest.enter_secure_mode(&rig.ipib).unwrap();
+    guest.start_protected(&rig.ipib).unwrap();
     let mut area = KvmRun::new();
     client::run(&*guest, 0, &mut area).unwrap();
     guest.pin(Gfn(0x300)).unwrap();
@@ -160,7 +158,7 @@ fn a_run_whose_unpin_finds_the_ultravisor_busy_is_tried_again_by_user_space() {
         call(C::REMOVE_SHARED_ACCESS),
     ];
     let seen = programs(&rig, &guest, 0, vec![steps]);
-    guest.enter_secure_mode(&rig.ipib).unwrap();
+    guest.start_protected(&rig.ipib).unwrap();
     let mut area = KvmRun::new();
     client::run(&*guest, 0, &mut area).unwrap();
     guest.pin(Gfn(0x300)).unwrap();
@@ -290,7 +288,7 @@ fn a_shared_page_of_an_old_life_is_the_vms_own_at_once() {
         Step::Call(GuestInsn::Uvc { block: share.as_bytes().to_vec() }),
     ];
     programs(&rig, &guest, 0, vec![steps]);
-    guest.enter_secure_mode(&rig.ipib).unwrap();
+    guest.start_protected(&rig.ipib).unwrap();
     client::run(&*guest, 0, &mut KvmRun::new()).unwrap();
     assert_eq!(guest.page_state(HIGH), Ok(PageState::Shared));
     guest.set_aside().unwrap();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use uv_core::{EnterSecureMode, Exit};
+use uv_core::Exit;
 use uv_s390::abi::psw::Psw;
 use uv_s390::abi::sie::{ExecutionControl, InjectionControl};
 use uv_s390::hypervisor::kernel::{CpuReset, Guest, HostError, MpState, S390Exit, S390Vcpu};
@@ -35,7 +35,7 @@ fn pair(rig: &Rig, steps: [Vec<Step<GuestInsn>>; 2]) -> (Arc<Guest>, [S390Vcpu; 
     let guest = rig.guest(2);
     let [first, second] = steps;
     let seen = [program(rig, &guest, 0, first), program(rig, &guest, 1, second)];
-    guest.enter_secure_mode(&rig.ipib).expect("a good image");
+    guest.start_protected(&rig.ipib).expect("a good image");
     guest.set_mp_state(1, MpState::Operating).expect("loaded");
     let mut cpus = [0, 1].map(|number| guest.vcpu(number).expect("a CPU"));
     cpus[1].answer(|answer| answer.inject(InjectionControl::RESTART)).expect("host memory");

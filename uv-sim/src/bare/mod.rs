@@ -2,10 +2,14 @@
 //!
 //! For generic hypervisor code that wants a secure VM in a test and does not care whose calls are made, and for the
 //! conformance suite: what holds here and on both machines is a rule of `uv-core`. Entering secure mode takes over a list
-//! of plain pages; sealing is AES-256-CCM.
+//! of plain pages; sealing is AES-256-CCM. What a machine may lack can be left out ([`BareAbilities`]).
 
+mod abilities;
+mod enter;
+mod pages;
 mod vcpu;
 mod vm;
 
+pub use abilities::BareAbilities;
 pub use vcpu::{BareCall, BareVcpu};
 pub use vm::{BareError, BareVm, Image};

@@ -1,17 +1,16 @@
 //! A VM on the bare engine.
 
-use alloc::{boxed::Box, sync::Arc};
-
-use spin::RwLock;
-use uv_core::{
-    ArgumentError, DestroyPages, EnterSecureMode, ErrorKind, ErrorType, Gfn, HostAddr, MemSlots, NormalMemory, PageIn,
-    PageOut, PageRange, PageSize, PageState, RangeError, SecureVm, SharePages, VmState, check_in_slots,
-};
-
-use super::{BareCall, BareVcpu};
+use super::{BareAbilities, BareCall, BareVcpu};
 use crate::guest::Program;
-use crate::seal::Suite;
 use crate::{Content, Engine, HostMemory, SecureSpace, SpaceError};
+use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
+use alloc::sync::Arc;
+use spin::{Mutex, RwLock};
+use uv_core::{
+    AcceptSharing, ArgumentError, DestroyPages, ErrorKind, ErrorType, Gfn, HostAddr, MemSlots, PageCounts, PageOut,
+    PageRange, PageSize, PageState, RangeError, SecureVm, SharePages, Unsupported, VmState, check_in_slots,
+};
 
 /// A refusal of the bare backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,6 +24,15 @@ pub enum BareError {
     /// The VM is not in the state that the call needs.
     #[error("the VM is {0:?}")]
     State(VmState),
+    /// The guest has not asked for this.
+    #[error("the guest has not asked for this")]
+    NotAsked,
+    /// What the guest is told when its hypervisor did not do what it asked for.
+    #[error("the hypervisor refused")]
+    Refused,
+    /// The machine lacks the ability.
+    #[error(transparent)]
+    Unsupported(#[from] Unsupported),
 }
 
 impl uv_core::Error for BareError {
@@ -32,7 +40,9 @@ impl uv_core::Error for BareError {
         match self {
             Self::Argument(e) => e.kind(),
             Self::Space(e) => e.kind(),
-            Self::State(_) => ErrorKind::WrongState,
+            Self::State(_) | Self::NotAsked => ErrorKind::WrongState,
+            Self::Refused => ErrorKind::Permission,
+            Self::Unsupported(e) => e.kind(),
         }
     }
 }
@@ -48,7 +58,10 @@ pub(super) struct Inner {
     pub(super) memory: Arc<HostMemory>,
     pub(super) slots: MemSlots,
     pub(super) space: RwLock<Option<Arc<SecureSpace>>>,
-    engine: Arc<Engine>,
+    pub(super) engine: Arc<Engine>,
+    pub(super) abilities: BareAbilities,
+    /// The pages that guests asked their hypervisor to share (`true`) or to give back, and that it has not.
+    pub(super) asked: Mutex<BTreeSet<(Gfn, bool)>>,
 }
 
 impl Inner {
@@ -57,27 +70,29 @@ impl Inner {
         self.space.read().clone().ok_or(BareError::State(VmState::Normal))
     }
 
-    /// The guest shares or unshares a page.
-    pub(super) fn guest_call(&self, call: BareCall) -> Result<(), BareError> {
+    /// A page becomes shared, or private again.
+    pub(super) fn set_shared(&self, gfn: Gfn, share: bool) -> Result<(), BareError> {
         let space = self.space()?;
-        match call {
-            BareCall::Share(gfn) => Ok(space.share(gfn, &self.memory, self.host(gfn)?, Content::Kept)?),
-            BareCall::Unshare(gfn) => Ok(space.unshare(gfn, &self.memory, Content::Kept)?),
+        let content = if self.abilities.shares_alone { Content::Kept } else { Content::Zeroed };
+        if share {
+            Ok(space.share(gfn, &self.memory, self.host(gfn)?, content)?)
+        } else {
+            Ok(space.unshare(gfn, &self.memory, content)?)
         }
     }
 
-    fn host(&self, gfn: Gfn) -> Result<HostAddr, BareError> {
+    pub(super) fn host(&self, gfn: Gfn) -> Result<HostAddr, BareError> {
         Ok(self.slots.host_page(gfn).ok_or(ArgumentError::NoSlot(gfn))?)
     }
 
-    fn checked(&self, range: PageRange) -> Result<Arc<SecureSpace>, BareError> {
+    pub(super) fn checked(&self, range: PageRange) -> Result<Arc<SecureSpace>, BareError> {
         check_in_slots(&self.slots, range)?;
         self.space()
     }
 
     /// Cuts a range into runs of pages that are in one state and lie side by side in normal memory, and calls `act` for
     /// each run: the engine works on several pages at once.
-    fn each_run(
+    pub(super) fn each_run(
         &self,
         range: PageRange,
         act: impl Fn(&SecureSpace, PageRange, PageState, HostAddr) -> Result<(), RangeError<SpaceError>>,
@@ -102,14 +117,9 @@ impl Inner {
     }
 }
 
-/// Calls `act` for each page of a run and counts.
-fn page_by_page(run: PageRange, act: impl Fn(Gfn) -> Result<(), SpaceError>) -> Result<(), RangeError<SpaceError>> {
-    (0_u64..).zip(run.iter()).try_for_each(|(done, gfn)| act(gfn).map_err(|error| RangeError { done, error }))
-}
-
 /// A VM of the bare backend. Cloning gives another handle of the same VM.
 #[derive(Clone)]
-pub struct BareVm(Arc<Inner>);
+pub struct BareVm(pub(super) Arc<Inner>);
 
 impl core::fmt::Debug for BareVm {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
@@ -118,10 +128,21 @@ impl core::fmt::Debug for BareVm {
 }
 
 impl BareVm {
-    /// A normal VM on a machine.
+    /// A normal VM on a machine with all abilities.
     #[must_use]
     pub fn new(engine: Arc<Engine>, memory: Arc<HostMemory>, slots: MemSlots) -> Self {
-        Self(Arc::new(Inner { memory, slots, space: RwLock::new(None), engine }))
+        Self::with_abilities(engine, memory, slots, BareAbilities::ALL)
+    }
+
+    /// A normal VM on a machine with some abilities.
+    #[must_use]
+    pub fn with_abilities(
+        engine: Arc<Engine>,
+        memory: Arc<HostMemory>,
+        slots: MemSlots,
+        abilities: BareAbilities,
+    ) -> Self {
+        Self(Arc::new(Inner { memory, slots, space: RwLock::new(None), engine, abilities, asked: Mutex::default() }))
     }
 
     /// A virtual CPU with a program.
@@ -140,6 +161,10 @@ impl SecureVm for BareVm {
         self.0.engine.page_size()
     }
 
+    fn mem_slots(&self) -> MemSlots {
+        self.0.slots.clone()
+    }
+
     fn vm_state(&self) -> VmState {
         if self.0.space.read().is_some() { VmState::Secure } else { VmState::Normal }
     }
@@ -152,81 +177,33 @@ impl SecureVm for BareVm {
         }
     }
 
+    fn page_counts(&self) -> Result<PageCounts, BareError> {
+        Ok(self.0.space.read().as_ref().map_or_else(PageCounts::default, |space| space.counts()))
+    }
+
     fn terminate(&self) -> Result<(), BareError> {
         let mut current = self.0.space.write();
-        current.as_ref().map_or(Ok(()), |space| space.close())?;
+        if let Some(space) = &*current {
+            space.close()?;
+            self.0.asked.lock().clear();
+        }
         *current = None;
         Ok(())
     }
 
-    fn destroy_pages(&self) -> Option<&dyn DestroyPages<Error = BareError>> {
-        Some(self)
-    }
-}
-
-impl EnterSecureMode for BareVm {
-    type Request = Image;
-    type Entry = ();
-
-    fn enter_secure_mode(&self, image: &Image) -> Result<(), BareError> {
-        check_in_slots(&self.0.slots, image.pages)?;
-        let mut current = self.0.space.write();
-        if current.is_some() {
-            return Err(BareError::State(VmState::Secure));
-        }
-        let space = self.0.engine.create_space(self.0.slots.end().0, Suite::Aes256Ccm);
-        for gfn in image.pages.iter() {
-            let host = self.0.host(gfn)?;
-            space.fill::<SpaceError>(gfn.into(), &self.0.memory, host, |_, _| Ok(())).map_err(|e| e.error)?;
-        }
-        *current = Some(space);
-        Ok(())
-    }
-}
-
-impl PageIn for BareVm {
-    fn page_in_range(&self, range: PageRange) -> Result<(), RangeError<BareError>> {
-        let memory = &self.0.memory;
-        self.0.each_run(range, |space, run, state, host| match state {
-            PageState::Absent => page_by_page(run, |gfn| space.zero_in(gfn)),
-            PageState::Sealed => space.open_in(run, memory, host),
-            PageState::Withdrawn => page_by_page(run, |gfn| {
-                let offset = (gfn.0 - run.first.0) << self.page_size().shift();
-                space.restore(gfn, memory, HostAddr(host.0 + offset))
-            }),
-            PageState::Secure | PageState::Shared => Ok(()),
-        })
-    }
-}
-
-impl PageOut for BareVm {
-    fn page_out_range(&self, range: PageRange) -> Result<(), RangeError<BareError>> {
-        self.0.each_run(range, |space, run, state, host| match state {
-            PageState::Secure => space.seal_out(run, &self.0.memory, host),
-            _ => Ok(()),
-        })
-    }
-}
-
-impl SharePages for BareVm {
-    fn is_shared(&self, gfn: Gfn) -> Result<bool, BareError> {
-        Ok(self.page_state(gfn)? == PageState::Shared)
+    fn as_page_out(&self) -> Option<&dyn PageOut<Error = BareError>> {
+        self.0.abilities.page_out.then_some(self)
     }
 
-    fn withdraw(&self, gfn: Gfn) -> Result<(), BareError> {
-        Ok(self.0.checked(gfn.into())?.withdraw(gfn)?)
+    fn as_share_pages(&self) -> Option<&dyn SharePages<Error = BareError>> {
+        self.0.abilities.withdraw.then_some(self)
     }
-}
 
-impl DestroyPages for BareVm {
-    fn destroy_range(&self, range: PageRange) -> Result<(), RangeError<BareError>> {
-        let zeros = alloc::vec![0; self.page_size().bytes()];
-        self.0.each_run(range, |space, run, _, host| {
-            page_by_page(run, |gfn| {
-                space.destroy(gfn)?;
-                let offset = (gfn.0 - run.first.0) << self.page_size().shift();
-                Ok(self.0.memory.write(HostAddr(host.0 + offset), &zeros)?)
-            })
-        })
+    fn as_accept_sharing(&self) -> Option<&dyn AcceptSharing<Error = BareError>> {
+        (!self.0.abilities.shares_alone).then_some(self)
+    }
+
+    fn as_destroy_pages(&self) -> Option<&dyn DestroyPages<Error = BareError>> {
+        self.0.abilities.destroy.then_some(self)
     }
 }

@@ -215,7 +215,7 @@ impl SecureSpace {
             PageState::Sealed => {
                 self.records.lock().remove(word.index());
             }
-            PageState::Absent | PageState::Shared | PageState::Withdrawn => {}
+            _ => {}
         }
     }
 

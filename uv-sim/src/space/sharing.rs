@@ -37,7 +37,7 @@ impl SecureSpace {
             (PageState::Shared, _) => return Ok(()),
             (PageState::Secure, Content::Kept) => memory.write(normal, &claim.frame())?,
             (PageState::Secure | PageState::Absent, _) => self.write_zeros(memory, normal)?,
-            (PageState::Sealed | PageState::Withdrawn, _) => return Err(claim.wrong_state()),
+            _ => return Err(claim.wrong_state()),
         }
         self.drop_content(old);
         claim.commit_word(Word::new(PageState::Shared, old.label(), number));

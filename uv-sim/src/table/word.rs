@@ -39,11 +39,12 @@ impl Word {
     pub(crate) fn new(state: PageState, label: Label, payload: u64) -> Self {
         debug_assert!(payload <= Self::MAX_PAYLOAD);
         let code: u64 = match state {
-            PageState::Absent => 0,
             PageState::Secure => 1,
             PageState::Sealed => 2,
             PageState::Shared => 3,
             PageState::Withdrawn => 4,
+            // Absent; there is no other.
+            _ => 0,
         };
         Self(code << STATE_SHIFT | u64::from(label.0) << LABEL_SHIFT | payload & Self::MAX_PAYLOAD)
     }

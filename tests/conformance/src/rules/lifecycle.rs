@@ -1,42 +1,45 @@
 //! Into secure mode and out of it.
 
-use uv_core::{ErrorKind, SecureVm, VmState};
+use uv_core::{Error, ErrorKind, VmState};
 
 use super::SECRET;
-use crate::bench::{Bench, ensure, refused};
-use crate::{Backend, Rule};
+use crate::bench::{Bench, ensure, holds, refused};
+use crate::{Ability, Backend, Rule};
 
 pub(crate) fn rules<B: Backend>() -> Vec<Rule<B>> {
     vec![
-        Rule { name: "lifecycle", says: "normal, secure, normal again, and secure once more", check: lifecycle },
-        Rule { name: "enter-once", says: "a secure VM cannot enter secure mode", check: enter_once },
-        Rule { name: "refusal-leaves-nothing", says: "after a refusal the VM is normal and can enter", check: refusal },
-        Rule { name: "terminate-wipes", says: "nothing of the guest is readable after the end", check: wipes },
-        Rule { name: "fresh-start", says: "a VM that enters again finds nothing of its past", check: fresh },
+        Rule::new("abilities", "a VM has the abilities that its machine has, and no other", abilities),
+        Rule::new("lifecycle", "normal, secure, normal again, and secure once more", lifecycle),
+        Rule::new("enter-once", "a secure VM cannot enter secure mode", enter_once),
+        Rule::new(
+            "refusal-leaves-nothing",
+            "after a refusal the VM is normal, its guest goes on, and can enter",
+            refusal,
+        ),
+        Rule::new("terminate-wipes", "nothing of the guest is readable after the end", wipes),
+        Rule::new("fresh-start", "a VM that enters again finds nothing of its past", fresh),
     ]
 }
 
-fn state<B: Backend>(b: &Bench<B>, want: VmState) -> Result<(), String> {
-    let found = b.vm(0).vm_state();
-    ensure!(found == want, "the VM is {found:?}, not {want:?}");
+fn abilities<B: Backend>(b: &mut Bench<B>) -> Result<(), String> {
+    for ability in Ability::ALL {
+        let (has, says) = (ability.is_of(b.vm(0)), B::ABILITIES.contains(&ability));
+        ensure!(has == says, "{ability:?} is {}there", if has { "" } else { "not " });
+    }
     Ok(())
 }
 
-fn terminate<B: Backend>(b: &Bench<B>) -> Result<(), String> {
-    b.vm(0).terminate().map_err(|e| format!("the VM does not end: {e}"))
-}
-
 fn lifecycle<B: Backend>(b: &mut Bench<B>) -> Result<(), String> {
-    state(b, VmState::Normal)?;
-    terminate(b)?;
+    b.expect_vm(0, VmState::Normal)?;
+    b.terminate(0)?;
     for _ in 0..2 {
         b.enter(0)?;
-        state(b, VmState::Secure)?;
+        b.expect_vm(0, VmState::Secure)?;
         b.store(0, 0, SECRET)?;
         b.expect(0, 0, SECRET)?;
-        terminate(b)?;
-        state(b, VmState::Normal)?;
-        terminate(b)?;
+        b.terminate(0)?;
+        b.expect_vm(0, VmState::Normal)?;
+        b.terminate(0)?;
     }
     Ok(())
 }
@@ -44,15 +47,26 @@ fn lifecycle<B: Backend>(b: &mut Bench<B>) -> Result<(), String> {
 fn enter_once<B: Backend>(b: &mut Bench<B>) -> Result<(), String> {
     b.enter(0)?;
     b.store(0, 0, SECRET)?;
-    refused(b.backend.enter(0), ErrorKind::WrongState, "entering twice")?;
-    state(b, VmState::Secure)?;
+    refused(b.accept(0)?, ErrorKind::WrongState, "entering twice")?;
+    b.expect_vm(0, VmState::Secure)?;
     b.expect(0, 0, SECRET)
 }
 
 fn refusal<B: Backend>(b: &mut Bench<B>) -> Result<(), String> {
     for how in b.backend.refusals() {
-        ensure!(b.backend.enter_refused(0, how).is_err(), "{how} is accepted");
-        state(b, VmState::Normal).map_err(|e| format!("after {how}: {e}"))?;
+        b.boot(0, Some(how))?;
+        match b.accept(0)? {
+            Ok(()) => return Err(format!("{how} is accepted")),
+            Err(e) if e.kind() == ErrorKind::WrongState => {
+                return Err(format!("{how} is refused as if nobody had asked: {e}"));
+            }
+            Err(_) => {}
+        }
+        let after = |e| format!("after {how}: {e}");
+        b.expect_vm(0, VmState::Normal).map_err(after)?;
+        b.store(0, 0, b"goes on").map_err(after)?;
+        let seen = b.host_sees(0, 0).ok_or_else(|| after("the VM's memory did not come back".into()))?;
+        ensure!(seen.starts_with(b"goes on"), "after {how}: the guest's memory is not the hypervisor's");
     }
     b.enter(0)?;
     b.store(0, 0, SECRET)?;
@@ -62,11 +76,13 @@ fn refusal<B: Backend>(b: &mut Bench<B>) -> Result<(), String> {
 fn wipes<B: Backend>(b: &mut Bench<B>) -> Result<(), String> {
     b.enter(0)?;
     (0..8).try_for_each(|n| b.store(0, n, SECRET))?;
-    (0..4).try_for_each(|n| uv_core::PageOut::page_out(b.vm(0), b.page(n)).map_err(|e| e.to_string()))?;
-    terminate(b)?;
+    if B::ABILITIES.contains(&Ability::PageOut) {
+        (0..4).try_for_each(|n| b.page_out(0, n))?;
+    }
+    b.terminate(0)?;
     for n in 0..8 {
         let seen = b.host_sees(0, n).ok_or("the hypervisor's own memory did not come back")?;
-        ensure!(!crate::bench::holds(&seen, SECRET), "the secret is readable in the page of test page {n}");
+        ensure!(!holds(&seen, SECRET), "the secret is readable in the page of test page {n}");
     }
     Ok(())
 }
@@ -74,7 +90,7 @@ fn wipes<B: Backend>(b: &mut Bench<B>) -> Result<(), String> {
 fn fresh<B: Backend>(b: &mut Bench<B>) -> Result<(), String> {
     b.enter(0)?;
     (0..4).try_for_each(|n| b.store(0, n, SECRET))?;
-    terminate(b)?;
+    b.terminate(0)?;
     b.enter(0)?;
     (0..4).try_for_each(|n| b.expect(0, n, &[0; 64]))
 }

@@ -4,6 +4,8 @@ pub(crate) mod isolation;
 pub(crate) mod lifecycle;
 pub(crate) mod paging;
 pub(crate) mod random;
+pub(crate) mod running;
+pub(crate) mod sealing;
 pub(crate) mod sharing;
 
 /// What a guest writes when nobody else may see it.

@@ -2,21 +2,22 @@
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
-use uv_core::{Error, ErrorKind, PageIn, PageOut, PageState, SecureVm, SharePages};
+use uv_core::{Error, ErrorKind, PageIn, PageState, SecureVm};
 
 use super::SECRET;
-use crate::bench::{Bench, ensure, holds};
+use crate::Ability::{PageOut, SharePages};
+use crate::bench::{Bench, ensure, holds, patient};
 use crate::{Backend, GuestOp, Rule};
 
 const PAGES: usize = 6;
 const STEPS: u32 = 400;
 
 pub(crate) fn rules<B: Backend>() -> Vec<Rule<B>> {
-    vec![Rule {
-        name: "random-sequences",
-        says: "whatever the hypervisor does, the guest sees its own bytes or faults, and the hypervisor no secret",
-        check: sequences,
-    }]
+    vec![Rule::new(
+        "random-sequences",
+        "whatever the hypervisor does, the guest sees its own bytes or faults, and the hypervisor no secret",
+        sequences,
+    )]
 }
 
 /// What the guest must find in a page.
@@ -50,7 +51,7 @@ fn one_step<B: Backend>(b: &mut Bench<B>, rng: &mut ChaCha8Rng, page: &mut Model
             b.store(0, n, &page.bytes)?;
         }
         0 | 1 => b.expect(0, n, &page.bytes)?,
-        2 => b.vm(0).page_out(gfn).map_err(|e| format!("page-out: {e}"))?,
+        2 if B::ABILITIES.contains(&PageOut) => b.page_out(0, n)?,
         3 => b.page_in(0, gfn)?,
         4 if page.private => {
             let _ = b.guest(0, GuestOp::Store(b.addr(n), vec![0; 64]))?;
@@ -62,8 +63,8 @@ fn one_step<B: Backend>(b: &mut Bench<B>, rng: &mut ChaCha8Rng, page: &mut Model
             page.private = true;
             page.bytes = b.load(0, n, 64)?;
         }
-        5 if !page.private => {
-            b.vm(0).withdraw(gfn).map_err(|e| format!("withdraw: {e}"))?;
+        5 if !page.private && B::ABILITIES.contains(&SharePages) => {
+            b.withdraw(0, n)?.map_err(|e| format!("withdraw: {e}"))?;
         }
         // An attack: any bytes in place of a sealed page.
         _ if b.vm(0).page_state(gfn).map_err(|e| e.to_string())? == PageState::Sealed => {
@@ -72,7 +73,7 @@ fn one_step<B: Backend>(b: &mut Bench<B>, rng: &mut ChaCha8Rng, page: &mut Model
             let at = (rng.next_u32() as usize) % bad.len();
             bad[at] ^= 1 << (rng.next_u32() % 8);
             b.host_writes(0, n, &bad)?;
-            match b.vm(0).page_in(gfn) {
+            match patient(|| b.vm(0).page_in(gfn)) {
                 Err(e) if e.kind() == ErrorKind::Integrity => b.host_writes(0, n, &good)?,
                 Err(e) => return Err(format!("a changed page is refused as {:?}: {e}", e.kind())),
                 Ok(()) => return Err("a changed page is taken".into()),

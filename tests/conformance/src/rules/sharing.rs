@@ -1,30 +1,41 @@
 //! What the guest shares.
 
-use uv_core::{ErrorKind, PageOut, PageState, SharePages};
+use uv_core::{ErrorKind, PageState, SecureVm};
 
 use super::SECRET;
-use crate::bench::{Bench, ensure, holds, refused};
-use crate::{Backend, GuestOp, Rule};
+use crate::Ability::{AcceptSharing, PageOut, SharePages};
+use crate::bench::{Bench, ensure, holds, patient, refused};
+use crate::{Backend, GuestOp, Rule, Saw};
 
 pub(crate) fn rules<B: Backend>() -> Vec<Rule<B>> {
     vec![
-        Rule { name: "share", says: "both sides reach a shared page", check: share },
-        Rule { name: "share-content", says: "sharing keeps or zeroes the content as the machine says", check: content },
-        Rule { name: "unshare", says: "a page taken back is private again", check: unshare },
-        Rule { name: "share-sealed", says: "a page that is out can be shared", check: share_sealed },
-        Rule { name: "withdraw", says: "a withdrawn page faults and comes back shared", check: withdraw },
-        Rule { name: "only-the-guest-shares", says: "the hypervisor cannot make a page shared", check: only_guest },
+        Rule::new("share", "both sides reach a shared page", share),
+        Rule::new("share-content", "sharing keeps or zeroes the content as the machine says", content),
+        Rule::new("unshare", "a page taken back is private again", unshare),
+        Rule::new("share-sealed", "a page that is out can be shared", share_sealed).needs(PageOut),
+        Rule::new("withdraw", "a withdrawn page faults and comes back shared", withdraw).needs(SharePages),
+        Rule::new("only-the-guest-shares", "the hypervisor cannot make a page shared", only_guest),
+        Rule::new("unserved-share", "running on without accepting refuses: the page stays private", unserved)
+            .needs(AcceptSharing),
     ]
 }
 
 fn shared<B: Backend>(b: &mut Bench<B>, n: u64, want: bool) -> Result<(), String> {
-    let found = b.vm(0).is_shared(b.page(n)).map_err(|e| e.to_string())?;
+    let state = b.vm(0).page_state(b.page(n)).map_err(|e| e.to_string())?;
+    let found = match b.vm(0).as_share_pages() {
+        Some(sharing) => sharing.is_shared(b.page(n)).map_err(|e| e.to_string())?,
+        None => state == PageState::Shared,
+    };
+    ensure!(found == (state == PageState::Shared), "test page {n} is {state:?}, and shared is said to be {found}");
     ensure!(found == want, "the hypervisor finds test page {n} {}", if found { "shared" } else { "private" });
     Ok(())
 }
 
 fn ask<B: Backend>(b: &mut Bench<B>, op: GuestOp) -> Result<(), String> {
-    b.guest(0, op).map(|_| ())
+    let said = format!("{op:?}");
+    let saw = b.guest(0, op)?;
+    ensure!(saw == Saw::Done, "{said} ended as {saw:?}");
+    Ok(())
 }
 
 fn share<B: Backend>(b: &mut Bench<B>) -> Result<(), String> {
@@ -65,7 +76,10 @@ fn unshare<B: Backend>(b: &mut Bench<B>) -> Result<(), String> {
     if let Some(seen) = b.host_sees(0, 0) {
         ensure!(!holds(&seen, SECRET), "the hypervisor reads a page that was taken back");
     }
-    b.vm(0).page_out(b.page(0)).map_err(|e| e.to_string())?;
+    if !B::ABILITIES.contains(&PageOut) {
+        return b.expect(0, 0, SECRET);
+    }
+    b.page_out(0, 0)?;
     let seen = b.host_sees(0, 0).ok_or("a sealed page is the hypervisor's to read")?;
     ensure!(!holds(&seen, SECRET), "a page that was taken back goes out in clear");
     b.expect(0, 0, SECRET)
@@ -74,7 +88,7 @@ fn unshare<B: Backend>(b: &mut Bench<B>) -> Result<(), String> {
 fn share_sealed<B: Backend>(b: &mut Bench<B>) -> Result<(), String> {
     b.enter(0)?;
     b.store(0, 0, SECRET)?;
-    b.vm(0).page_out(b.page(0)).map_err(|e| e.to_string())?;
+    b.page_out(0, 0)?;
     ask(b, GuestOp::Share(b.page(0)))?;
     shared(b, 0, true)?;
     b.store(0, 0, b"open")?;
@@ -86,10 +100,10 @@ fn share_sealed<B: Backend>(b: &mut Bench<B>) -> Result<(), String> {
 fn withdraw<B: Backend>(b: &mut Bench<B>) -> Result<(), String> {
     b.enter(0)?;
     b.store(0, 1, SECRET)?;
-    refused(b.vm(0).withdraw(b.page(1)), ErrorKind::WrongState, "withdrawing a private page")?;
+    refused(b.withdraw(0, 1)?, ErrorKind::WrongState, "withdrawing a private page")?;
     ask(b, GuestOp::Share(b.page(0)))?;
     b.store(0, 0, b"shared bytes")?;
-    b.vm(0).withdraw(b.page(0)).map_err(|e| format!("a shared page cannot be withdrawn: {e}"))?;
+    b.withdraw(0, 0)?.map_err(|e| format!("a shared page cannot be withdrawn: {e}"))?;
     b.expect_state(0, 0, PageState::Withdrawn)?;
     let before = b.faults;
     b.expect(0, 0, b"shared bytes")?;
@@ -101,10 +115,31 @@ fn only_guest<B: Backend>(b: &mut Bench<B>) -> Result<(), String> {
     b.enter(0)?;
     b.store(0, 0, SECRET)?;
     for _ in 0..2 {
-        b.vm(0).page_out(b.page(0)).map_err(|e| e.to_string())?;
+        if B::ABILITIES.contains(&PageOut) {
+            b.page_out(0, 0)?;
+        }
         b.page_in(0, b.page(0))?;
-        let _ = b.vm(0).withdraw(b.page(0));
+        if B::ABILITIES.contains(&SharePages) {
+            refused(b.withdraw(0, 0)?, ErrorKind::WrongState, "withdrawing a private page")?;
+        }
+        if let Some(sharing) = b.vm(0).as_accept_sharing() {
+            let shared = patient(|| sharing.accept_sharing(b.page(0).into(), true));
+            refused(shared, ErrorKind::WrongState, "sharing a page that the guest did not ask to share")?;
+        }
         shared(b, 0, false)?;
     }
     b.expect(0, 0, SECRET)
+}
+
+fn unserved<B: Backend>(b: &mut Bench<B>) -> Result<(), String> {
+    b.enter(0)?;
+    b.store(0, 0, SECRET)?;
+    b.accepts_sharing = false;
+    let saw = b.guest(0, GuestOp::Share(b.page(0)))?;
+    ensure!(saw == Saw::Refused, "sharing that nobody accepted ended as {saw:?}");
+    shared(b, 0, false)?;
+    b.expect(0, 0, SECRET)?;
+    b.accepts_sharing = true;
+    ask(b, GuestOp::Share(b.page(0)))?;
+    shared(b, 0, true)
 }

@@ -2,10 +2,9 @@
 
 use alloc::sync::Arc;
 
-use spin::Mutex;
 use uv_core::{
-    EnterSecureMode, ErrorType, Gfn, PageIn, PageOut, PageRange, PageSize, PageState, RangeError, SecureVm, SharePages,
-    VmState, check_in_slots,
+    AcceptSharing, DestroyPages, EnterSecureMode, ErrorType, Gfn, MemSlots, PageCounts, PageIn, PageOut, PageRange,
+    PageSize, PageState, RangeError, SecureVm, SharePages, VmState, check_in_slots,
 };
 
 use super::hcall::{make_resident, take_out};
@@ -20,8 +19,15 @@ impl SecureVm for Vm {
         Self::PAGE_SIZE
     }
 
+    fn mem_slots(&self) -> MemSlots {
+        self.slots()
+    }
+
     fn vm_state(&self) -> VmState {
         let flags = self.secure_guest();
+        if self.is_aborted() {
+            return VmState::Aborted;
+        }
         if flags.contains(SecureGuest::INIT_DONE) {
             VmState::Secure
         } else if flags.contains(SecureGuest::INIT_START) {
@@ -42,8 +48,30 @@ impl SecureVm for Vm {
         })
     }
 
+    fn page_counts(&self) -> Result<PageCounts, KvmError> {
+        PageCounts::of(self)
+    }
+
     fn terminate(&self) -> Result<(), KvmError> {
         self.svm_off()
+    }
+
+    fn as_page_out(&self) -> Option<&dyn PageOut<Error = KvmError>> {
+        Some(self)
+    }
+
+    fn as_share_pages(&self) -> Option<&dyn SharePages<Error = KvmError>> {
+        Some(self)
+    }
+
+    /// The guest shares by an ultracall; the normal page behind it is asked for by `H_SVM_PAGE_IN`, which the kernel serves.
+    fn as_accept_sharing(&self) -> Option<&dyn AcceptSharing<Error = KvmError>> {
+        None
+    }
+
+    /// No ultracall gives a page up without sealing it.
+    fn as_destroy_pages(&self) -> Option<&dyn DestroyPages<Error = KvmError>> {
+        None
     }
 }
 
@@ -104,31 +132,29 @@ pub struct Entered {
     pub resident: u64,
 }
 
-/// The request is the virtual CPU whose guest is about to issue `UV_ESM`: the guest asks the ultravisor itself, the hypervisor runs
-/// it and serves the hypercalls of the transition. The exit at which the virtual CPU stops afterwards, in secure mode or as a
-/// normal guest that was told `H_PARAMETER`, is what the next [`Vcpu::run`](uv_core::Vcpu::run) gives.
 impl EnterSecureMode for Vm {
-    type Request = Mutex<KvmVcpu>;
+    type Cpu = KvmVcpu;
     type Entry = Entered;
 
+    /// Serves `H_SVM_INIT_START` and the hypercalls of the transition behind it, up to `H_SVM_INIT_DONE`; the guest starts at the
+    /// next run of the virtual CPU. What the ultravisor checks after that ends in
+    /// [`Exit::EnterAborted`](uv_core::Exit::EnterAborted).
+    ///
     /// # Errors
-    /// [`KvmError::State`] when the VM is not normal or the virtual CPU belongs to another VM; [`KvmError::Refused`] when the
-    /// transition ended in `H_SVM_INIT_ABORT`; [`KvmError::NotAsked`] when the guest did not come so far; errors of the run.
-    fn enter_secure_mode(&self, request: &Mutex<KvmVcpu>) -> Result<Entered, KvmError> {
-        let mut cpu = request.lock();
-        if self.vm_state() != VmState::Normal || !core::ptr::eq(Arc::as_ptr(cpu.vm()), self) {
+    /// [`KvmError::State`] when the VM is not normal, [`KvmError::NotAsked`]: nothing was done. [`KvmError::Refused`] when the
+    /// transition ended in `H_SVM_INIT_ABORT`: the guest goes on after its `UV_ESM` with the code in R3. Errors of the run.
+    fn enter_secure_mode(&self, cpu: &mut KvmVcpu) -> Result<Entered, KvmError> {
+        if self.vm_state() != VmState::Normal {
             return Err(KvmError::State(self.vm_state()));
         }
-        let ended = cpu.run_transition();
-        match ended {
-            Ok(None) if self.vm_state() == VmState::Secure => {
-                let resident = self.host.pool.as_ref().map_or(0, |pool| pool.pages() - pool.free());
-                return Ok(Entered { resident });
-            }
-            _ => {}
+        if !core::ptr::eq(Arc::as_ptr(cpu.vm()), self) || !cpu.asks_to_enter() {
+            return Err(KvmError::NotAsked);
         }
-        // A failure after H_SVM_INIT_DONE leaves both sides half way (power-pef §7.4).
-        self.svm_off()?;
-        Err(ended?.map_or(KvmError::NotAsked, KvmError::Refused))
+        if let Err(error) = cpu.run_transition() {
+            self.svm_off()?;
+            return Err(error);
+        }
+        let resident = self.host.pool.as_ref().map_or(0, |pool| pool.pages() - pool.free());
+        Ok(Entered { resident })
     }
 }

@@ -7,15 +7,10 @@
 //!
 //! | vector | served here | goes to the user |
 //! |---|---|---|
-//! | 0x100 | | [`Exit::Halted`] |
-//! | 0xc00 | `H_SVM_*`; `H_SVM_TPM_COMM` for a VM with a TPM; from user mode: an interrupt for the guest | a secure page that is out: [`Exit::PageMissing`], unless [`KvmVcpu::paging_in_kernel`]; any other call: [`PowerExit::Hypercall`] |
-//! | 0xe00, 0xe20 | pages of a VM with `INIT_DONE` | a shared page that was taken away: [`Exit::PageMissing`], with the same exception; no such memory: an error |
+//! | 0xc00 | `H_SVM_*` | `H_SVM_INIT_START`: [`Exit::EnterSecureMode`]; `H_SVM_INIT_ABORT` too late: [`Exit::EnterAborted`]; a secure page that is out: [`Exit::PageMissing`]; `H_CEDE`: [`Exit::Halted`]; any other call: [`PowerExit::Hypercall`] |
+//! | 0xe00, 0xe20 | a page that is resident or shared | a shared page that was taken away: [`Exit::PageMissing`]; no such memory: an error |
 //! | 0x500, 0x980, 0xe80, 0xea0 | resumed | 0x980 when nothing else came for a while: [`PowerExit::Interrupt`] |
-//! | other | | [`PowerExit::Interrupt`] |
-
-use alloc::{boxed::Box, sync::Arc};
-
-use uv_core::{Access, ErrorType, Exit, GuestAddr, Vcpu};
+//! | other, also a system reset (0x100) | | [`PowerExit::Interrupt`] |
 
 use super::hcall::Served;
 use super::{GfnState, KvmError, SecureGuest, Vm, hcall};
@@ -24,6 +19,9 @@ use crate::abi::msr::{INTERRUPT_STATUS, Msr};
 use crate::abi::numbers::{HvCall, PAGE_ORDER, UvCall};
 use crate::abi::regs::Regs;
 use crate::abi::ultracall::UvError;
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use uv_core::{Access, ErrorType, Exit, GuestAddr, Vcpu};
 
 /// Where the hypervisor's own `sc 2` stands: no interrupt vector, so that a refused `UV_RETURN` can be told from an interrupt.
 const CALL_SITE: u64 = 0xc000_0000_0000_0000;
@@ -45,7 +43,7 @@ pub(super) const fn uses_hsrr(vector: u64, lpcr: u64) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PowerExit {
     /// A hypercall that the kernel leaves to user space: number and R4 … R12. Answer with [`KvmVcpu::complete`]; without an
-    /// answer the guest gets `H_FUNCTION`.
+    /// answer the guest gets `H_FUNCTION`. `H_CEDE` is none: it is [`Exit::Halted`].
     Hypercall {
         /// The number.
         call: HvCall,
@@ -66,15 +64,12 @@ pub struct KvmVcpu {
     pub(super) resume: (u64, u64),
     /// The last exit waits for its answer.
     waiting: Waiting,
-    /// An exit that was met while entering secure mode and that the user has not seen.
-    pending: Option<Exit<PowerExit>>,
-    /// The guest is on its way to secure mode: nothing goes to the user.
+    /// Pages the ultravisor asks for are served without the user.
     entering: bool,
     /// Pages are served without the user.
     in_kernel: bool,
     /// What `H_SVM_INIT_ABORT` was answered with.
     aborted: Option<HvCode>,
-    halted: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +80,10 @@ enum Waiting {
     Page(GuestAddr),
     /// A hypercall of the user.
     Hypercall,
+    /// `H_CEDE`: running again is the end of the wait.
+    Cede,
+    /// `H_SVM_INIT_START`.
+    Transition,
 }
 
 impl KvmVcpu {
@@ -98,11 +97,9 @@ impl KvmVcpu {
             regs: Box::new(regs),
             resume: (0, state.bits()),
             waiting: Waiting::Entry,
-            pending: None,
             entering: false,
             in_kernel: false,
             aborted: None,
-            halted: false,
         }
     }
 
@@ -141,9 +138,10 @@ impl KvmVcpu {
         &self.regs
     }
 
-    /// Answers [`PowerExit::Hypercall`]: R3 and R4 … of the guest. After any other exit nothing is answered.
+    /// Answers [`PowerExit::Hypercall`]: R3 and R4 … of the guest; also the `H_CEDE` of [`Exit::Halted`], which gets `H_SUCCESS`
+    /// otherwise. After any other exit nothing is answered.
     pub fn complete(&mut self, code: HvCode, outputs: &[u64]) {
-        if self.waiting != Waiting::Hypercall {
+        if !matches!(self.waiting, Waiting::Hypercall | Waiting::Cede) {
             return;
         }
         for (register, value) in self.regs.gpr[4..13].iter_mut().zip(outputs) {
@@ -152,24 +150,39 @@ impl KvmVcpu {
         self.answer(code);
     }
 
-    /// Runs while the guest enters secure mode; the exit at which it stops is kept for the next [`Vcpu::run`]. Gives what
-    /// `H_SVM_INIT_ABORT` was answered with, if it was made.
-    pub(super) fn run_transition(&mut self) -> Result<Option<HvCode>, KvmError> {
+    /// Whether the last exit was [`Exit::EnterSecureMode`].
+    pub(super) fn asks_to_enter(&self) -> bool {
+        self.waiting == Waiting::Transition
+    }
+
+    /// Serves the transition from `H_SVM_INIT_START`, at which the virtual CPU stands, to `H_SVM_INIT_DONE`. The guest is not
+    /// entered after that.
+    ///
+    /// # Errors
+    /// [`KvmError::Refused`] with what `H_SVM_INIT_ABORT` was answered with; [`KvmError::Vector`]; those of entering.
+    pub(super) fn run_transition(&mut self) -> Result<(), KvmError> {
         self.entering = true;
         self.aborted = None;
-        let exit = self.run();
+        let result = self.transition();
         self.entering = false;
-        match (exit, self.aborted.take()) {
-            (Ok(exit), aborted) => {
-                self.pending = Some(exit);
-                Ok(aborted)
+        result
+    }
+
+    fn transition(&mut self) -> Result<(), KvmError> {
+        loop {
+            match self.regs.nip {
+                0xc00 => drop(self.hypercall()),
+                0x500 | 0x980 | 0xe80 | 0xea0 => {}
+                vector => return Err(KvmError::Vector(vector)),
             }
-            // The ultravisor does not expect the guest of an abort that was answered H_STATE.
-            (Err(_), Some(code)) => {
-                self.halted = true;
-                Ok(Some(code))
+            if let Some(code) = self.aborted.take() {
+                return Err(KvmError::Refused(code));
             }
-            (Err(error), None) => Err(error),
+            if self.vm.secure_guest().contains(SecureGuest::INIT_DONE) {
+                return Ok(());
+            }
+            self.settle();
+            self.enter()?;
         }
     }
 
@@ -184,6 +197,12 @@ impl KvmVcpu {
         match self.waiting {
             Waiting::Entry => {}
             Waiting::Hypercall => self.answer(HvCode::H_FUNCTION),
+            Waiting::Cede => self.answer(HvCode::H_SUCCESS),
+            // As for a VM that may not become secure. The ultravisor goes on with H_SVM_INIT_ABORT, which needs the flag.
+            Waiting::Transition => {
+                self.vm.set_secure_guest(SecureGuest::INIT_START);
+                self.answer(HvCode::H_AUTHORITY);
+            }
             Waiting::Page(at) => {
                 let resident = matches!(self.vm.gfn_state(Vm::PAGE_SIZE.gfn(at)), GfnState::Uvmem(_));
                 self.answer(if resident { HvCode::H_SUCCESS } else { HvCode::H_PARAMETER });
@@ -215,6 +234,14 @@ impl KvmVcpu {
         Ok(())
     }
 
+    /// Whether the call is the guest's wish to become secure.
+    fn wishes_to_enter(&self, call: HvCall) -> bool {
+        !self.entering
+            && call == HvCall::H_SVM_INIT_START
+            && self.regs.came_from_secure_guest()
+            && self.vm.secure_guest().is_empty()
+    }
+
     /// Whether a page that the ultravisor asks for goes to the user: one of a secure VM that is out.
     fn is_for_user(&self, call: HvCall, [gpa, flags, shift]: [u64; 3]) -> bool {
         !(self.entering || self.in_kernel)
@@ -229,16 +256,25 @@ impl KvmVcpu {
         let call = HvCall(self.regs.gpr[3]);
         let args = [self.regs.gpr[4], self.regs.gpr[5], self.regs.gpr[6]];
         let srr1 = Msr::from_register(self.regs.srr1);
-        if !srr1.contains(Msr::PR) && self.is_for_user(call, args) {
+        let supervisor = !srr1.contains(Msr::PR);
+        if supervisor && self.wishes_to_enter(call) {
+            self.waiting = Waiting::Transition;
+            return Some(Exit::EnterSecureMode);
+        }
+        if supervisor && self.is_for_user(call, args) {
             self.waiting = Waiting::Page(GuestAddr(args[0]));
             return Some(Exit::PageMissing { gfn: Vm::PAGE_SIZE.gfn(GuestAddr(args[0])), access: Access::Load });
         }
         match hcall::dispatch(&self.vm, call, args, srr1) {
             Served::Answer(code) => {
+                self.answer(code);
                 if call == HvCall::H_SVM_INIT_ABORT {
                     self.aborted = Some(code);
+                    if code == HvCode::H_STATE {
+                        self.vm.set_aborted();
+                        return Some(Exit::EnterAborted);
+                    }
                 }
-                self.answer(code);
                 return None;
             }
             Served::Interrupt(vector, status) => {
@@ -253,6 +289,10 @@ impl KvmVcpu {
                 return None;
             }
             Served::UserSpace => {}
+        }
+        if call == HvCall::H_CEDE {
+            self.waiting = Waiting::Cede;
+            return Some(Exit::Halted);
         }
         self.waiting = Waiting::Hypercall;
         let mut all = [0; 9];
@@ -282,16 +322,12 @@ impl Vcpu for KvmVcpu {
     type Arch = PowerExit;
 
     fn run(&mut self) -> Result<Exit<PowerExit>, KvmError> {
-        if let Some(exit) = self.pending.take() {
-            return Ok(exit);
-        }
         self.settle();
         let mut ticks = 0;
-        while !self.halted {
+        loop {
             self.enter()?;
             ticks = if self.regs.nip == 0x980 { ticks + 1 } else { 0 };
             match self.regs.nip {
-                0x100 => self.halted = true,
                 0xc00 => {
                     if let Some(exit) = self.hypercall() {
                         return Ok(exit);
@@ -307,6 +343,5 @@ impl Vcpu for KvmVcpu {
                 vector => return Ok(Exit::Arch(PowerExit::Interrupt(vector))),
             }
         }
-        Ok(Exit::Halted)
     }
 }

@@ -84,7 +84,7 @@ pub enum KvmError {
     /// A hypercall of the transition was refused; the guest was told.
     #[error("the guest's UV_ESM ended with {0}")]
     Refused(HvCode),
-    /// The guest did not ask to become secure, or the ultravisor told it no before the hypervisor heard of it.
+    /// The last exit of the virtual CPU did not ask to become secure, or asked for another VM.
     #[error("the guest did not ask to become secure")]
     NotAsked,
     /// The VM is not in the state the call needs.
@@ -120,6 +120,12 @@ pub enum KvmError {
     /// The hypervisor was entered at a vector that nobody expects.
     #[error("unexpected interrupt {0:#x}")]
     Vector(u64),
+}
+
+impl From<uv_core::Unsupported> for KvmError {
+    fn from(_: uv_core::Unsupported) -> Self {
+        Self::Unsupported
+    }
 }
 
 impl uv_core::Error for KvmError {
@@ -159,6 +165,7 @@ pub struct Vm {
     /// Areas that virtual CPUs registered.
     pub(super) areas: Mutex<Areas>,
     secure_guest: AtomicU8,
+    aborted: AtomicBool,
     capability: AtomicBool,
     running: AtomicU32,
 }
@@ -190,6 +197,7 @@ impl Vm {
             tpm: Mutex::default(),
             areas: Mutex::default(),
             secure_guest: AtomicU8::new(0),
+            aborted: AtomicBool::new(false),
             capability: AtomicBool::new(false),
             running: AtomicU32::new(0),
         };
@@ -224,7 +232,20 @@ impl Vm {
     }
 
     pub(super) fn set_secure_guest(&self, flags: SecureGuest) {
+        if flags.is_empty() {
+            self.aborted.store(false, Ordering::Release);
+        }
         self.secure_guest.store(flags.bits(), Ordering::Release);
+    }
+
+    /// Notes that the ultravisor made `H_SVM_INIT_ABORT` after `H_SVM_INIT_DONE`: it waits for the end of the VM, until which
+    /// `secure_guest` stays as it is (power-pef §7.4).
+    pub(super) fn set_aborted(&self) {
+        self.aborted.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_aborted(&self) -> bool {
+        self.aborted.load(Ordering::Acquire)
     }
 
     /// What KVM knows about a page.

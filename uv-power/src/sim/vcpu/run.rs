@@ -3,6 +3,7 @@
 use super::view::{NormalGuest, SvmView};
 use super::{Emulated, GuestInsn, VcpuState, faults};
 use crate::abi::msr::{Msr, STATUS_NO_TRANSLATION};
+use crate::abi::numbers::HvCall;
 use crate::abi::regs::Regs;
 use crate::sim::calls::{self, Effect};
 use crate::sim::flow::{self, Flow, FlowEnd, Port, Uv};
@@ -49,7 +50,10 @@ fn normal_step(machine: &Inner, st: &mut VcpuState, hv: &mut Regs) -> Stop {
     let event = st.cpu.advance(&NormalGuest { view, last: &last });
     st.count_steps();
     match event {
-        GuestEvent::Halted => reflect::plain(st, hv, vectors::SYSTEM_RESET),
+        GuestEvent::Halted => {
+            load_call(st, &[HvCall::H_CEDE.0]);
+            reflect::plain(st, hv, vectors::SYSTEM_CALL)
+        }
         GuestEvent::Call(insn) => {
             st.in_call = true;
             match insn {
@@ -102,7 +106,10 @@ fn secure_step(machine: &Inner, svm: &Arc<Svm>, st: &mut VcpuState, hv: &mut Reg
     st.emulated.set(emulated.get());
     st.count_steps();
     match event {
-        GuestEvent::Halted => reflect::exception(machine, svm, st, hv, vectors::SYSTEM_RESET),
+        GuestEvent::Halted => {
+            load_call(st, &[HvCall::H_CEDE.0]);
+            reflect::hypercall(machine, svm, st, hv)
+        }
         GuestEvent::Call(insn) => {
             st.in_call = true;
             secure_insn(machine, svm, st, hv, insn)

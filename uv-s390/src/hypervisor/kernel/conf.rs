@@ -40,6 +40,7 @@ impl Guest {
         self.take_cpu_states();
         self.gmap.split_huge();
         self.unpacked.store(0, Ordering::Relaxed);
+        self.verified.store(false, Ordering::Release);
         self.create_configuration()?;
         if let Err(error) = self.create_secure_cpus() {
             // Only the first failure is reported.

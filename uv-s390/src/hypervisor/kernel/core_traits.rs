@@ -1,13 +1,15 @@
-//! The traits of `uv-core` on a VM.
+//! The traits of `uv-core` on a VM. The way into secure mode is the VMM's
+//! ([`VmmVcpu`](crate::hypervisor::vmm::VmmVcpu)).
+
+use core::sync::atomic::Ordering;
 
 use uv_core::{
-    AccessError, DestroyPages, EnterSecureMode, ErrorType, Gfn, PageIn, PageOut, PageRange, PageSize, PageState,
-    RangeError, SecureVm, SharePages, VmState, check_in_slots,
+    AcceptSharing, AccessError, DestroyPages, ErrorType, Gfn, MemSlots, PageCounts, PageIn, PageOut, PageRange,
+    PageSize, PageState, RangeError, SecureVm, SharePages, VmState, check_in_slots,
 };
 
 use super::gmap::PageFlags;
 use super::{Guest, HostError};
-use crate::hypervisor::vmm::ipl::{self, IplOptions, Started};
 
 impl ErrorType for Guest {
     type Error = HostError;
@@ -37,9 +39,17 @@ impl SecureVm for Guest {
         PageSize::K4
     }
 
-    /// `Entering` cannot be told from `Secure` by the kernel: both have a configuration.
+    fn mem_slots(&self) -> MemSlots {
+        (*self.slots()).clone()
+    }
+
+    /// `Entering` from CREATE_SEC_CONF on, `Secure` from VERIFY_IMG on.
     fn vm_state(&self) -> VmState {
-        if self.is_protected() { VmState::Secure } else { VmState::Normal }
+        match () {
+            () if !self.is_protected() => VmState::Normal,
+            () if self.verified.load(Ordering::Acquire) => VmState::Secure,
+            () => VmState::Entering,
+        }
     }
 
     /// What the kernel knows: whether it can reach the frame, and whether it imported or exported the page last.
@@ -60,11 +70,28 @@ impl SecureVm for Guest {
         })
     }
 
+    fn page_counts(&self) -> Result<PageCounts, HostError> {
+        PageCounts::of(self)
+    }
+
     fn terminate(&self) -> Result<(), HostError> {
         if self.is_protected() { self.disable() } else { Ok(()) }
     }
 
-    fn destroy_pages(&self) -> Option<&dyn DestroyPages<Error = HostError>> {
+    fn as_page_out(&self) -> Option<&dyn PageOut<Error = HostError>> {
+        Some(self)
+    }
+
+    fn as_share_pages(&self) -> Option<&dyn SharePages<Error = HostError>> {
+        Some(self)
+    }
+
+    /// The guest shares by a call of the Ultravisor's, which asks nobody.
+    fn as_accept_sharing(&self) -> Option<&dyn AcceptSharing<Error = HostError>> {
+        None
+    }
+
+    fn as_destroy_pages(&self) -> Option<&dyn DestroyPages<Error = HostError>> {
         Some(self)
     }
 }
@@ -111,25 +138,5 @@ impl DestroyPages for Guest {
             }
             self.destroy(gfn)
         })
-    }
-}
-
-impl EnterSecureMode for Guest {
-    /// The PV IPIB that the guest set with DIAG 308 subcode 8.
-    type Request = [u8];
-    type Entry = Started;
-
-    /// QEMU's sequence behind DIAG 308 subcode 10, on the lowest CPU number. The response for the guest is in
-    /// [`HostError::Start`].
-    fn enter_secure_mode(&self, request: &[u8]) -> Result<Started, HostError> {
-        // A protected guest cannot ask for it (subcode 10 is a specification exception there), and the resets would end it.
-        if self.is_protected() {
-            return Err(HostError::Protected);
-        }
-        let mut cpus = self.cpu_numbers();
-        cpus.sort_unstable();
-        let initiator = cpus.first().copied().unwrap_or(0);
-        let options = IplOptions { initiator, others: cpus.split_off(1.min(cpus.len())), ..IplOptions::default() };
-        Ok(ipl::start(self, &self.storage(), request, &options, &mut |_| {})?)
     }
 }

@@ -40,6 +40,9 @@ pub enum HostError {
     /// The machine does not have the call.
     #[error("the machine does not have this call")]
     NotInstalled,
+    /// The last exit of the virtual CPU did not ask for this, or asked for another VM.
+    #[error("the guest did not ask to become protected")]
+    NotAsked,
     /// A configuration is set aside already, or none is.
     #[error("a configuration is set aside already, or none is")]
     SetAside,
@@ -104,6 +107,12 @@ impl HostError {
     }
 }
 
+impl From<uv_core::Unsupported> for HostError {
+    fn from(_: uv_core::Unsupported) -> Self {
+        Self::NotInstalled
+    }
+}
+
 impl uv_core::Error for HostError {
     fn kind(&self) -> ErrorKind {
         match self {
@@ -116,6 +125,7 @@ impl uv_core::Error for HostError {
             Self::NoUltravisor | Self::NotInstalled => ErrorKind::Unsupported,
             Self::NotProtected
             | Self::Protected
+            | Self::NotAsked
             | Self::SetAside
             | Self::SegmentTable
             | Self::CannotRun

@@ -110,6 +110,8 @@ pub struct Guest {
     pub(super) options: AtomicU32,
     /// Pages unpacked since the last enable.
     pub(super) unpacked: AtomicU64,
+    /// VERIFY_IMG was done since the last enable.
+    pub(super) verified: AtomicBool,
     fatal_signal: AtomicBool,
     limit: u64,
     /// Highest address that the tables must reach, in bytes: at most the limit.
@@ -156,6 +158,7 @@ impl Guest {
             user_states: AtomicBool::new(false),
             options: AtomicU32::new(0),
             unpacked: AtomicU64::new(0),
+            verified: AtomicBool::new(false),
             fatal_signal: AtomicBool::new(false),
             host,
             gmap,

@@ -89,7 +89,9 @@ impl Guest {
     pub fn verify(&self) -> Result<(), HostError> {
         let _lock = self.lock.lock();
         let handle = self.handle()?;
-        Ok(self.host.call(&mut NoData::new(UvCommand::VERIFY_IMG, handle))?)
+        self.host.call(&mut NoData::new(UvCommand::VERIFY_IMG, handle))?;
+        self.verified.store(true, Ordering::Release);
+        Ok(())
     }
 
     /// Host frame of a guest page.

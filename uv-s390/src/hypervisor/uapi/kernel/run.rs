@@ -8,7 +8,7 @@ use crate::abi::psw::{PSW_CC, Psw};
 use crate::abi::sie::{ExecutionControl, StateDescription};
 use crate::hypervisor::kernel::{HostError, S390Exit, S390Vcpu};
 use alloc::sync::Arc;
-use uv_core::{Exit, GuestAddr};
+use uv_core::Exit;
 
 /// The register groups that this kernel keeps.
 const VALID: SyncFields = SyncFields::PREFIX
@@ -165,8 +165,9 @@ fn until_exit(vcpu: &mut S390Vcpu, area: &mut KvmRun) -> Result<(), Errno> {
                 return Ok(());
             }
             Exit::Halted | Exit::Arch(_) => return intercepted(&state, area),
-            Exit::PageMissing { gfn, .. } => {
-                tracing::debug!(at = %GuestAddr(gfn.0 << 12), "page not served");
+            // A missing page, which was not served; this kernel's CPUs have no other exit.
+            exit => {
+                tracing::debug!(?exit, "not served");
                 return Err(Errno::EFAULT);
             }
         }

@@ -101,7 +101,7 @@ fn state(machine: &Machine, conf: &Conf, addr: GuestAddr) -> Result<StorageState
         PageState::Shared | PageState::Withdrawn => Ok(StorageState::Shared { mapped }),
         PageState::Sealed => component(conf, gfn).ok_or_else(|| UvRc::STATE.into()),
         // In motion when it was looked for.
-        PageState::Secure => Err(Refusal::Partial),
+        _ => Err(Refusal::Partial),
     }
 }
 
