@@ -46,12 +46,17 @@ pub fn power(profile: Profile) -> Result<Ready<Arc<Vm>>, Failure> {
     vm.enable_secure_guest_capability().map_err(Failure::unusable)?;
 
     let esm = || Op::Do(Step::Call(GuestInsn::ultracall(UvCall::UV_ESM, &[layout.kernel.at.0, layout.tree.0])));
-    // The first byte of the device tree is checked before a page moves: what had moved would be lost to the guest.
-    let spot = layout.tree;
-    let mut byte = [0];
-    memory.read(HostAddr(HOST + spot.0), &mut byte).map_err(Failure::unusable)?;
-    let set = |byte: u8| Op::Do(Step::store(spot, &[byte]));
-    let mut ops = vec![set(byte[0] ^ 1), esm(), set(byte[0]), esm()];
+    // The device tree is looked at before any other page moves. The published firmware does not give back what had moved, so
+    // the guest writes the whole tree again.
+    let at = HostAddr(HOST + layout.tree.0);
+    let mut header = [0; 8];
+    memory.read(at, &mut header).map_err(Failure::unusable)?;
+    let [magic, .., s0, s1, s2, s3] = header;
+    let len = usize::try_from(u32::from_be_bytes([s0, s1, s2, s3])).map_err(Failure::unusable)?;
+    let mut tree = vec![0; len];
+    memory.read(at, &mut tree).map_err(Failure::unusable)?;
+    let set = |bytes: &[u8]| Op::Do(Step::store(layout.tree, bytes));
+    let mut ops = vec![set(&[!magic]), esm(), set(&tree), esm()];
     let shared = GuestAddr(layout.work.0 + (WORK << size.shift()));
     ops.extend(work(layout.work, size, GuestInsn::ultracall(UvCall::UV_SHARE_PAGE, &[size.gfn(shared).0, 1])));
     let mut guest = Guest::new(ops);
