@@ -176,13 +176,7 @@ pub(crate) fn ultravisors_hypercall(
 }
 
 /// A flow that cannot go on yet: the hypervisor gets its decrementer interrupt first.
-pub(crate) fn pause(
-    machine: &Inner,
-    svm: &Arc<Svm>,
-    st: &mut VcpuState,
-    hv: &mut Regs,
-    flow: (Flow, Port),
-) -> Stop {
+pub(crate) fn pause(machine: &Inner, svm: &Arc<Svm>, st: &mut VcpuState, hv: &mut Regs, flow: (Flow, Port)) -> Stop {
     st.status = 0;
     let reason = Reason { vector: vectors::HYPERVISOR_DECREMENTER, window: None, flow: Some(flow) };
     enter(machine, svm, st, hv, reason, Frame::Exception)
