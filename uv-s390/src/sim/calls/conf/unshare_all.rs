@@ -42,7 +42,8 @@ fn unshare(machine: &Machine, conf: &Conf) -> Answer {
     let all = parts.into_iter().flat_map(|part| conf.space.used_in(part));
     let mut pages = all.filter(|(_, state)| opened(*state)).map(|(gfn, _)| gfn);
     for gfn in pages.by_ref().take(UNSHARE_SLICE) {
-        take_back(machine, conf, gfn).map_err(|refusal| if refusal == Refusal::Busy { Refusal::Partial } else { refusal })?;
+        take_back(machine, conf, gfn)
+            .map_err(|refusal| if refusal == Refusal::Busy { Refusal::Partial } else { refusal })?;
         conf.unshared.store(gfn.0 + 1, Ordering::Relaxed);
     }
     if pages.next().is_some() {

@@ -130,8 +130,7 @@ fn a_frame_that_was_taken_from_a_shared_page_is_the_hosts_alone() {
                 }
                 let held = frame.lock();
                 let shared = conf.space.state(Gfn(AT >> 12)) == Ok(PageState::Shared);
-                let command =
-                    if round % 4 == 3 { UvCommand::DESTR_SEC_STOR } else { UvCommand::CONV_FROM_SEC_STOR };
+                let command = if round % 4 == 3 { UvCommand::DESTR_SEC_STOR } else { UvCommand::CONV_FROM_SEC_STOR };
                 // A private page that is destroyed is zeros; that is the host's choice.
                 assert_eq!(until_done(|| rig.storage(command, at.0)), OK);
                 taken.fetch_add(shared.into(), Ordering::SeqCst);
