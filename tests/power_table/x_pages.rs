@@ -5,9 +5,10 @@ use uv_power::abi::numbers::{HvCall, UvCall};
 use uv_power::abi::regs::{Lpid, Regs};
 use uv_power::abi::ultracall::{self, Ultracall};
 use uv_power::abi::{HvCode, Msr, Privilege, Profile, UvCode};
-use uv_power::sim::{GfnState, GuestInsn, GuestStep};
+use uv_power::sim::{GfnState, GuestInsn};
 use uv_sim::guest::Step;
 
+use crate::j_share::share;
 use crate::l_reflection::rtas;
 use crate::rig::*;
 
@@ -21,10 +22,6 @@ const GPA: u64 = 0x100_0000;
 const GFN: u64 = GPA >> 16;
 const RA: u64 = 0x400_0000;
 const PAGE_IN: u64 = HvCall::H_SVM_PAGE_IN.0;
-
-fn share(gfn: u64, count: u64) -> GuestStep {
-    sc2(UvCall::UV_SHARE_PAGE, &[gfn, count])
-}
 
 fn the_files_of_a_blob_are_the_secure_vms() {
     both(|p| {

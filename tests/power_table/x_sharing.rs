@@ -8,8 +8,9 @@ use uv_power::abi::numbers::{HvCall, UvCall};
 use uv_power::abi::regs::Regs;
 use uv_power::abi::ultracall::{self, Ultracall};
 use uv_power::abi::{HvCode, Msr, Profile, UvCode};
-use uv_power::sim::{GfnState, GuestStep, Machine};
+use uv_power::sim::{GfnState, Machine};
 
+use crate::j_share::{share, unshare};
 use crate::l_reflection::{answer_word, word};
 use crate::rig::*;
 
@@ -23,14 +24,6 @@ const GPA: u64 = 0x100_0000;
 const GFN: u64 = GPA >> 16;
 const RA: u64 = 0x400_0000;
 const PAGE_IN: u64 = HvCall::H_SVM_PAGE_IN.0;
-
-fn share(gfn: u64, count: u64) -> GuestStep {
-    sc2(UvCall::UV_SHARE_PAGE, &[gfn, count])
-}
-
-fn unshare(gfn: u64, count: u64) -> GuestStep {
-    sc2(UvCall::UV_UNSHARE_PAGE, &[gfn, count])
-}
 
 fn a_withdrawn_page_that_is_shared_again_reads_zeros() {
     both(|p| {
