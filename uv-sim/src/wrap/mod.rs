@@ -2,8 +2,9 @@
 //!
 //! | wrapper | around | does |
 //! |---|---|---|
-//! | [`Flaky`], [`FlakyVm`], [`FlakyVcpu`] | normal memory, a VM, a virtual CPU | refuses some calls, on a schedule that a seed fixes |
-//! | [`Traced`], [`TracedVm`], [`TracedVcpu`] | normal memory, a VM, a virtual CPU | keeps an event for each call and its result |
+//! | [`Flaky`] | normal memory, or a VM | refuses some calls, on a schedule that a seed fixes |
+//! | [`Stalled`] | normal memory | lets one access stand still until it is told to go on |
+//! | [`Traced`] | normal memory, or a VM | keeps an event for each call and its result |
 //!
 //! They nest: `Traced<Flaky<M>>` shows what a disturbed backend answered. A wrapped VM has the abilities of the VM inside, and
 //! enters secure mode with a wrapped virtual CPU.
@@ -42,9 +43,12 @@ macro_rules! as_inside {
 }
 
 mod flaky;
+mod stalled;
 #[cfg(test)]
 mod tests;
 mod traced;
 
 pub use flaky::{Flaky, FlakyError, FlakyVcpu, FlakyVm};
 pub use traced::{Ended, Event, EventLog, Ran, Traced, TracedVcpu, TracedVm};
+pub use stalled::Stalled;
+
