@@ -188,8 +188,32 @@ fn wrong_shapes_are_refused_and_write_nothing() {
         key.open_pages::<0>(&[[0; 12]], &[[]], &[&page[..16]], &mut [&mut out], &[[0; 16]]),
         Err(CryptoError::LengthMismatch { expected: 16, found: 32 })
     );
+    assert_eq!(
+        key.open_pages::<0>(&[], &[[]], &[&page], &mut [&mut out], &[[0; 16]]),
+        count.map(|()| FailedPages::NONE)
+    );
+    assert_eq!(
+        key.open_pages::<0>(&[[0; 12]], &[], &[&page], &mut [&mut out], &[[0; 16]]),
+        count.map(|()| FailedPages::NONE)
+    );
+    assert_eq!(
+        key.open_pages::<0>(&[[0; 12]], &[[]], &[&page], &mut [&mut out], &[]),
+        count.map(|()| FailedPages::NONE)
+    );
     let many = [page.as_slice(); BATCH + 1];
     assert_eq!(key.open_pages::<0>(&[], &[], &many, &mut [], &[]), Err(CryptoError::TooManyPages(BATCH + 1)));
     assert_eq!(out, [9; 32]);
     assert_eq!(format!("{key:?}"), "CcmKey(..)");
+}
+
+#[test]
+fn a_fresh_key_is_drawn() {
+    let page = [7; 64];
+    let seal = |key: &CcmKey| {
+        let (mut out, mut tag) = ([0; 64], [[0; 16]]);
+        key.seal_pages(&[[1; 12]], &[[2; 4]], &[&page], &mut [&mut out], &mut tag).unwrap();
+        (out, tag)
+    };
+    let drawn = CcmKey::generate(&mut crate::counting::Counting(5));
+    assert_eq!(seal(&drawn), seal(&CcmKey::new(&core::array::from_fn(|i| low(i) + 5))));
 }

@@ -157,3 +157,57 @@ fn wrong_shapes_are_refused_and_write_nothing() {
 fn debug_shows_nothing() {
     assert_eq!(format!("{:?}", XtsKey::new(&[1; 64])), "XtsKey(..)");
 }
+
+#[test]
+fn a_fresh_key_is_drawn() {
+    let drawn = XtsKey::generate(&mut crate::counting::Counting(5));
+    assert_eq!(drawn.expose_key(), &core::array::from_fn(|i| low(i) + 5));
+    let (page, mut one, mut other) = ([7; 64], [0; 64], [0; 64]);
+    drawn.encrypt_page([1; 16], &page, &mut one).unwrap();
+    XtsKey::new(drawn.expose_key()).encrypt_page([1; 16], &page, &mut other).unwrap();
+    assert_eq!(one, other);
+}
+
+/// Every form, in both directions, with every wrong shape.
+#[test]
+fn no_form_takes_a_wrong_shape() {
+    type Form = fn(&XtsKey, usize, &[u8], &mut [u8]) -> Result<(), CryptoError>;
+    const T: [u8; 16] = [3; 16];
+    let copying: [(Form, bool); 4] = [
+        (|key, _, src, dst| key.encrypt_page(T, src, dst), false),
+        (|key, _, src, dst| key.decrypt_page(T, src, dst), false),
+        (|key, page, src, dst| key.encrypt_range(page, |_| T, src, dst), true),
+        (|key, page, src, dst| key.decrypt_range(page, |_| T, src, dst), true),
+    ];
+    let in_place: [(Form, bool); 4] = [
+        (|key, _, _, dst| key.encrypt_page_in_place(T, dst), false),
+        (|key, _, _, dst| key.decrypt_page_in_place(T, dst), false),
+        (|key, page, _, dst| key.encrypt_range_in_place(page, |_| T, dst), true),
+        (|key, page, _, dst| key.decrypt_range_in_place(page, |_| T, dst), true),
+    ];
+    let key = XtsKey::new(&[1; 64]);
+    let src = vec![5; UNIT_LIMIT + 16];
+    let mut dst = vec![9; UNIT_LIMIT + 16];
+    for (form, ranges) in copying.into_iter().chain(in_place) {
+        let mut call = |page, from, to| form(&key, page, &src[..from], &mut dst[..to]);
+        for bytes in [15, 17, UNIT_LIMIT + 16] {
+            assert_eq!(call(bytes, bytes, bytes), Err(CryptoError::PageLength(bytes)));
+        }
+        if ranges {
+            assert_eq!(call(0, 64, 64), Err(CryptoError::PageLength(0)));
+            assert_eq!(call(48, 64, 64), Err(CryptoError::PageLength(64)));
+            assert_eq!(call(64, 0, 0), Ok(()), "a range of no page");
+        } else {
+            assert_eq!(call(0, 0, 0), Err(CryptoError::PageLength(0)));
+        }
+    }
+    for (form, _) in copying {
+        let differ = CryptoError::LengthMismatch { expected: 32, found: 64 };
+        assert_eq!(form(&key, 16, &src[..32], &mut dst[..64]), Err(differ));
+    }
+    let one = [&src[..16]];
+    let count = Err(CryptoError::CountMismatch { expected: 1, found: 2 });
+    assert_eq!(key.encrypt_pages(&[T, T], &one, &mut [&mut dst[..16]]), count);
+    assert_eq!(key.decrypt_pages(&[T, T], &one, &mut [&mut dst[..16]]), count);
+    assert!(dst.iter().all(|byte| *byte == 9), "nothing is written");
+}
