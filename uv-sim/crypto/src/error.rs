@@ -178,7 +178,7 @@ mod tests {
             let src: alloc::vec::Vec<&[u8]> = src.iter().map(|len| &page[..*len]).collect();
             let mut dst: alloc::vec::Vec<&mut [u8]> =
                 room.iter_mut().zip(dst).map(|(room, len)| &mut room[..*len]).collect();
-            check_batch(&src, &mut dst, 48)
+            check_batch(&src, &dst, 48)
         };
         let differ = |expected, found| Err(CryptoError::LengthMismatch { expected, found });
         assert_eq!(check(&[], &[]), Ok(0));

@@ -100,6 +100,7 @@ fn a_vm_enters_secure_mode_once_and_ends() {
     assert_eq!((s.vm.vm_state(), s.vm.page_state(Gfn(0))), (VmState::Normal, Ok(PageState::Absent)));
     assert_eq!(s.vm.terminate(), Ok(()), "a normal VM");
     assert_eq!(enter(14, 3), Err(no_slot(16)));
+    assert_eq!(enter(0, u64::MAX), Err(ArgumentError::Wraps.into()));
     assert_eq!(enter(0, 9), Err(SpaceError::NoFrame.into()));
     assert_eq!((s.vm.vm_state(), s.engine.frames_in_use()), (VmState::Normal, 0), "nothing is left of a refused entry");
     assert_eq!(enter(7, 2), Ok(()));
@@ -125,6 +126,8 @@ fn a_vm_with_a_page_in_somebodys_hands_does_not_end() {
     let s = secure(8);
     let space = s.vm.0.space().unwrap();
     let filled = space.fill::<SpaceError>(Gfn(9).into(), &s.memory, HostAddr(0), |_, _| {
+        let destroyed = s.vm.destroy_pages().unwrap().destroy_range(PageRange::new(Gfn(7), 4));
+        assert_eq!(destroyed, Err(RangeError { done: 2, error: SpaceError::Busy(Gfn(9)).into() }));
         assert_eq!(s.vm.terminate(), Err(SpaceError::Busy(Gfn(9)).into()));
         assert_eq!(s.vm.vm_state(), VmState::Secure);
         let (mut cpu, _) = s.cpu([Step::load(GuestAddr(0), 1)]);

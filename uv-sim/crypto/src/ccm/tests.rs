@@ -121,6 +121,12 @@ fn real_page_sizes_equal_the_reference() {
     }
 }
 
+/// Longer than what is touched ahead, many times.
+#[test]
+fn a_page_of_more_than_64_kib_equals_the_reference() {
+    Batch::<16>::new(2, 18 * 4096 + 16, 5).check();
+}
+
 #[test]
 fn every_shape_of_additional_data_equals_the_reference() {
     for pages in [1, BATCH] {

@@ -66,6 +66,11 @@ fn a_shared_page_whose_memory_is_gone_is_a_fault_of_its_own() {
     assert_eq!(s.space.share(Gfn(9), &Nowhere, at(51), Content::Zeroed), Err(SpaceError::Memory(GONE)));
     assert_eq!((s.space.state(Gfn(9)), s.space.state(Gfn(3))), (Ok(PageState::Absent), Ok(PageState::Shared)));
     assert_eq!(s.read(3, SECRET.len()), SECRET);
+    s.space.unshare(Gfn(3), &s.memory, Content::Kept).unwrap();
+    s.seal(3, 60);
+    let opened = s.space.open_in(Gfn(3).into(), &Nowhere, at(60));
+    assert_eq!(opened, Err(RangeError { done: 0, error: SpaceError::Memory(GONE) }));
+    assert_eq!((s.space.state(Gfn(3)), s.open(3, 60)), (Ok(PageState::Sealed), Ok(())));
 }
 
 #[test]
