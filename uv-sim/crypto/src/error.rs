@@ -176,7 +176,7 @@ mod tests {
         let check = |src: &[usize], dst: &[usize]| {
             let mut room = [[0; 64]; BATCH + 1];
             let src: alloc::vec::Vec<&[u8]> = src.iter().map(|len| &page[..*len]).collect();
-            let mut dst: alloc::vec::Vec<&mut [u8]> =
+            let dst: alloc::vec::Vec<&mut [u8]> =
                 room.iter_mut().zip(dst).map(|(room, len)| &mut room[..*len]).collect();
             check_batch(&src, &dst, 48)
         };
