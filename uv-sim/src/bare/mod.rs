@@ -7,9 +7,12 @@
 mod abilities;
 mod enter;
 mod pages;
+#[cfg(test)]
+mod tests;
 mod vcpu;
 mod vm;
 
 pub use abilities::BareAbilities;
 pub use vcpu::{BareCall, BareVcpu};
 pub use vm::{BareError, BareVm, Image};
+
