@@ -1,5 +1,7 @@
 //! What no caller sees by codes alone: who may call, how refusals of the engine are told, what a call leaves behind.
 
+mod pages;
+
 use alloc::{string::ToString, sync::Arc, vec::Vec};
 
 use uv_core::{AccessError, Gfn, HostAddr, NormalMemory, PageState};
@@ -15,7 +17,6 @@ use crate::abi::ultracall::{self, Ultracall};
 use crate::owner::keys::PrivateKey;
 use crate::owner::samples;
 use crate::sim::sharing::ShareError;
-use crate::sim::svm::{GfnState, SvmState};
 use crate::sim::{Machine, MachineConfig, PlatformRange};
 
 const VM: Lpid = Lpid(7);
@@ -65,12 +66,6 @@ fn page_in(machine: &Machine, from: HostAddr) -> UvCode {
 
 fn page_out(machine: &Machine, to: HostAddr) -> UvCode {
     hv(machine, UvCall::UV_PAGE_OUT, &[7, to.0, GPA, 0, 16])
-}
-
-fn first_byte(memory: &HostMemory, at: HostAddr) -> u8 {
-    let mut byte = [0];
-    memory.read(at, &mut byte).unwrap();
-    byte[0]
 }
 
 #[test]
@@ -236,105 +231,6 @@ fn a_vm_gets_the_suite_of_its_ultravisor_and_no_old_failure() {
     }
 }
 
-#[test]
-fn a_refused_page_in_changes_nothing() {
-    for profile in Profile::ALL {
-        let (machine, memory) = plain(profile);
-        let svm = active(&machine);
-        memory.write(RA, &[5; 16]).unwrap();
-        assert_eq!(page_in(&machine, RA), UvCode::U_SUCCESS);
-        assert_eq!(page_in(&machine, NOWHERE), UvCode::U_P2);
-        assert_eq!(page_out(&machine, NOWHERE), UvCode::U_P2);
-        assert_eq!((svm.gfn_state(GFN), svm.space.state(GFN)), (GfnState::Secure, Ok(PageState::Secure)));
-        // A page that is out keeps its record.
-        assert_eq!(page_out(&machine, RA), UvCode::U_SUCCESS);
-        assert_eq!(page_in(&machine, NOWHERE), UvCode::U_P2);
-        assert_eq!(svm.gfn_state(GFN), GfnState::PagedOut);
-        assert_eq!(page_in(&machine, RA), UvCode::U_SUCCESS);
-        // A normal page that is only noted, and one that is mapped.
-        for state in [GfnState::HvSharing, GfnState::HvShared, GfnState::HvSharedInv, GfnState::PseudoSharedInv] {
-            svm.set_gfn_state(GFN, state).unwrap();
-            svm.forget_note(GFN);
-            assert_eq!((page_in(&machine, NOWHERE), svm.gfn_state(GFN)), (UvCode::U_P2, state));
-            assert_eq!(svm.noted(GFN), None);
-            assert_eq!((page_in(&machine, RA), svm.noted(GFN)), (UvCode::U_SUCCESS, Some(RA)));
-        }
-        svm.space.share(GFN, &*memory, RA, uv_sim::Content::Kept).unwrap();
-        for state in [GfnState::SharedInv, GfnState::SharedImplicitInv] {
-            svm.set_gfn_state(GFN, state).unwrap();
-            assert_eq!((page_in(&machine, NOWHERE), svm.gfn_state(GFN)), (UvCode::U_P2, state));
-            assert_eq!(svm.space.shared_at(GFN), Some(RA));
-        }
-    }
-}
-
-#[test]
-fn what_was_noted_of_a_page_ends_with_its_old_content() {
-    for profile in Profile::ALL {
-        let (machine, memory) = plain(profile);
-        let svm = active(&machine);
-        memory.write(RA, &[5; 16]).unwrap();
-        svm.note(GFN, RA);
-        assert_eq!((page_in(&machine, RA), svm.noted(GFN)), (UvCode::U_SUCCESS, None));
-        // A page whose frame is still there when the share is taken back: nothing is mapped that could be withdrawn.
-        for (before, after) in
-            [(GfnState::HvShared, GfnState::HvSharedInv), (GfnState::PseudoShared, GfnState::PseudoSharedInv)]
-        {
-            svm.set_gfn_state(GFN, before).unwrap();
-            svm.note(GFN, RA);
-            assert_eq!(hv(&machine, UvCall::UV_PAGE_INVAL, &[7, GPA, 16]), UvCode::U_SUCCESS);
-            assert_eq!((svm.gfn_state(GFN), svm.noted(GFN)), (after, None));
-        }
-        svm.set_gfn_state(GFN, GfnState::HvUnsharing).unwrap();
-        assert_eq!(hv(&machine, UvCall::UV_PAGE_INVAL, &[7, GPA, 16]), UvCode::U_SUCCESS);
-        assert_eq!((svm.gfn_state(GFN), svm.space.state(GFN)), (GfnState::HvUnsharingInv, Ok(PageState::Secure)));
-        svm.set_gfn_state(GFN, GfnState::Shared).unwrap();
-        svm.space.share(GFN, &*memory, RA, uv_sim::Content::Kept).unwrap();
-        assert_eq!(hv(&machine, UvCall::UV_PAGE_INVAL, &[7, GPA, 16]), UvCode::U_SUCCESS);
-        assert_eq!((svm.gfn_state(GFN), svm.space.state(GFN)), (GfnState::SharedInv, Ok(PageState::Withdrawn)));
-        // The slot goes: nothing of its pages is kept.
-        svm.note(GFN, RA);
-        svm.brought.lock().insert(GFN.0);
-        svm.note(Gfn(9), RA);
-        assert_eq!(hv(&machine, UvCall::UV_UNREGISTER_MEM_SLOT, &[7, 0]), UvCode::U_SUCCESS);
-        assert_eq!((svm.noted(GFN), svm.has_brought(GFN), svm.noted(Gfn(9))), (None, false, Some(RA)));
-        assert_eq!((svm.space.state(GFN), machine.secure_pages().0), (Ok(PageState::Absent), 0));
-    }
-}
-
-#[test]
-fn after_a_failed_transition_a_page_goes_out_once() {
-    let (machine, memory) = plain(Profile::Documented);
-    let svm = active(&machine);
-    memory.write(RA, &[5; 16]).unwrap();
-    assert_eq!(page_in(&machine, RA), UvCode::U_SUCCESS);
-    svm.set_state(SvmState::Abort);
-    let out = HostAddr(0x9_0000);
-    assert_eq!(page_out(&machine, NOWHERE), UvCode::U_P2);
-    assert_eq!((page_out(&machine, out), first_byte(&memory, out)), (UvCode::U_SUCCESS, 5));
-    assert_eq!((svm.space.state(GFN), machine.secure_pages().0), (Ok(PageState::Absent), 0));
-    // What is not there any more stays where it is.
-    memory.write(out, &[6]).unwrap();
-    assert_eq!((page_out(&machine, out), first_byte(&memory, out)), (UvCode::U_SUCCESS, 6));
-    assert_eq!(page_out(&machine, NOWHERE), UvCode::U_P2);
-    assert_eq!(svm.space.state(GFN), Ok(PageState::Absent));
-}
-
-#[test]
-fn a_page_out_that_cannot_be_takes_no_frame() {
-    for profile in Profile::ALL {
-        let (machine, _) = plain(profile);
-        let svm = active(&machine);
-        svm.set_state(SvmState::Secure);
-        assert_eq!((page_out(&machine, NOWHERE), machine.secure_pages().0), (UvCode::U_P2, 0));
-        // A share that the engine knows and the page's state does not.
-        let refused = if profile == Profile::Firmware { UvCode::U_PARAMETER } else { UvCode::U_P3 };
-        svm.space.zero_in(GFN).unwrap();
-        svm.space.share(GFN, &*machine.inner().platform.memory, RA, uv_sim::Content::Kept).unwrap();
-        assert_eq!((page_out(&machine, RA), svm.space.state(GFN)), (refused, Ok(PageState::Shared)));
-    }
-}
-
 /// `UV_ESMB_GET_FILE` of a secure VM.
 fn get_file(machine: &Machine, pidr: u32, offset: u64, name: &str) -> UvCode {
     let mut bytes = [0; 64];
@@ -361,23 +257,4 @@ fn names_of_files_are_remembered_up_to_a_limit() {
     assert_eq!(get_file(&machine, 3, 0, "1024"), UvCode::U_RETRY);
     assert_eq!(get_file(&machine, 3, 0, "1023"), NO_FILES, "a name that is known");
     assert_eq!(get_file(&machine, 4, 0, "1023"), UvCode::U_PARAMETER, "of another process");
-}
-
-#[test]
-fn the_end_of_the_page_table_and_the_order_of_checks() {
-    for profile in Profile::ALL {
-        let (machine, _) = plain(profile);
-        active(&machine);
-        let told = |code| if profile == Profile::Firmware { UvCode::U_PARAMETER } else { code };
-        let register =
-            |args: [u64; 4]| hv(&machine, UvCall::UV_REGISTER_MEM_SLOT, &[7, args[0], args[1], args[2], args[3]]);
-        let last = (1 << 42) - 0x1_0000;
-        assert_eq!(register([last, 0x1_0001, 0, 600]), told(UvCode::U_P3));
-        assert_eq!(register([last, 0x1_0000, 0, 600]), told(UvCode::U_P5));
-        assert_eq!(register([0, 0x1_0000, 9, 1]), told(UvCode::U_P2), "overlaps, and wrong flags");
-        assert_eq!(register([last, 0x1_0000, 0, 0x7_0001]), UvCode::U_SUCCESS, "16 bits are the number");
-        let svm = machine.inner().svm(7).unwrap();
-        assert!(svm.slots.read().contains(Gfn(last >> 16)));
-        assert_eq!(svm.space.state(GFN), Ok(PageState::Absent));
-    }
 }
