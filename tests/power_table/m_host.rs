@@ -104,7 +104,10 @@ pub(crate) fn areas_are_judged() {
     kvm.answer(UvCall::UV_PAGE_OUT, &[-5]);
     assert_eq!(register_vpa(&kvm, 1, 5, 2 * PAGE), no);
     assert_eq!(register_vpa(&kvm, 1, 5, 2 * PAGE), ok, "ciphertext that looks like one");
-    assert_eq!(kvm.vm.gfn_state(Gfn(2)), GfnState::PagedOut);
+    assert_eq!(
+        (area(AreaKind::Vpa), kvm.vm.gfn_state(Gfn(2))),
+        (Some((GuestAddr(2 * PAGE), 0xe7e7)), GfnState::PagedOut)
+    );
 }
 
 pub(crate) fn accesses_of_the_host() {
@@ -128,6 +131,28 @@ pub(crate) fn accesses_of_the_host() {
     assert_eq!(kvm.vm.gfn_state(Gfn(32)), GfnState::PagedOut);
     kvm.vm.delete_memslot(SlotId(9));
     assert_eq!(kvm.vm.host_addr(GuestAddr(32 * PAGE)), None);
+    // A slot that comes under a number that was in use before an abort has its own pages.
+    let kvm = started();
+    assert_eq!(kvm.ask(HvCall::H_SVM_INIT_ABORT, [0; 3]), HvCode::H_PARAMETER);
+    kvm.vm.delete_memslot(SlotId(3));
+    kvm.vm.add_memslot(SlotId(3), added).unwrap();
+    assert_eq!(kvm.ask(HvCall::H_SVM_INIT_START, [0; 3]), HvCode::H_SUCCESS);
+    assert_eq!([kvm.page_in(32, 0), kvm.page_in(SECOND, 0)], [HvCode::H_SUCCESS, HvCode::H_PARAMETER]);
+}
+
+/// The page that content comes out into is cleared, all of it and nothing else.
+pub(crate) fn a_page_is_cleared_to_its_end() {
+    let kvm = started();
+    let full = |page: u64| kvm.memory.write(HostAddr(AT + page * PAGE), &vec![0x22; PAGE as usize]).unwrap();
+    (0..3).for_each(full);
+    kvm.page_in(1, 0);
+    kvm.page_out_is_empty();
+    assert_eq!(kvm.page_out(1), HvCode::H_SUCCESS);
+    let mut seen = vec![0; 3 * PAGE as usize];
+    kvm.memory.read(HostAddr(AT), &mut seen).unwrap();
+    for (page, byte) in seen.chunks(PAGE as usize).zip([0x22, 0, 0x22]) {
+        assert!(page.iter().all(|seen| *seen == byte));
+    }
 }
 
 pub(crate) fn reset_ends_secure_mode() {

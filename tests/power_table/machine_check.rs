@@ -37,12 +37,17 @@ fn log() -> Vec<u8> {
 
 /// A guest that asked for its handler and was answered `status`, at a machine check. Its data address register is `dar`.
 fn checked(profile: Profile, status: u32, dar: u64) -> Rig {
-    let mut steps = rtas(&[0x2010, 2, 1, 0x4000, HANDLER as u32], 1);
+    checked_at(profile, status, dar, HANDLER)
+}
+
+/// The same with its handler elsewhere.
+fn checked_at(profile: Profile, status: u32, dar: u64, handler: u64) -> Rig {
+    let mut steps = rtas(&[0x2010, 2, 1, 0x4000, handler as u32], 1);
     let mut registers = Regs::default();
     registers.spr.set(Spr::DAR, dar);
     steps.extend([Step::Call(GuestInsn::Load(Box::new(registers))), pause(), look(), load(LOG, 64)]);
     let mut rig = Rig::secure(profile, steps);
-    assert_eq!([word(&rig, 0), word(&rig, 3), word(&rig, 4)], [0x2010, 0x4000, HANDLER as u32]);
+    assert_eq!([word(&rig, 0), word(&rig, 3), word(&rig, 4)], [0x2010, 0x4000, handler as u32]);
     answer_word(&rig, 5, status);
     rig.resume(HvCode::H_SUCCESS, &[]);
     assert!(rig.machine.interrupt(VM, 0, 0x200));
@@ -135,6 +140,10 @@ fn only_the_registered_address_is_injected() {
             let regs = rig.returned(LOOK);
             assert_eq!((regs.nip, regs.gpr[3]), (interrupted + 4, OLD_R3), "{vector:#x}");
         }
+        // An address that is no multiple of 16 is none.
+        let mut rig = checked_at(p, 0, 0, HANDLER + 8);
+        deliver(&mut rig, &log(), LOG, HANDLER + 8);
+        assert_eq!(rig.returned(LOOK).gpr[3], OLD_R3);
     });
 }
 

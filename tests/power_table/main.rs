@@ -134,6 +134,7 @@ fn main() {
         ("the_tpm_proxy_judges_lengths_and_no_address", m_vm::tpm_addresses),
         ("areas_of_virtual_cpus_are_judged", m_host::areas_are_judged),
         ("the_host_touches_and_unmaps_pages", m_host::accesses_of_the_host),
+        ("a_page_is_cleared_to_its_end", m_host::a_page_is_cleared_to_its_end),
         ("a_reset_ends_secure_mode", m_host::reset_ends_secure_mode),
         ("a_vm_of_kvm_keeps_the_promises_of_its_traits", m_host::the_vm_by_its_traits),
         ("errors_of_kvm_have_kinds", m_host::errors_have_kinds),

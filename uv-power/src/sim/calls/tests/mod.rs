@@ -258,3 +258,36 @@ fn names_of_files_are_remembered_up_to_a_limit() {
     assert_eq!(get_file(&machine, 3, 0, "1023"), NO_FILES, "a name that is known");
     assert_eq!(get_file(&machine, 4, 0, "1023"), UvCode::U_PARAMETER, "of another process");
 }
+
+#[test]
+fn the_byte_order_of_interrupts_is_the_last_callers() {
+    use core::sync::atomic::Ordering;
+    let (machine, _) = plain(Profile::Documented);
+    let little = || machine.inner().platform.hv_little_endian.load(Ordering::Relaxed);
+    let write = |mode: Msr, lpid: u64, dw1| code(&machine, mode, Lpid(0), UvCall::UV_WRITE_PATE, &[lpid, 0, dw1]);
+    assert!(little());
+    assert_eq!((write(Msr::HV, 5, 1 << 62), little()), (UvCode::U_P3, true), "a refused call changes nothing");
+    assert_eq!((write(Msr::HV, 5, 0), little()), (UvCode::U_SUCCESS, false));
+    active(&machine);
+    assert_eq!((write(Msr::HV | Msr::LE, 7, 0), little()), (UvCode::U_SUCCESS, false), "a VM that has an object");
+    assert_eq!((write(Msr::HV | Msr::LE, 5, 0), little()), (UvCode::U_SUCCESS, true));
+    let asked = |lpid| call(&machine, Msr::empty(), lpid, UvCall::UV_ESM, &[0x1_0000, 0x2_0000]).msr();
+    assert!(asked(Lpid(8)).contains(Msr::LE));
+    write(Msr::HV, 5, 0);
+    assert!(!asked(Lpid(9)).contains(Msr::LE));
+}
+
+#[test]
+fn a_virtual_cpu_that_was_reset_has_no_context() {
+    for profile in Profile::ALL {
+        let (machine, _) = plain(profile);
+        let mut asked = call(&machine, Msr::empty(), VM, UvCall::UV_ESM, &[0x1_0000, 0x2_0000]);
+        machine.add_vcpu(VM, 0, alloc::boxed::Box::new(|_| uv_sim::guest::Step::Halt));
+        for _ in 0..2 {
+            asked.gpr[3] = UvCall::UV_RETURN.0;
+            asked.msr = Regs::hypervisor().msr;
+            machine.ultracall(&mut asked);
+            assert_eq!(UvCode::from_register(asked.gpr[3]), UvCode::U_PARAMETER);
+        }
+    }
+}
