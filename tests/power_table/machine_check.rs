@@ -13,7 +13,7 @@ use crate::rig::*;
 
 rows! {
     a_machine_check_goes_to_the_registered_address_with_its_log an_address_below_the_rtas_data_or_at_its_end_is_ignored
-    a_malformed_log_kills only_the_registered_address_is_injected without_a_registered_address_no_log_is_copied
+    a_malformed_log_kills only_machine_checks_have_a_log only_the_registered_address_is_injected without_a_registered_address_no_log_is_copied
 }
 
 /// Where the guest wants its machine checks: a multiple of 16 that is no interrupt vector of another kind.
@@ -158,5 +158,19 @@ fn without_a_registered_address_no_log_is_copied() {
         let mut rig = checked(p, u32::MAX, 0);
         deliver(&mut rig, &log(), LOG, HANDLER);
         assert_ne!(rig.returned(LOOK).nip, HANDLER + 4);
+    });
+}
+
+fn only_machine_checks_have_a_log() {
+    both(|p| {
+        // The handler is at a vector that other interrupts have too.
+        let mut steps = rtas(&[0x2010, 2, 1, 0x4000, 0x400], 1);
+        steps.extend([pause(), look(), load(LOG, 64)]);
+        let mut rig = Rig::secure(p, steps);
+        answer_word(&rig, 5, 0);
+        rig.resume(HvCode::H_SUCCESS, &[]);
+        deliver(&mut rig, &log(), LOG, 0x400);
+        assert_eq!((rig.returned(4).nip, rig.returned(4).gpr[3]), (0x404, LOG), "R3 is the hypercall's result");
+        assert_eq!(rig.loaded(5), [0; 64]);
     });
 }

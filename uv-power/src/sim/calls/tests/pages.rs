@@ -68,13 +68,19 @@ fn what_was_noted_of_a_page_ends_with_its_old_content() {
         svm.space.share(GFN, &*memory, RA, uv_sim::Content::Kept).unwrap();
         assert_eq!(hv(&machine, UvCall::UV_PAGE_INVAL, &[7, GPA, 16]), UvCode::U_SUCCESS);
         assert_eq!((svm.gfn_state(GFN), svm.space.state(GFN)), (GfnState::SharedInv, Ok(PageState::Withdrawn)));
-        // The slot goes: nothing of its pages is kept.
+        // The slot goes: nothing of its pages is kept, of one that is out neither.
+        let out = HostAddr(0x9_0000);
+        for (number, flags) in [(UvCall::UV_PAGE_IN, 0), (UvCall::UV_PAGE_OUT, 0)] {
+            assert_eq!(hv(&machine, number, &[7, out.0, 0x3_0000, flags, 16]), UvCode::U_SUCCESS);
+        }
+        assert_eq!(svm.space.state(Gfn(3)), Ok(PageState::Sealed));
         svm.note(GFN, RA);
         svm.brought.lock().insert(GFN.0);
         svm.note(Gfn(9), RA);
         assert_eq!(hv(&machine, UvCall::UV_UNREGISTER_MEM_SLOT, &[7, 0]), UvCode::U_SUCCESS);
         assert_eq!((svm.noted(GFN), svm.has_brought(GFN), svm.noted(Gfn(9))), (None, false, Some(RA)));
-        assert_eq!((svm.space.state(GFN), machine.secure_pages().0), (Ok(PageState::Absent), 0));
+        assert_eq!([GFN, Gfn(3)].map(|gfn| svm.space.state(gfn)), [Ok(PageState::Absent); 2]);
+        assert_eq!((machine.secure_pages().0, svm.space.counts().sealed), (0, 0));
     }
 }
 
@@ -103,6 +109,12 @@ fn a_page_out_that_cannot_be_takes_no_frame() {
         let svm = active(&machine);
         svm.set_state(SvmState::Secure);
         assert_eq!((page_out(&machine, NOWHERE), machine.secure_pages().0), (UvCode::U_P2, 0));
+        // A page of zeros needs a frame to be sealed from.
+        let others = || (1000..1128).map(Gfn);
+        others().for_each(|gfn| svm.space.zero_in(gfn).unwrap());
+        let none = if profile == Profile::Firmware { UvCode::U_RETRY } else { UvCode::U_BUSY };
+        assert_eq!((page_out(&machine, RA), svm.space.state(GFN)), (none, Ok(PageState::Absent)));
+        others().for_each(|gfn| svm.space.destroy(gfn).unwrap());
         // A share that the engine knows and the page's state does not.
         let refused = if profile == Profile::Firmware { UvCode::U_PARAMETER } else { UvCode::U_P3 };
         svm.space.zero_in(GFN).unwrap();
