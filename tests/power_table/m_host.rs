@@ -91,8 +91,8 @@ pub(crate) fn areas_are_judged() {
     assert_eq!(kvm.vm.area(5, AreaKind::Vpa).map(|area| area.len), Some(700));
     // The VPA goes last: either of the others keeps it.
     assert_eq!(register_vpa(&kvm, 5, 5, 0), later);
-    assert_eq!([register_vpa(&kvm, 6, 5, 0), register_vpa(&kvm, 5, 5, 0)], [ok, later]);
-    assert_eq!([register_vpa(&kvm, 7, 5, 0), register_vpa(&kvm, 5, 5, 0)], [ok, ok]);
+    assert_eq!([register_vpa(&kvm, 7, 5, 0), register_vpa(&kvm, 5, 5, 0)], [ok, later]);
+    assert_eq!([register_vpa(&kvm, 6, 5, 0), register_vpa(&kvm, 5, 5, 0)], [ok, ok]);
     assert_eq!([5, 6, 7].map(|function| register_vpa(&kvm, function, 5, 0)), [ok; 3], "nothing is there");
     assert_eq!(kvm.page_in(1, 0), ok, "no pin is left");
     // A new place: the page of the old one is free to move.

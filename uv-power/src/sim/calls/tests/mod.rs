@@ -87,6 +87,10 @@ fn transactions_matter_in_hypervisor_state_only() {
             assert_eq!(code(&machine, Msr::S, Lpid(9), number, &[0, 1]), none);
             assert_eq!(code(&machine, Msr::S | Msr::TS_S, Lpid(9), number, &[0, 1]), none);
         }
+        // A number that is none is told to everybody.
+        for mode in [Msr::empty(), Msr::PR, Msr::S, Msr::S | Msr::PR, Msr::HV, Msr::HV | Msr::PR] {
+            assert_eq!(code(&machine, mode, Lpid(9), UvCall(0xf100), &[]), UvCode::U_FUNCTION);
+        }
         // The ultravisor's own mode is no caller's.
         for mode in [Msr::HV | Msr::S, Msr::HV | Msr::S | Msr::PR] {
             assert_eq!(code(&machine, mode, Lpid(9), UvCall::UV_READ_SCOM, &[0]), UvCode::U_PERMISSION);

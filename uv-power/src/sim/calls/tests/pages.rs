@@ -141,3 +141,26 @@ fn the_end_of_the_page_table_and_the_order_of_checks() {
         assert_eq!(svm.space.state(GFN), Ok(PageState::Absent));
     }
 }
+
+#[test]
+fn a_slot_that_is_replaced_gives_its_pages_up() {
+    for profile in Profile::ALL {
+        let (machine, _) = plain(profile);
+        let svm = active(&machine);
+        assert_eq!((page_in(&machine, RA), machine.secure_pages().0), (UvCode::U_SUCCESS, 1));
+        assert_eq!(hv(&machine, UvCall::UV_REGISTER_MEM_SLOT, &[7, 0, 0x4_0000, 0, 0]), UvCode::U_SUCCESS);
+        assert_eq!((svm.space.state(GFN), machine.secure_pages().0), (Ok(PageState::Absent), 0));
+    }
+}
+
+#[test]
+fn a_vm_gives_back_what_it_reserved_and_no_more() {
+    let (machine, _) = plain(Profile::Firmware);
+    // Four units: the VM and its slot have two, another VM one.
+    active(&machine);
+    call(&machine, Msr::empty(), Lpid(8), UvCall::UV_ESM, &[0x1_0000, 0x2_0000]);
+    assert_eq!(hv(&machine, UvCall::UV_SVM_TERMINATE, &[8]), UvCode::U_SUCCESS);
+    let register = |first: u64, id| hv(&machine, UvCall::UV_REGISTER_MEM_SLOT, &[7, first << 21, 0x1_0000, 0, id]);
+    let ok = UvCode::U_SUCCESS;
+    assert_eq!([register(1, 1), register(2, 2), register(3, 3)], [ok, ok, UvCode::U_PARAMETER]);
+}
