@@ -211,6 +211,17 @@ mod tests {
     }
 
     #[test]
+    fn all_of_the_request_is_in_guest_storage() {
+        let rig = Rig::ready(Generation::Z17);
+        let (bytes, _) = request(&rig, AttestationFlags::ATTESTATION_PHKH, false);
+        let mut block = block();
+        block.arcb_addr = (GUEST_LEN - 64).into();
+        block.meas_addr = GUEST_LEN.into();
+        let steps = [Step::store(GuestAddr(GUEST_LEN - 64), &bytes[..64]), crate::sim::rig::uvc(&block)];
+        assert_eq!(returned(rig.run(0, steps).last().unwrap()).1, 0x103, "the head alone is");
+    }
+
+    #[test]
     fn a_request_for_another_machine_does_not_open() {
         let rig = Rig::ready(Generation::Z16);
         let mut rng = SimRng::from_seed(4).fork("request");

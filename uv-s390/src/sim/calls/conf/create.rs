@@ -235,6 +235,14 @@ mod tests {
     }
 
     #[test]
+    fn the_numbers_of_configurations_end() {
+        let rig = Rig::ready(Generation::Z17);
+        rig.machine.next_id.store(ConfId::MAX, Ordering::Relaxed);
+        assert_eq!(with(&rig, 0, |_| ()).0, OK, "the last one");
+        assert_eq!(with(&rig, 1, |_| ()), (refused(UvRc::CONF_0106), 0));
+    }
+
+    #[test]
     fn all_donated_storage_is_closed() {
         let rig = Rig::ready(Generation::Z17);
         let guest = rig.guest(0);

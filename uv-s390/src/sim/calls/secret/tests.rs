@@ -210,6 +210,7 @@ fn a_wrapped_key_is_bound_to_its_id_and_type() {
     let seen = rig.run(0, steps);
     assert_eq!([9, 11, 12].map(|n| returned(&seen[n]).1), [1; 3]);
     let wrapped = loaded(&seen[13]);
+    assert_eq!(wrapped[12..16], [0; 4], "behind the initialization vector");
     let open = |kind: SecretType, id: &SecretId| {
         let mut key = wrapped[16..48].to_vec();
         let aad = [&kind.0.to_be_bytes()[..], &id.0].concat();
@@ -225,13 +226,15 @@ fn a_wrapped_key_is_bound_to_its_id_and_type() {
 fn a_long_list_goes_on_and_a_full_store_refuses() {
     let rig = Rig::ready(Generation::Z17);
     let request = sealed(&rig, &request(&rig, GuestSecret::association(SecretId::of_name("a"), &[5; 32])));
-    let mut steps = adding(core::iter::repeat_n(&request[..], 129));
+    let null = sealed(&rig, &super::tests::request(&rig, GuestSecret::null()));
+    let mut steps = adding(core::iter::repeat_n(&request[..], 129).chain([&null[..]]));
     let list = |start| [uvc(&ListSecrets::new(start, ANSWER)), Step::load(GuestAddr(ANSWER), 4096)];
     steps.extend(list(0).into_iter().chain(list(85)));
     let seen = rig.run(0, steps);
-    let adds: Vec<u16> = (0..129).map(|n| returned(&seen[9 + 2 * n]).1).collect();
+    let adds: Vec<u16> = (0..130).map(|n| returned(&seen[9 + 2 * n]).1).collect();
     assert!(adds[..128].iter().all(|rc| *rc == 1) && adds[128] == 0x10b);
-    let at = 8 + 2 * 129;
+    assert_eq!(adds[129], 1, "a null secret takes no room");
+    let at = 8 + 2 * 130;
     assert_eq!(returned(&seen[at]).1, 0x100);
     assert_eq!(SecretList::decode(&loaded(&seen[at + 1])).unwrap().next_index, 85);
     assert_eq!(returned(&seen[at + 2]).1, 1);

@@ -126,4 +126,20 @@ mod tests {
         other.tables.moved.lock().clear();
         assert_eq!(merge(&rig, &other, MIB), refused(UvRc::LARGE_ORDER), "from another frame");
     }
+
+    #[test]
+    fn a_frame_stays_verified_for_its_guest_when_another_one_is_refused() {
+        let rig = Rig::ready(Generation::Z17);
+        let (guest, other) = (rig.guest(0), rig.guest(1));
+        [&guest, &other].map(|guest| import_all(&rig, guest));
+        assert_eq!(merge(&rig, &guest, MIB), OK);
+        let conf = rig.machine.conf(guest.conf).unwrap();
+        let is_merged = || rig.machine.storage.frames.is_merged(HostAddr(guest.base + MIB), conf.id, 1);
+        assert!(is_merged());
+        for page in 0..PAGES {
+            map(&other, MIB + (page << 12), guest.base + MIB + (page << 12), MappingSize::Segment);
+        }
+        assert_eq!(merge(&rig, &other, MIB), refused(UvRc::LARGE_MAPPING));
+        assert!(is_merged());
+    }
 }

@@ -1,6 +1,7 @@
 //! Tests that need more than one call.
 
 mod boot;
+mod fading;
 mod gate;
 mod home;
 mod hostile;
