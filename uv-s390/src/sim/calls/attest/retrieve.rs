@@ -201,7 +201,11 @@ mod tests {
         steps.push(Step::load(GuestAddr(ANSWER), 64));
         let seen = rig.run(0, steps);
         let [.., call, measurement] = &seen[..] else { panic!("too short") };
-        assert_eq!((returned(call).1, loaded(measurement)), (0x105, [0; 64].to_vec()), "all 512 bytes have to be there");
+        assert_eq!(
+            (returned(call).1, loaded(measurement)),
+            (0x105, [0; 64].to_vec()),
+            "all 512 bytes have to be there"
+        );
     }
 
     #[test]

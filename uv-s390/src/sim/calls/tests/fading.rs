@@ -29,8 +29,8 @@ struct Fading {
 impl GuestMap for Fading {
     fn translate(&self, addr: GuestAddr) -> Option<HostMapping> {
         let take = |left: u64| left.checked_sub(1);
-        let gone = addr.0 & !0xfff == self.page
-            && self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_err();
+        let gone =
+            addr.0 & !0xfff == self.page && self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_err();
         if gone { None } else { self.tables.translate(addr) }
     }
 }
@@ -79,8 +79,7 @@ fn attestation() {
     let host = rig.machine.host_key.public();
     let bytes = asked.seal(&RequestSecrets::random(&mut rng), core::slice::from_ref(&host)).unwrap();
     let mut block = Attest::new();
-    (block.arcb_addr, block.meas_addr, block.add_data_addr) =
-        (REQUEST.into(), ANSWER.into(), (ANSWER + 0x1000).into());
+    (block.arcb_addr, block.meas_addr, block.add_data_addr) = (REQUEST.into(), ANSWER.into(), (ANSWER + 0x1000).into());
     (block.meas_len, block.add_data_len) = (64.into(), 32.into());
     for page in [REQUEST, ANSWER, ANSWER + 0x1000] {
         let mut before = requesting(&bytes, &block);

@@ -159,6 +159,9 @@ fn a_reset_that_is_over_leaves_nothing_to_the_next() {
     assert!(conf.service_masked.load(core::sync::atomic::Ordering::Relaxed), "no SERVC before the reset counts");
     for cpu in [first, second] {
         assert_eq!(rig.no_data(UvCommand::CPU_RESET_INITIAL, cpu.handle), OK);
-        assert!(rig.machine.cpu(cpu.handle).unwrap().core.lock().due.is_some(), "nobody asked this time: a clear reset");
+        assert!(
+            rig.machine.cpu(cpu.handle).unwrap().core.lock().due.is_some(),
+            "nobody asked this time: a clear reset"
+        );
     }
 }
