@@ -187,43 +187,6 @@ mod tests {
     }
 
     #[test]
-    fn limits_and_what_comes_first() {
-        let rig = Rig::ready(Generation::Z17);
-        let no = |rc| (refused(rc), 0);
-        let (max, first) = (MAX_GUEST_ADDRESS, rig.guest(0));
-        let donated = first.create.conf_base_stor_origin;
-        let end_at = |b: &mut CreateConf, end: u64| b.guest_stor_origin = (end - b.guest_stor_len.get()).into();
-        assert_eq!(with(&rig, 1, |b| b.guest_stor_origin = max.into()), no(UvRc::CONF_MSL), "an address there is");
-        assert_eq!(with(&rig, 1, |b| b.guest_stor_origin = (max + 1).into()), no(UvRc::CONF_MSO));
-        assert_eq!(with(&rig, 1, |b| end_at(b, max + 0x1001)), no(UvRc::CONF_MSL));
-        let taken = |b: &mut CreateConf| (b.conf_base_stor_origin, b.flags) = (donated, 4.into());
-        assert_eq!(with(&rig, 1, taken), no(UvRc::CONF_BASE), "base storage before flags");
-        let unaligned = |b: &mut CreateConf| {
-            b.conf_base_stor_origin = (b.conf_base_stor_origin.get() + 8).into();
-            b.flags = 4.into();
-        };
-        assert_eq!(with(&rig, 1, unaligned), no(UvRc::CONF_BASE));
-        assert_eq!(with(&rig, 1, |b| b.conf_base_stor_origin = 8.into()), no(UvRc::CONF_BASE));
-        let lowcore = |b: &mut CreateConf| (b.conf_base_stor_origin, b.flags) = (0.into(), 4.into());
-        assert_eq!(with(&rig, 1, lowcore), no(UvRc::CONF_BASE_LOWCORE), "before flags");
-        let flags = |b: &mut CreateConf| (b.flags, b.guest_sca) = (4.into(), 0.into());
-        assert_eq!(with(&rig, 1, flags), no(UvRc::CONF_FLAGS), "before the SCA");
-        let partial = (Cc::Error, UvRc(0x810a), crate::abi::uvc::UvRrc(0));
-        let half = |change: &dyn Fn(&mut CreateConf)| {
-            let (codes, handle) = with(&rig, 1, change);
-            assert_eq!(codes, partial);
-            assert_eq!(rig.no_data(UvCommand::DESTROY_SEC_CONF, handle), OK);
-        };
-        half(&|b| b.conf_virt_stor_origin = (b.conf_virt_stor_origin.get() + 8).into());
-        half(&|b| b.conf_virt_stor_origin = donated);
-        half(&|b| b.guest_stor_len = (max + 1).into());
-        for (n, flags) in [(1, 1), (2, 2), (3, 3)] {
-            assert_eq!(with(&rig, n, |b| b.flags = flags.into()).0, OK);
-        }
-        assert_eq!(with(&rig, 4, |b| end_at(b, max + 1)).0, OK, "up to the highest address");
-    }
-
-    #[test]
     fn half_a_creation_leaves_a_live_handle() {
         let rig = Rig::ready(Generation::Z17);
         let (codes, handle) = with(&rig, 0, |b| b.conf_virt_stor_origin = (4 * GIB).into());
@@ -269,14 +232,6 @@ mod tests {
         assert_eq!(rig.call(&mut block(most)), refused(UvRc::CONF_0106));
         assert_eq!(rig.no_data(UvCommand::DESTROY_SEC_CONF, handle), OK);
         assert_eq!([rig.call(&mut block(most)), rig.call(&mut block(most - 1))], [OK, refused(UvRc::CONF_0106)]);
-    }
-
-    #[test]
-    fn the_numbers_of_configurations_end() {
-        let rig = Rig::ready(Generation::Z17);
-        rig.machine.next_id.store(ConfId::MAX, Ordering::Relaxed);
-        assert_eq!(with(&rig, 0, |_| ()).0, OK, "the last one");
-        assert_eq!(with(&rig, 1, |_| ()), (refused(UvRc::CONF_0106), 0));
     }
 
     #[test]

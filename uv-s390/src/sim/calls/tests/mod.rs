@@ -5,6 +5,7 @@ mod fading;
 mod gate;
 mod home;
 mod hostile;
+mod limits;
 mod random;
 mod resume;
 mod threads;
