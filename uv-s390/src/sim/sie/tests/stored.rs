@@ -63,11 +63,14 @@ fn so_does_the_exit_of_an_ordinary_cpu() {
     assert_eq!(stored(&rig, state), [0x04..0x08, 0x28..0x30, 0x50..0x52, 0x56..0x5c, 0x90..0xb0, 0x100..0x180]);
 }
 
+/// An instruction, its text, and the registers that the host sees.
+type Form = (GuestInsn, u16, u32, &'static [(usize, u64)]);
+
 #[test]
 fn the_form_of_every_instruction() {
     let gr = [0xa0, 0xa1, 0xa2, 0xa3, 0xa4];
     let diag = |code| GuestInsn::Diag { code, gr };
-    let cases: [(GuestInsn, u16, u32, &[(usize, u64)]); 15] = [
+    let cases: [Form; 15] = [
         (diag(0x44), 0x8302, 0x5000_0000, &[(5, 0x44)]),
         (diag(0x9c), 0x8302, 0x5000_0000, &[(0, 0xa0), (5, 0x9c)]),
         (diag(0x500), 0x8302, 0x5000_0000, &[(1, 0xa1), (2, 0xa2), (3, 0xa3), (4, 0xa4), (5, 0x500)]),
