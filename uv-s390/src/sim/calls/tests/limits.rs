@@ -28,6 +28,8 @@ fn limits_and_what_comes_first() {
     assert_eq!(with(&rig, 1, |b| b.guest_stor_origin = max.into()), no(UvRc::CONF_MSL), "an address there is");
     assert_eq!(with(&rig, 1, |b| b.guest_stor_origin = (max + 1).into()), no(UvRc::CONF_MSO));
     assert_eq!(with(&rig, 1, |b| end_at(b, max + 0x1001)), no(UvRc::CONF_MSL));
+    let unaligned = |b: &mut CreateConf| end_at(b, max + 2);
+    assert_eq!(with(&rig, 1, unaligned), no(UvRc::CONF_MSL), "the end before whole pages");
     let taken = |b: &mut CreateConf| (b.conf_base_stor_origin, b.flags) = (donated, 4.into());
     assert_eq!(with(&rig, 1, taken), no(UvRc::CONF_BASE), "base storage before flags");
     let unaligned = |b: &mut CreateConf| {

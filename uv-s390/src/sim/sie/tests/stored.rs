@@ -157,6 +157,59 @@ fn every_subclass_has_one_mask() {
 }
 
 #[test]
+fn a_state_description_that_is_gone_at_the_exit() {
+    let taking = |rig: &Rig, state: HostAddr| {
+        let machine = Arc::clone(&rig.machine);
+        let program = move |_: Psw| -> Box<dyn Program<GuestInsn, InsnResult>> {
+            let machine = Arc::clone(&machine);
+            Box::new(move |_: Outcome<InsnResult>| {
+                machine.storage.donate(state.0, 0x1000, crate::sim::frames::ConfId(77)).unwrap();
+                Step::<GuestInsn>::Halt
+            })
+        };
+        rig.machine.set_guest(state, program);
+    };
+    let rig = Rig::ready(Generation::Z17);
+    let (guest, cpu, _) = rig.booted(0, []);
+    let (state, asce) = (HostAddr(8 * MIB), (9 * MIB) | 0x107);
+    rig.machine.attach(asce, Arc::new(Tables::new(16 * MIB, GUEST_LEN)));
+    let mut sd = StateDescription::new();
+    sd.psw = Psw::at(0x1_0000);
+    rig.host.write(state, sd.as_bytes()).unwrap();
+    for (state, asce) in [(cpu.state, guest.asce), (state, asce)] {
+        taking(&rig, state);
+        assert_eq!(rig.machine.enter(state, asce, &mut [0; 16]), Err(rig.machine.secure_access(state)));
+    }
+}
+
+#[test]
+fn the_address_of_a_closed_frame_is_told_where_the_machine_can() {
+    use crate::abi::uvc::Teid;
+    use crate::abi::uvcb::Features;
+    for generation in [Generation::Z15, Generation::Z16, Generation::Z17] {
+        let reliable = generation.features().contains(Features::MISC);
+        let interruption = Rig::new(generation).machine.secure_access(HostAddr(0x7000));
+        assert_eq!(interruption.teid, Some(Teid::new(0x7000, reliable, Teid::HOME)), "{generation:?}");
+    }
+}
+
+#[test]
+fn an_access_across_pages_waits_for_the_page_that_is_missing() {
+    for store in [false, true] {
+        let rig = Rig::ready(Generation::Z17);
+        let at = uv_core::GuestAddr(0x8ff8);
+        let step = if store { Step::store(at, &[7; 16]) } else { Step::load(at, 16) };
+        let (guest, cpu, seen) = rig.booted(0, [step]);
+        assert_eq!(rig.import(&guest, 0x8000), crate::sim::rig::OK);
+        let missing = rig.machine_enter(&guest, cpu).unwrap_err();
+        assert_eq!(missing.teid.map(|teid| teid.page()), Some(0x9000));
+        assert_eq!(rig.import(&guest, 0x9000), crate::sim::rig::OK);
+        assert_eq!(rig.icpt(&guest, cpu), InterceptionCode::WAIT);
+        assert_eq!(seen.lock().len(), 1);
+    }
+}
+
+#[test]
 fn the_condition_code_of_the_host_is_the_guests() {
     let rig = Rig::ready(Generation::Z17);
     let mask = Step::Call(GuestInsn::SetMask { mask: u64::MAX });
