@@ -169,13 +169,18 @@ impl CcmKey {
             }
         }
         let rows = if A == 0 { 1 } else { 1 + (2 + A).div_ceil(16) };
-        let pass = Pass { direction, header: &header[..rows], counters: &counters, src, dst, tags: &mut tags };
-        if src.len() <= NARROW {
+        self.cipher_batch(Pass { direction, header: &header[..rows], counters: &counters, src, dst, tags: &mut tags });
+        tags
+    }
+
+    /// Not generic: it is compiled here, and not again with the settings of each crate that seals pages.
+    #[inline(never)]
+    fn cipher_batch(&self, pass: Pass<'_, '_>) {
+        if pass.src.len() <= NARROW {
             self.cipher.encrypt_with_backend(lanes::Narrow(pass));
         } else {
             self.cipher.encrypt_with_backend(lanes::Wide(pass));
         }
-        tags
     }
 }
 

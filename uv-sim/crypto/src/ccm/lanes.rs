@@ -1,12 +1,14 @@
 //! CCM of a batch of pages: the two orders in which chains and key streams are brought to the cipher.
 
+use core::array;
+
 use cipher::array::Array;
 use cipher::consts::U16;
 use cipher::{BlockCipherEncBackend, BlockCipherEncClosure, BlockSizeUser};
 
 use super::super::BATCH;
 use super::super::block::{
-    Block, Direction, Forward, Row, STRIPE, Stripe, StripeCipher, count_up, wipe, xor, xor_into,
+    Aligned, Block, Direction, Forward, Row, STRIPE, Stripe, StripeCipher, count_rows, count_up, wipe, xor, xor_into,
 };
 
 /// Up to this many pages the narrow order is the faster one.
@@ -17,6 +19,9 @@ pub(super) const NARROW: usize = 22;
 /// All pages of a batch begin at the same offset of a cache set, so touching them block by block would evict them again and
 /// again; a column of several lines is carried to the stack instead.
 const COLUMN: usize = 32;
+
+/// Chains which wait for each other's rounds in turn: as many as hide the latency of one.
+const GROUP: usize = 8;
 
 /// Blocks of one page which are touched ahead of their use (4 KiB).
 const AHEAD: usize = 256;
@@ -69,25 +74,21 @@ impl BlockCipherEncClosure for Narrow<'_, '_> {
     }
 }
 
-/// The counter as it is XORed into counter block 0.
-#[inline(always)]
-fn counter(value: u32) -> Block {
-    Array(u128::from(value).to_be_bytes())
-}
-
 /// Lanes 0..32 hold the chains, lanes 32..64 the key stream for the block that comes next.
 #[inline(always)]
 fn wide<const OPEN: bool>(pass: Pass<'_, '_>, cipher: &impl StripeCipher) {
     let blocks = pass.src.first().map_or(0, |page| page.len() / 16);
-    let mut lanes = Stripe::default();
+    let mut lanes = Aligned(Stripe::default());
+    let lanes = &mut lanes.0;
     for row in pass.header {
         let (chains, stream) = lanes.split_at_mut(BATCH);
         xor(chains, row);
         // The last header step makes the key stream of the first payload block.
-        set_counters(stream, pass.counters, counter(1));
-        cipher.stripe(&mut lanes);
+        count_rows(stream, pass.counters, 1);
+        cipher.stripe(lanes);
     }
-    let mut stage = [[Block::default(); BATCH]; COLUMN];
+    let mut stage = Aligned([[Block::default(); BATCH]; COLUMN]);
+    let stage = &mut stage.0;
     let mut next = 2;
     let mut start = 0;
     while start < blocks {
@@ -112,9 +113,9 @@ fn wide<const OPEN: bool>(pass: Pass<'_, '_>, cipher: &impl StripeCipher) {
             }
             // The last payload step makes the key stream of the tag instead: counter 0.
             let last = start + offset + 1 == blocks;
-            set_counters(stream, pass.counters, counter(if last { 0 } else { next }));
+            count_rows(stream, pass.counters, if last { 0 } else { next });
             next += 1;
-            cipher.stripe(&mut lanes);
+            cipher.stripe(lanes);
         }
         for (lane, page) in pass.dst.iter_mut().enumerate() {
             let page = &mut Array::<u8, U16>::slice_as_chunks_mut(page).0[start..start + column];
@@ -127,7 +128,7 @@ fn wide<const OPEN: bool>(pass: Pass<'_, '_>, cipher: &impl StripeCipher) {
     let (chains, stream) = lanes.split_at(BATCH);
     pass.tags.copy_from_slice(chains);
     xor(pass.tags, stream);
-    wipe(&mut lanes);
+    wipe(lanes);
     wipe(stage.as_flattened_mut());
 }
 
@@ -138,22 +139,14 @@ fn touch(src: &[&[u8]], dst: &mut [&mut [u8]], start: usize) {
     let mut seen = 0;
     for (from, to) in src.iter().zip(dst) {
         let bytes = start * 16..from.len().min((start + AHEAD) * 16);
-        for line in from[bytes.clone()].chunks(LINE) {
+        for line in from[bytes.clone()].as_chunks::<LINE>().0 {
             seen ^= line[0];
         }
-        for line in to[bytes].chunks_mut(LINE) {
+        for line in to[bytes].as_chunks_mut::<LINE>().0 {
             line[0] = 0;
         }
     }
     core::hint::black_box(seen);
-}
-
-/// Counter blocks of all pages at one counter value.
-#[inline(always)]
-fn set_counters(stream: &mut [Block], counters: &Row, value: Block) {
-    for (to, from) in stream.iter_mut().zip(counters) {
-        to.0 = (u128::from_ne_bytes(from.0) ^ u128::from_ne_bytes(value.0)).to_ne_bytes();
-    }
 }
 
 /// Key streams in runs of 64 blocks of one page; then the chains of all pages over the same run.
@@ -168,7 +161,8 @@ fn narrow<B: BlockCipherEncBackend<BlockSize = U16>>(pass: Pass<'_, '_>, backend
             backend.encrypt_block(chain.into());
         }
     }
-    let mut stream = Stripe::default();
+    let mut stream = Aligned(Stripe::default());
+    let stream = &mut stream.0;
     let mut start = 0;
     let mut first = 1;
     while start < blocks {
@@ -177,21 +171,32 @@ fn narrow<B: BlockCipherEncBackend<BlockSize = U16>>(pass: Pass<'_, '_>, backend
         }
         let run = STRIPE.min(blocks - start);
         for ((from, to), zero) in pass.src.iter().zip(pass.dst.iter_mut()).zip(pass.counters) {
-            count_up(&mut stream, zero, first);
-            Forward(backend).stripe(&mut stream);
-            let from = &Array::<u8, U16>::slice_as_chunks(from).0[start..start + run];
+            count_up(stream, zero, first);
+            Forward(backend).stripe(stream);
+            let from = run_of(from, start, run);
             let to = &mut Array::<u8, U16>::slice_as_chunks_mut(to).0[start..start + run];
-            xor_into(to, from, &stream);
+            xor_into(to, from, stream);
         }
-        for block in start..start + run {
-            for (page, chain) in chains[..pages].iter_mut().enumerate() {
-                let plain: &[u8] = match pass.direction {
-                    Direction::Seal => pass.src[page],
-                    Direction::Open => pass.dst[page],
-                };
-                xor_block(chain, &Array::<u8, U16>::slice_as_chunks(plain).0[block]);
-                backend.encrypt_block(chain.into());
+        let mut rest = &mut chains[..pages];
+        let mut at = 0;
+        while !rest.is_empty() {
+            let (group, more) = rest.split_at_mut(rest.len().min(GROUP));
+            let page = |index: usize| match pass.direction {
+                Direction::Seal => run_of(pass.src[at + index], start, run),
+                Direction::Open => run_of(&pass.dst[at + index][..], start, run),
+            };
+            match group.len() {
+                1 => chain::<1, B>(backend, group, page),
+                2 => chain::<2, B>(backend, group, page),
+                3 => chain::<3, B>(backend, group, page),
+                4 => chain::<4, B>(backend, group, page),
+                5 => chain::<5, B>(backend, group, page),
+                6 => chain::<6, B>(backend, group, page),
+                7 => chain::<7, B>(backend, group, page),
+                _ => chain::<GROUP, B>(backend, group, page),
             }
+            at += group.len();
+            rest = more;
         }
         start += run;
         first += 64;
@@ -202,8 +207,35 @@ fn narrow<B: BlockCipherEncBackend<BlockSize = U16>>(pass: Pass<'_, '_>, backend
         backend.encrypt_block(tag.into());
         xor_block(tag, chain);
     }
-    wipe(&mut stream);
+    wipe(stream);
     wipe(&mut chains);
+}
+
+/// Blocks `start..start + run` of a page.
+#[inline(always)]
+fn run_of(page: &[u8], start: usize, run: usize) -> &[Block] {
+    &Array::<u8, U16>::slice_as_chunks(page).0[start..start + run]
+}
+
+/// Chains of `N` pages over a run of blocks; they stay in registers from block to block.
+#[inline(always)]
+fn chain<'p, const N: usize, B: BlockCipherEncBackend<BlockSize = U16>>(
+    backend: &B,
+    chains: &mut [Block],
+    page: impl Fn(usize) -> &'p [Block],
+) {
+    let Some(chains) = chains.first_chunk_mut::<N>() else { return };
+    let pages: [&[Block]; N] = array::from_fn(page);
+    let run = pages[0].len();
+    let pages = pages.map(|page| &page[..run]);
+    let mut values = *chains;
+    for block in 0..run {
+        for (value, page) in values.iter_mut().zip(&pages) {
+            xor_block(value, &page[block]);
+            backend.encrypt_block(value.into());
+        }
+    }
+    *chains = values;
 }
 
 /// XORs one block into another.
