@@ -17,7 +17,7 @@ struct Args {
     /// Print JSON instead of the table.
     #[arg(long)]
     json: bool,
-    /// Measure only works that begin with this word (xts, ccm).
+    /// Measure only works that begin with this word (xts, ccm)
     #[arg(long)]
     only: Option<String>,
 }

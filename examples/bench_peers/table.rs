@@ -50,7 +50,8 @@ pub(crate) fn json(rows: &[Row]) -> String {
 
 /// The table; every peer's value is followed by ours against it.
 pub(crate) fn text(rows: &[Row]) -> String {
-    let mut lines = vec![format!("{:<30} {:>8} {:>8} {:>6}  peers (ours against each)", "work", "ours", "limit", "share")];
+    let mut lines =
+        vec![format!("{:<30} {:>8} {:>8} {:>6}  peers (ours against each)", "work", "ours", "limit", "share")];
     for row in rows {
         let peers: Vec<_> =
             row.peers.iter().map(|(name, value, ratio)| format!("{name} {value:.0} ({ratio:.2}x)")).collect();

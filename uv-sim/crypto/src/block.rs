@@ -1,6 +1,6 @@
 //! Cipher blocks in fixed groups, and the one way in which groups go through the cipher's parallel interface.
 
-use core::{array, slice};
+use core::slice;
 
 use cipher::array::Array;
 use cipher::consts::{U16, U64};
@@ -106,17 +106,6 @@ pub(super) fn count_up(stream: &mut [Block], zero: &Block, first: u32) {
     for (block, offset) in words_mut(stream).as_chunks_mut::<2>().0.iter_mut().zip(0..) {
         let counter = u64::from(first.wrapping_add(offset)).to_be();
         *block = [front, (back ^ counter).to_ne_bytes()];
-    }
-}
-
-/// Counter blocks number `value` of several pages, whose blocks number 0 are `zeros`.
-#[inline(always)]
-pub(super) fn count_rows(stream: &mut [Block], zeros: &Row, value: u32) {
-    let counter = u64::from(value).to_be();
-    let counters = [0, counter, 0, counter, 0, counter, 0, counter];
-    let groups = words_mut(stream).as_chunks_mut::<8>().0.iter_mut().zip(words(zeros).as_chunks::<8>().0);
-    for (to, from) in groups {
-        *to = array::from_fn(|word| (u64::from_ne_bytes(from[word]) ^ counters[word]).to_ne_bytes());
     }
 }
 

@@ -1,9 +1,8 @@
 //! AES-256-CCM (NIST SP 800-38C) over many pages side by side.
 //!
 //! The CBC-MAC of one page is a chain: each block waits for the one before. Chains of different pages do not wait for each
-//! other, so up to [`BATCH`] pages go through the cipher together, one block of each chain and one counter block of
-//! each page in a step. A call with a few pages only keeps the chains interleaved and makes the key stream of each page in
-//! long runs instead.
+//! other, so the chains of up to 8 pages go through the cipher side by side; the key stream of each page is made in long
+//! runs. A call takes up to [`BATCH`] pages.
 //!
 //! Parameters are fixed: nonce 12 bytes, length field 3 bytes (q = 3, so pages of up to 16 MiB - 16 bytes), tag 16
 //! bytes, additional data 0 to 32 bytes of the same length for all pages of a call.
@@ -24,7 +23,7 @@ use super::block::{Block, Direction, Row, wipe};
 use super::digest::equal;
 use super::error::{check_batch, check_count};
 use super::{BATCH, CryptoError, FailedPages, TAG_BYTES};
-use lanes::{NARROW, Pass};
+use lanes::Pass;
 
 /// Bytes of a nonce (12).
 pub const NONCE_BYTES: usize = 12;
@@ -176,11 +175,7 @@ impl CcmKey {
     /// Not generic: it is compiled here, and not again with the settings of each crate that seals pages.
     #[inline(never)]
     fn cipher_batch(&self, pass: Pass<'_, '_>) {
-        if pass.src.len() <= NARROW {
-            self.cipher.encrypt_with_backend(lanes::Narrow(pass));
-        } else {
-            self.cipher.encrypt_with_backend(lanes::Wide(pass));
-        }
+        self.cipher.encrypt_with_backend(pass);
     }
 }
 
