@@ -114,16 +114,17 @@ fn batches(
     dst: &mut [u8],
     tags: &mut [[u8; 16]],
 ) -> Result<(), CryptoError> {
-    let spans = src.chunks(batch * PAGE).zip(dst.chunks_mut(batch * PAGE)).zip(tags.chunks_mut(batch));
-    for (index, ((src, dst), tags)) in spans.enumerate() {
-        let nonces: Vec<_> = (0..tags.len()).map(|page| nonce(index * batch + page)).collect();
-        let aads: Vec<_> = (0..tags.len()).map(|page| aad(index * batch + page)).collect();
-        let src: Vec<_> = src.chunks(PAGE).collect();
-        let mut dst: Vec<_> = dst.chunks_mut(PAGE).collect();
+    // The lists are made once for the span, so that they cost little even with one page a call.
+    let nonces: Vec<_> = (0..tags.len()).map(nonce).collect();
+    let aads: Vec<_> = (0..tags.len()).map(aad).collect();
+    let src: Vec<_> = src.chunks(PAGE).collect();
+    let mut dst: Vec<_> = dst.chunks_mut(PAGE).collect();
+    let lists = nonces.chunks(batch).zip(aads.chunks(batch)).zip(src.chunks(batch));
+    for (((nonces, aads), src), (dst, tags)) in lists.zip(dst.chunks_mut(batch).zip(tags.chunks_mut(batch))) {
         match way {
-            Way::Seal => key.seal_pages(&nonces, &aads, &src, &mut dst, tags)?,
+            Way::Seal => key.seal_pages(nonces, aads, src, dst, tags)?,
             Way::Open => {
-                let failed = key.open_pages(&nonces, &aads, &src, &mut dst, tags)?;
+                let failed = key.open_pages(nonces, aads, src, dst, tags)?;
                 assert!(failed.is_none(), "tags of our own pages match");
             }
         }
