@@ -5,13 +5,18 @@
 use proptest::prelude::*;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
-use uv_core::{EnterSecureMode, ErrorKind, Exit, Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, PageSize, SecureVm, SlotId, Vcpu, VmState};
+use uv_core::{
+    EnterSecureMode, ErrorKind, Exit, Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, PageSize, SecureVm, SlotId, Vcpu,
+    VmState,
+};
 use uv_power::abi::msr::{SC_LEVEL_1, STATUS_ILLEGAL, STATUS_PRIVILEGED};
 use uv_power::abi::numbers::{HvCall, UvCall};
 use uv_power::abi::regs::Lpid;
 use uv_power::abi::{GuestEntry, HvCode, Msr, Regs, Ultracall};
 use uv_power::hypervisor::kernel::hcall::{self, Served};
-use uv_power::hypervisor::kernel::{Defects, DevicePool, GfnState, Host, HostTpm, KvmError, KvmVcpu, PowerExit, SecureGuest, TpmError, Vm, VmConfig};
+use uv_power::hypervisor::kernel::{
+    Defects, DevicePool, GfnState, Host, HostTpm, KvmError, KvmVcpu, PowerExit, SecureGuest, TpmError, Vm, VmConfig,
+};
 use uv_sim::HostMemory;
 
 const COOKIE: u64 = 0x1_2340;

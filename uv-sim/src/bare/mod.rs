@@ -15,4 +15,3 @@ mod vm;
 pub use abilities::BareAbilities;
 pub use vcpu::{BareCall, BareVcpu};
 pub use vm::{BareError, BareVm, Image};
-

@@ -49,6 +49,5 @@ mod tests;
 mod traced;
 
 pub use flaky::{Flaky, FlakyError, FlakyVcpu, FlakyVm};
-pub use traced::{Ended, Event, EventLog, Ran, Traced, TracedVcpu, TracedVm};
 pub use stalled::Stalled;
-
+pub use traced::{Ended, Event, EventLog, Ran, Traced, TracedVcpu, TracedVm};

@@ -1,13 +1,16 @@
 //! Wrapped VMs of the bare backend.
 
-use alloc::boxed::Box;
-use alloc::sync::Arc;
-use alloc::vec::Vec;
-use uv_core::{EnterSecureMode, Error, ErrorKind, Exit, Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, PageIn, PageOut, PageRange, PageSize, PageState, SecureVm, SharePages, SlotId, Vcpu, VmState, AccessError, NormalMemory, RangeError};
-use super::{Event, EventLog, FlakyError, FlakyVcpu, FlakyVm, Ran, TracedVcpu, TracedVm, Flaky, Traced};
+use super::{Event, EventLog, Flaky, FlakyError, FlakyVcpu, FlakyVm, Ran, Traced, TracedVcpu, TracedVm};
 use crate::bare::{BareAbilities, BareCall, BareError, BareVm, Image};
 use crate::guest::{Script, Step};
 use crate::{Engine, EngineConfig, HostMemory};
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use uv_core::{
+    AccessError, EnterSecureMode, Error, ErrorKind, Exit, Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, NormalMemory,
+    PageIn, PageOut, PageRange, PageSize, PageState, RangeError, SecureVm, SharePages, SlotId, Vcpu, VmState,
+};
 
 const IMAGE: Image = Image { pages: PageRange { first: Gfn(0), count: 16 } };
 
