@@ -752,35 +752,35 @@ fn a_transition_is_judged_by_itself() {
     };
     let done = || reflected(HvCall::H_SVM_INIT_DONE, &[]);
     let wait = || reflected(HvCall::H_CEDE, &[]);
-    let Rig { vm, cpu, door, .. } = Rig::new(vec![start(), aborted(), call(), start(), done(), wait()]);
-    let cpu = spin::Mutex::new(cpu);
-    assert_eq!(vm.enter_secure_mode(&cpu), Err(KvmError::Refused(HvCode::H_PARAMETER)));
-    assert!(matches!(cpu.lock().run(), Ok(Exit::Arch(PowerExit::Hypercall { call: HvCall(0x58), .. }))));
-    assert_eq!(vm.enter_secure_mode(&cpu).map(|entered| entered.resident), Ok(4));
-    assert!(matches!(cpu.lock().run(), Ok(Exit::Arch(PowerExit::Hypercall { call: HvCall::H_CEDE, .. }))));
+    let mut rig = Rig::new(vec![start(), aborted(), call(), start(), done(), wait()]);
+    assert_eq!(rig.enter(), Err(KvmError::Refused(HvCode::H_PARAMETER)));
+    assert!(matches!(rig.cpu.run(), Ok(Exit::Arch(PowerExit::Hypercall { call: HvCall(0x58), .. }))));
+    assert_eq!(rig.enter(), Ok(4));
+    assert_eq!(rig.cpu.run(), Ok(Exit::Halted));
     // Afterwards pages that are out are the user's again.
-    vm.host_touches(Gfn(2)).unwrap();
-    door.next.lock().unwrap().push_back(reflected(HvCall::H_SVM_PAGE_IN, &[0x2_0000, 0, 16]));
-    assert!(matches!(cpu.lock().run(), Ok(Exit::PageMissing { gfn: Gfn(2), .. })));
+    rig.vm.host_touches(Gfn(2)).unwrap();
+    rig.door.next.lock().unwrap().push_back(reflected(HvCall::H_SVM_PAGE_IN, &[0x2_0000, 0, 16]));
+    assert!(matches!(rig.cpu.run(), Ok(Exit::PageMissing { gfn: Gfn(2), .. })));
 
     // An abort outside of a transition is not remembered.
-    let Rig { vm, mut cpu, .. } = Rig::new(vec![start(), aborted(), call(), call()]);
-    assert!(matches!(cpu.run(), Ok(Exit::Arch(PowerExit::Hypercall { .. }))));
-    cpu.complete(HvCode::H_SUCCESS, &[]);
-    assert_eq!(vm.enter_secure_mode(&spin::Mutex::new(cpu)), Err(KvmError::NotAsked));
+    let mut rig = Rig::new(vec![start(), aborted(), call(), call()]);
+    assert_eq!(rig.cpu.run(), Ok(Exit::EnterSecureMode));
+    assert!(matches!(rig.cpu.run(), Ok(Exit::Arch(PowerExit::Hypercall { .. }))));
+    rig.cpu.complete(HvCode::H_SUCCESS, &[]);
+    assert_eq!(rig.vm.enter_secure_mode(&mut rig.cpu), Err(KvmError::NotAsked));
 
     // The error of an ultravisor that lets the guest not in goes to the user, and the VM is normal.
-    let refused: Next = Box::new(|regs| regs.gpr[3] = (-75_i64).cast_unsigned());
-    let Rig { vm, cpu, .. } = Rig::new(vec![start(), refused]);
-    let error = vm.enter_secure_mode(&spin::Mutex::new(cpu)).unwrap_err();
+    let refused = || -> Next { Box::new(|regs| regs.gpr[3] = (-75_i64).cast_unsigned()) };
+    let mut rig = Rig::new(vec![start(), refused()]);
+    let error = rig.enter().unwrap_err();
     assert!(matches!(error, KvmError::Uv(error) if error.call == UvCall::UV_RETURN));
-    assert_eq!(vm.secure_guest(), SecureGuest::empty());
+    assert_eq!(rig.vm.secure_guest(), SecureGuest::empty());
     // One that does not end the VM leaves it where it is.
-    let Rig { vm, cpu, door, .. } = Rig::new(vec![start()]);
-    door.codes.lock().unwrap().extend([0, 0, -4]);
-    let error = vm.enter_secure_mode(&spin::Mutex::new(cpu)).unwrap_err();
+    let mut rig = Rig::new(vec![start(), refused()]);
+    rig.door.codes.lock().unwrap().extend([0, 0, -4]);
+    let error = rig.enter().unwrap_err();
     assert!(matches!(error, KvmError::NotEnded(error) if error.code.0 == -4), "{error}");
-    assert_eq!(vm.secure_guest(), SecureGuest::INIT_START);
+    assert_eq!(rig.vm.secure_guest(), SecureGuest::INIT_START);
 }
 
 #[test]
@@ -794,7 +794,7 @@ fn a_running_virtual_cpu_is_counted() {
     let outer: Next = Box::new(move |regs| {
         second.run().unwrap();
         seen.lock().unwrap().push(vm.svm_off());
-        regs.nip = 0x100;
+        (regs.nip, regs.gpr[3]) = (0xc00, HvCall::H_CEDE.0);
     });
     rig.door.next.lock().unwrap().push_back(outer);
     let Rig { mut cpu, vm, .. } = rig;

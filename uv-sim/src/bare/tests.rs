@@ -3,8 +3,8 @@
 use alloc::{boxed::Box, sync::Arc, vec, vec::Vec};
 
 use uv_core::{
-    AccessError, ArgumentError, EnterSecureMode as _, Error as _, ErrorKind, Exit, Gfn, GuestAddr, HostAddr, MemSlot,
-    MemSlots, NormalMemory as _, PageIn as _, PageOut as _, PageRange, PageSize, PageState, RangeError, SecureVm as _,
+    AccessError, ArgumentError, Error as _, ErrorKind, Exit, Gfn, GuestAddr, HostAddr, MemSlot, MemSlots,
+    NormalMemory as _, PageIn as _, PageOut as _, PageRange, PageSize, PageState, RangeError, SecureVm as _,
     SharePages as _, SlotId, Vcpu as _, VmState,
 };
 
@@ -41,7 +41,7 @@ fn normal(frames: u32) -> Setup {
 /// Secure, with guest pages 0 and 1 taken over.
 fn secure(frames: u32) -> Setup {
     let s = normal(frames);
-    s.vm.enter_secure_mode(&Image { pages: PageRange::new(Gfn(0), 2) }).unwrap();
+    s.vm.secure_with(Image { pages: PageRange::new(Gfn(0), 2) }).unwrap();
     s
 }
 
@@ -96,7 +96,7 @@ fn share(gfn: u64) -> Step<BareCall> {
 #[test]
 fn a_vm_enters_secure_mode_once_and_ends() {
     let s = normal(8);
-    let enter = |first, count| s.vm.enter_secure_mode(&Image { pages: PageRange::new(Gfn(first), count) });
+    let enter = |first, count| s.vm.secure_with(Image { pages: PageRange::new(Gfn(first), count) });
     assert_eq!((s.vm.vm_state(), s.vm.page_state(Gfn(0))), (VmState::Normal, Ok(PageState::Absent)));
     assert_eq!(s.vm.terminate(), Ok(()), "a normal VM");
     assert_eq!(enter(14, 3), Err(no_slot(16)));
@@ -126,7 +126,7 @@ fn a_vm_with_a_page_in_somebodys_hands_does_not_end() {
     let s = secure(8);
     let space = s.vm.0.space().unwrap();
     let filled = space.fill::<SpaceError>(Gfn(9).into(), &s.memory, HostAddr(0), |_, _| {
-        let destroyed = s.vm.destroy_pages().unwrap().destroy_range(PageRange::new(Gfn(7), 4));
+        let destroyed = s.vm.as_destroy_pages().unwrap().destroy_range(PageRange::new(Gfn(7), 4));
         assert_eq!(destroyed, Err(RangeError { done: 2, error: SpaceError::Busy(Gfn(9)).into() }));
         assert_eq!(s.vm.terminate(), Err(SpaceError::Busy(Gfn(9)).into()));
         assert_eq!(s.vm.vm_state(), VmState::Secure);
@@ -147,12 +147,12 @@ fn calls_on_pages_without_a_slot_and_on_normal_vms_are_refused() {
     for (pages, error) in [(PageRange::new(Gfn(14), 4), no_slot(16)), (PageRange::new(Gfn(0), 1), normal)] {
         assert_eq!(s.vm.page_in_range(pages), none(error));
         assert_eq!(s.vm.page_out_range(pages), none(error));
-        assert_eq!(s.vm.destroy_pages().unwrap().destroy_range(pages), none(error));
+        assert_eq!(s.vm.as_destroy_pages().unwrap().destroy_range(pages), none(error));
     }
     assert_eq!((s.vm.withdraw(Gfn(0)), s.vm.withdraw(Gfn(17))), (Err(normal), Err(no_slot(17))));
     assert_eq!((s.vm.page_state(Gfn(17)), s.vm.is_shared(Gfn(17))), (Err(no_slot(17)), Err(no_slot(17))));
     assert_eq!(s.vm.is_shared(Gfn(0)), Ok(false));
-    s.vm.enter_secure_mode(&Image { pages: PageRange::new(Gfn(0), 0) }).unwrap();
+    s.vm.secure_with(Image { pages: PageRange::new(Gfn(0), 0) }).unwrap();
     assert_eq!(s.vm.page_out_range(PageRange::new(Gfn(14), 4)), none(no_slot(16)));
     assert_eq!(s.vm.page_state(Gfn(17)), Err(no_slot(17)));
     assert_eq!(s.vm.withdraw(Gfn(0)), Err(SpaceError::State { gfn: Gfn(0), state: PageState::Absent }.into()));
@@ -235,7 +235,7 @@ fn destroyed_pages_are_absent_and_their_normal_pages_zero() {
     s.vm.page_in_range(PageRange::new(Gfn(2), 10)).unwrap();
     s.mark(PageRange::new(Gfn(0), 12));
     s.vm.page_out_range(PageRange::new(Gfn(4), 2)).unwrap();
-    s.vm.destroy_pages().unwrap().destroy_range(PageRange::new(Gfn(3), 8)).unwrap();
+    s.vm.as_destroy_pages().unwrap().destroy_range(PageRange::new(Gfn(3), 8)).unwrap();
     for page in 0..16 {
         let left = [0, 1, 2, 11].contains(&page);
         assert_eq!(s.state(page), if left { PageState::Secure } else { PageState::Absent }, "{page}");
@@ -246,7 +246,7 @@ fn destroyed_pages_are_absent_and_their_normal_pages_zero() {
     assert_eq!(s.engine.frames_in_use(), 4);
     // Of three pages the second has no normal memory.
     s.vm.page_in_range(PageRange::new(Gfn(22), 3)).unwrap();
-    let stopped = s.vm.destroy_pages().unwrap().destroy_range(PageRange::new(Gfn(22), 3));
+    let stopped = s.vm.as_destroy_pages().unwrap().destroy_range(PageRange::new(Gfn(22), 3));
     let nowhere = AccessError::Unmapped { at: HostAddr(5000 << 12), len: 4096 };
     assert_eq!(stopped, Err(RangeError { done: 2, error: SpaceError::Memory(nowhere).into() }));
 }
