@@ -1,6 +1,8 @@
 //! The hypervisor half on the simulated machine, with calls that are made to fail.
 #![cfg(feature = "sim")]
 
+mod client;
+mod faults;
 mod interrupt;
 mod interrupt_random;
 mod interrupt_rules;
