@@ -11,6 +11,7 @@ mod kernel;
 mod kvm;
 mod kvm_interrupt;
 mod large;
+mod lowcore;
 mod mem_op;
 mod memory;
 mod ordinary;

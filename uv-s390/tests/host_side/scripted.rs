@@ -269,12 +269,20 @@ fn system_information_of_a_protected_cpu() {
     assert!(is_end(vcpu(&guest).run()));
     let mut sida = [0; 0x1000];
     guest.sida_read(0, 0, &mut sida).unwrap();
-    assert_eq!(sida[..16], [0x80, 0, 0, 0, 0, 0, 0, 0, 0, 168, 0, 48, 0, 48, 0, 64], "what STHYI left");
-    assert_eq!(sida[16..20], [0, 112, 0, 56]);
-    assert_eq!(
-        (sida[50], sida[68..72].to_vec(), sida[114], sida[116..118].to_vec()),
-        (0x40, vec![0xf3, 0xf9, 0xf3, 0xf1], 0x10, vec![0, 1])
-    );
+    let mut block = [0; 0x1000];
+    let mut put = |at: usize, bytes: &[u8]| block[at..at + bytes.len()].copy_from_slice(bytes);
+    let name = |name: &[u8], len: usize| [name, &vec![0x40; len - name.len()]].concat();
+    put(0, &[0x80]);
+    put(8, &[0, 168, 0, 48, 0, 48, 0, 64, 0, 112, 0, 56]);
+    put(50, &[0x40]);
+    put(68, &[0xf3, 0xf9, 0xf3, 0xf1]);
+    put(72, &name(&[0xc9, 0xc2, 0xd4], 16));
+    put(88, &[&[0xf0; 15][..], &[0xf1]].concat());
+    put(104, &name(&[0xf0, 0xf2], 4));
+    put(114, &[0x10]);
+    put(116, &[0, 1]);
+    put(128, &name(&[0xd3, 0xd7, 0xc1, 0xd9, 0xf1], 8));
+    assert!(sida == block, "what STHYI left: {:x?}", &sida[..176]);
     let answers: Vec<_> =
         script.entries().iter().skip(1).map(|sd| (sd.iictl, sd.psw.mask.get() >> 44 & 3, sd.gr(0), sd.gr(5))).collect();
     let specification = InjectionControl::SPECIFICATION.0;
@@ -304,9 +312,13 @@ fn system_information_of_a_protected_cpu() {
     assert_eq!((stsi.addr.get(), stsi.ar, stsi.fc, stsi.sel1, stsi.sel2.get()), (0x123, 0, 3, 2, 2));
     assert_eq!((area.gr(0), area.psw_mask.get() >> 44 & 3), (0, 0));
     guest.sida_read(0, 0, &mut sida).unwrap();
-    assert_eq!((sida[31], sida[32..44].to_vec()), (1, vec![0, 0, 0, 0, 0, 3, 0, 3, 0, 0, 0, 0]), "three CPUs");
-    assert_eq!(sida[44..52], [0xd2, 0xe5, 0xd4, 0x87, 0xa4, 0x85, 0xa2, 0xa3], "KVMguest");
-    assert_eq!(sida[52..64], [0, 0, 3, 0xe8, 0xd2, 0xe5, 0xd4, 0x61, 0xd3, 0x89, 0x95, 0xa4]);
+    let mut block = [0; 0x1000];
+    let mut put = |at: usize, bytes: &[u8]| block[at..at + bytes.len()].copy_from_slice(bytes);
+    // Three CPUs; KVMguest; the factor; KVM/Linux.
+    put(31, &[1, 0, 0, 0, 0, 0, 3, 0, 3]);
+    put(44, &[0xd2, 0xe5, 0xd4, 0x87, 0xa4, 0x85, 0xa2, 0xa3, 0, 0, 3, 0xe8]);
+    put(56, &name(&[0xd2, 0xe5, 0xd4, 0x61, 0xd3, 0x89, 0x95, 0xa4, 0xa7], 16));
+    assert!(sida == block, "{:x?}", &sida[..96]);
 }
 
 #[test]
