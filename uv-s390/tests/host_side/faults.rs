@@ -16,7 +16,7 @@ use zerocopy::IntoBytes;
 
 use crate::interrupt::{REPRESSIBLE, io};
 use crate::rig::{Rig, Room, rc, refuse};
-use crate::scripted::{Script, Shown, end, ordinary, scripted, scripted_open};
+use crate::scripted::{Script, Shown, end, ordinary, play, play_open, scripted, scripted_open};
 
 /// A SIE that is left with these interruptions before it does what another one does.
 struct Raises {
@@ -210,13 +210,22 @@ fn told<T>(result: Result<T, HostError>) -> Result<(), bool> {
     result.map(|_| ()).map_err(|error| matches!(error, HostError::Access(_)))
 }
 
+/// CPU 0 as after a clear reset, with nothing pending.
+fn afresh(guest: &Guest) {
+    guest.set_mp_state(0, MpState::Stopped).expect("a CPU");
+    guest.reset_cpu(0, CpuReset::Clear).expect("a CPU");
+    guest.clear_floating_interruptions();
+}
+
 #[test]
 fn no_delivery_to_an_ordinary_cpu_goes_on_past_a_failed_access() {
     let rig = Rig::new(Generation::Z17);
+    let (guest, _) = ordinary(&rig, 1, vec![]);
     for room in [Room::Kernel, Room::Guest] {
         for runs in [false, true] {
             let count = each_is_told(&rig, room, |fail| {
-                let (guest, _) = ordinary(&rig, 1, vec![(0x28, 0, 0, vec![])]);
+                play(&rig, vec![(0x28, 0, 0, vec![])]);
+                afresh(&guest);
                 open(&guest);
                 for new in [0x1a0, 0x1b0, 0x1d0, 0x1e0, 0x1f0] {
                     for prefix in [0, 0x8000] {
@@ -229,14 +238,15 @@ fn no_delivery_to_an_ordinary_cpu_goes_on_past_a_failed_access() {
                 guest.inject(None, Irq::PfaultDone { token: 3 }).unwrap();
                 let code = if runs { 0x40 } else { 0x90 };
                 guest.inject(Some(0), Irq::Program(ProgramIrq { code, ..ProgramIrq::default() })).unwrap();
-                if runs {
-                    guest.set_mp_state(0, MpState::Operating).unwrap();
-                    guest.inject(Some(0), Irq::StopAndStoreStatus).unwrap();
-                } else {
+                if !runs {
                     guest.inject(Some(0), Irq::SetPrefix { address: 0x8000 }).unwrap();
                 }
+                guest.set_mp_state(0, MpState::Operating).unwrap();
+                if runs {
+                    guest.inject(Some(0), Irq::StopAndStoreStatus).unwrap();
+                }
                 fail();
-                (told(guest.vcpu(0).unwrap().run()), guest)
+                (told(guest.vcpu(0).unwrap().run()), guest.clone())
             });
             assert!(count > 30, "{room:?}: {count}");
         }
@@ -260,12 +270,14 @@ fn no_service_to_a_protected_cpu_goes_on_past_a_failed_access() {
         plain(0),
         plain(0x28),
     ]);
+    let (guest, _) = scripted_open(&rig, 1, vec![]);
     let count = each_is_told(&rig, Room::Kernel, |fail| {
-        let (guest, _) = scripted_open(&rig, 1, exits.clone());
+        play_open(&rig, exits.clone());
+        afresh(&guest);
+        guest.set_mp_state(0, MpState::Operating).unwrap();
         everything(&guest);
         fail();
-        let mut cpu = guest.vcpu(0).unwrap();
-        (told(cpu.run_served()), guest)
+        (told(guest.vcpu(0).unwrap().run_served()), guest.clone())
     });
     assert!(count > 150, "{count}");
 }

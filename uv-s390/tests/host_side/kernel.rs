@@ -307,3 +307,16 @@ fn a_cpu_that_cannot_become_secure_is_as_it_was() {
     assert_eq!(rc(guest.add_cpu(5).unwrap_err()), UvRc::CPU_STORAGE);
     assert_eq!((rig.host.free_storage(), guest.cpu_count()), (free, 2), "nothing of it is left");
 }
+
+#[test]
+fn storage_in_neighbouring_ranges_stays_two() {
+    let pages = HostPages::new([(HostAddr(0x1_0000), 0x1000), (HostAddr(0x1_1000), 0x2000)]);
+    let first = pages.allocate(0x1000, 0, HostAddr(0)).unwrap();
+    assert_eq!((first.origin(), pages.free_bytes()), (HostAddr(0x1_0000), 0x2000));
+    let second = pages.allocate(0x2000, 0, HostAddr(0)).unwrap();
+    assert_eq!((second.origin(), pages.free_bytes()), (HostAddr(0x1_1000), 0));
+    assert_eq!(pages.allocate(1, 0, HostAddr(0)), None);
+    pages.free(second);
+    pages.free(first);
+    assert_eq!(pages.allocate(0x3000, 0x1000, HostAddr(0)).map(|all| all.origin()), Some(HostAddr(0x1_0000)));
+}

@@ -2,6 +2,7 @@
 #![cfg(feature = "sim")]
 
 mod client;
+mod dump;
 mod faults;
 mod interrupt;
 mod interrupt_random;

@@ -483,7 +483,9 @@ fn a_table_that_the_host_cannot_read_is_no_exception_of_the_guest() {
     let rig = Rig::new(Generation::Z17);
     let guest = rig.guest(1);
     tables(&guest);
-    with_psw(&guest, MODE_64 | DAT, |state| (state.crs[0], state.crs[1]) = ((1_u64 << 23).into(), (THIRD | 0x04).into()));
+    with_psw(&guest, MODE_64 | DAT, |state| {
+        (state.crs[0], state.crs[1]) = ((1_u64 << 23).into(), (THIRD | 0x04).into())
+    });
     let read = || go(&guest, CPU, MemOp::new(op::LOGICAL_READ, 0x5123, 1), &mut [0]);
     let results = [0, 1, 2, 3, 4].map(|after| {
         rig.fail(Room::Guest, after);

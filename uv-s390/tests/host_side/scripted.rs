@@ -54,12 +54,24 @@ impl Sie for Script {
     }
 }
 
+const OPEN: Option<u64> = Some(PSW_EXTERNAL | PSW_IO | PSW_MACHINE_CHECK);
+
 /// Puts a script in the place of the machine's SIE.
 fn script(rig: &Rig, exits: Vec<Shown>, open: Option<u64>) -> Arc<Script> {
     let memory: Arc<dyn NormalMemory> = Arc::new(rig.machine.host_memory());
     let script = Arc::new(Script { memory, exits: Mutex::new(exits.into()), entries: Mutex::default(), open });
     rig.enter_by(script.clone());
     script
+}
+
+/// From now on the machine plays these exits.
+pub(crate) fn play(rig: &Rig, exits: Vec<Shown>) {
+    script(rig, exits, None);
+}
+
+/// As [`play`], and the guest is open for every interruption at every exit.
+pub(crate) fn play_open(rig: &Rig, exits: Vec<Shown>) {
+    script(rig, exits, OPEN);
 }
 
 /// An ordinary VM on a machine that plays these exits.
@@ -75,7 +87,7 @@ pub(crate) fn scripted(rig: &Rig, cpus: u16, exits: Vec<Shown>) -> (Arc<Guest>, 
 
 /// As [`scripted`], and the guest is open for every interruption at every exit.
 pub(crate) fn scripted_open(rig: &Rig, cpus: u16, exits: Vec<Shown>) -> (Arc<Guest>, Arc<Script>) {
-    protected(rig, cpus, exits, Some(PSW_EXTERNAL | PSW_IO | PSW_MACHINE_CHECK))
+    protected(rig, cpus, exits, OPEN)
 }
 
 fn protected(rig: &Rig, cpus: u16, exits: Vec<Shown>, open: Option<u64>) -> (Arc<Guest>, Arc<Script>) {
