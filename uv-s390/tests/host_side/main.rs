@@ -2,6 +2,7 @@
 #![cfg(feature = "sim")]
 
 mod client;
+mod core_traits;
 mod dump;
 mod faults;
 mod interrupt;
