@@ -286,6 +286,7 @@ fn re_ipl_and_reset_from_outside_leave_protection() {
     let after =
         reset(&mut NoDevices, &*guest, &guest.storage(), &options(&[]), false, ResetRequest::LoadNormal).unwrap();
     assert_eq!(after, AfterReset::Psw(Some(Psw::at(0x11000))));
+    assert_eq!(guest.is_stopped(0), Ok(false), "it goes on at once");
     guest.storage().write(GuestAddr(0), &[0; 8]).unwrap();
     let after =
         reset(&mut NoDevices, &*guest, &guest.storage(), &options(&[]), false, ResetRequest::LoadNormal).unwrap();

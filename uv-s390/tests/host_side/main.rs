@@ -26,4 +26,5 @@ mod service;
 mod state;
 mod system;
 mod teardown;
+mod values;
 mod waiting;
