@@ -92,13 +92,10 @@ fn cpus() -> [(u16, CpuState); 2] {
     [(3, CpuState::default()), (7, CpuState { psw_address: 0x7777_1234, ..CpuState::default() })]
 }
 
+type Written = Result<Vec<u8>, DumpError<Full, Full>>;
+
 /// A dump of these blocks, into this much room; memory from an address on is out of reach.
-fn dump(
-    kernel: &Kernel,
-    list: &[(u64, u64)],
-    room: usize,
-    end: u64,
-) -> (Result<Vec<u8>, DumpError<Full, Full>>, Vec<DumpStep>) {
+fn dump(kernel: &Kernel, list: &[(u64, u64)], room: usize, end: u64) -> (Written, Vec<DumpStep>) {
     let mut steps = Vec::new();
     let mut memory = |at: GuestAddr, into: &mut [u8]| {
         assert_eq!(into.len() as u64, MIB);
@@ -157,7 +154,7 @@ fn the_parts_of_a_dump_come_in_their_order() {
     assert!(sealed[0] < sealed[1]);
     let notes = &file[..sealed[1][0]];
     for pid in [4_u32, 8] {
-        assert_eq!(place(&notes[..], &[&[0; 8][..], &pid.to_be_bytes()].concat()).is_empty(), false, "CPU {pid}");
+        assert!(!place(notes, &[&[0; 8][..], &pid.to_be_bytes()].concat()).is_empty(), "CPU {pid}");
     }
     assert_eq!(place(notes, &0x7777_1234_u64.to_be_bytes()).len(), 1);
 }
@@ -204,7 +201,7 @@ fn what_fails_ends_the_dump() {
 
     // A file without room: whatever it was for, the dump is ended once.
     let whole = dump(&kernel, &TWO, ALL, u64::MAX).0.unwrap().len();
-    for room in [0, 100, MIB as usize * 2, whole - 1] {
+    for room in [0, 100, 2 << 20, whole - 1] {
         kernel.log();
         let (written, _) = dump(&kernel, &TWO, room, u64::MAX);
         assert!(matches!(written, Err(DumpError::File(_))), "{room}");

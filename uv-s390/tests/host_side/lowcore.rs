@@ -14,6 +14,9 @@ const OPEN: u64 = PSW_EXTERNAL | PSW_IO | PSW_MACHINE_CHECK;
 const OLD: Psw = Psw::new(OPEN, 0x5008);
 const NEW: Psw = Psw::new(0, 0x6000);
 
+type Write<'a> = (usize, &'a [u8]);
+type Case<'a> = (Option<u16>, Irq, Vec<Write<'a>>);
+
 /// Delivers one interruption. Places of the prefix area that are changed by it, joined, and the PSW that is entered with.
 fn changed(rig: &Rig, cpu: Option<u16>, irq: Irq) -> (Vec<(usize, Vec<u8>)>, Psw) {
     let (guest, script) = ordinary(rig, 2, vec![(0x28, 0, 0, vec![])]);
@@ -47,16 +50,17 @@ fn changed(rig: &Rig, cpu: Option<u16>, irq: Irq) -> (Vec<(usize, Vec<u8>)>, Psw
 }
 
 fn registers_of_the_test() -> Registers {
-    let mut registers = Registers::default();
-    registers.grs = core::array::from_fn(|number| 0x100 + number as u64);
-    registers.ars = core::array::from_fn(|number| 0x200 + number as u32);
-    registers.vrs = core::array::from_fn(|number| [0x300 + number as u64, 0x4444]);
-    registers.fpc = 0x55;
-    registers
+    Registers {
+        grs: core::array::from_fn(|number| 0x100 + number as u64),
+        ars: core::array::from_fn(|number| 0x200 + u32::try_from(number).expect("small")),
+        vrs: core::array::from_fn(|number| [0x300 + number as u64, 0x4444]),
+        fpc: 0x55,
+        ..Registers::default()
+    }
 }
 
 /// Places written, in ascending order; neighbours are joined.
-fn places(writes: &[(usize, &[u8])]) -> Vec<(usize, Vec<u8>)> {
+fn places(writes: &[Write<'_>]) -> Vec<(usize, Vec<u8>)> {
     let mut writes: Vec<_> = writes.to_vec();
     writes.sort_unstable();
     let mut joined: Vec<(usize, Vec<u8>)> = Vec::new();
@@ -75,7 +79,7 @@ fn external_io_and_restart() {
     let old = OLD.as_bytes();
     let double = [0, 0, 0, 0, 0, 0, 0, 0x77];
     let io = IoIrq { subchannel_id: 0x0102, subchannel_nr: 0x0304, parameter: 0x0506_0708, word: 0x1112_1314 };
-    let cases: [(Option<u16>, Irq, Vec<(usize, &[u8])>); 9] = [
+    let cases: [Case<'_>; 9] = [
         (Some(0), Irq::Emergency { source: 1 }, vec![(0x84, &[0, 1, 0x12, 1]), (0x130, old)]),
         (Some(0), Irq::ExternalCall { source: 1 }, vec![(0x84, &[0, 1, 0x12, 2]), (0x130, old)]),
         (Some(0), Irq::ClockComparator, vec![(0x84, &[0, 0, 0x10, 4]), (0x130, old)]),
@@ -117,7 +121,7 @@ fn machine_checks_store_the_whole_status() {
             external_damage: 0x1112_1314,
             fixed_logout: [0x5f; 16],
         };
-        let writes: [(usize, &[u8]); 13] = [
+        let writes: [Write<'_>; 13] = [
             (0xa3, &[1]),
             (0xe8, &u64::to_be_bytes(code)),
             (0xf4, &[0x11, 0x12, 0x13, 0x14]),
@@ -145,8 +149,7 @@ fn machine_checks_store_the_whole_status() {
 #[test]
 fn program_interruptions_store_what_their_code_has() {
     let rig = Rig::new(Generation::Z17);
-    let (teid, access, operand, monitor, data): (&[usize], &[usize], &[usize], &[usize], &[usize]) =
-        (&[0xa8], &[0xa0], &[0xa2], &[0x94, 0xb0], &[0x90]);
+    let [teid, access, operand, monitor, data]: [&[usize]; 5] = [&[0xa8], &[0xa0], &[0xa2], &[0x94, 0xb0], &[0x90]];
     let mut rows: Vec<(u16, Vec<usize>, bool)> = Vec::new();
     let mut row = |codes: core::ops::RangeInclusive<u16>, fields: &[&[usize]], nullified| {
         rows.extend(codes.map(|code| (code, fields.concat(), nullified)));
@@ -193,7 +196,7 @@ fn program_interruptions_store_what_their_code_has() {
             let back = if nullified && !no_rewind { 4 } else { 0 };
             let old = Psw::new(OPEN, 0x5008 - back);
             let number = (code | per).to_be_bytes();
-            let all: [(usize, &[u8]); 6] = [
+            let all: [Write<'_>; 6] = [
                 (0x90, &[0x31, 0x32, 0x33, 0x34]),
                 (0x94, &[0x21, 0x22]),
                 (0xa0, &[0x62]),
@@ -201,7 +204,7 @@ fn program_interruptions_store_what_their_code_has() {
                 (0xa8, &[1, 2, 3, 4, 5, 6, 7, 8]),
                 (0xb0, &[0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18]),
             ];
-            let mut writes: Vec<(usize, &[u8])> = all.into_iter().filter(|(at, _)| fields.contains(at)).collect();
+            let mut writes: Vec<Write<'_>> = all.into_iter().filter(|(at, _)| fields.contains(at)).collect();
             writes.extend([(0x8c, &[0, 4][..]), (0x8e, &number), (0x110, &[0, 0, 0, 0, 0, 0, 0, 0x74])]);
             writes.push((0x150, old.as_bytes()));
             if per != 0 {
