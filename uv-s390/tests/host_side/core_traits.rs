@@ -1,8 +1,8 @@
 //! The core's traits on a VM: where a range stops, what each state permits.
 
 use uv_core::{
-    ArgumentError, DestroyPages, EnterSecureMode, Gfn, PageIn, PageOut, PageRange, PageSize, PageState, RangeError,
-    SecureVm, SharePages, VmState,
+    ArgumentError, DestroyPages, Gfn, PageIn, PageOut, PageRange, PageSize, PageState, RangeError, SecureVm,
+    SharePages, VmState,
 };
 use uv_s390::abi::uvc::UvRc;
 use uv_s390::abi::uvcb::UvCommand as C;
@@ -56,7 +56,7 @@ fn a_range_stops_where_it_fails() {
     rig.uvc.plan(C::DESTR_SEC_STOR, [Spoil::Pass, refuse(0x1f2)]);
     assert_eq!(refused(guest.destroy_range(range(0x302, 2))), (1, UvRc(0x1f2)));
     assert_eq!([0x300, 0x302, 0x303].map(state), [PageState::Absent, PageState::Absent, PageState::Secure]);
-    assert!(guest.destroy_pages().is_some());
+    assert!(guest.as_destroy_pages().is_some());
     for page in [0x300, 0x303] {
         assert_eq!(guest.withdraw(Gfn(page)), Err(HostError::NotShared(Gfn(page))));
         assert_eq!(guest.is_shared(Gfn(page)), Ok(false));
@@ -74,8 +74,8 @@ fn the_lowest_cpu_starts_the_guest() {
         guest.add_cpu(number).unwrap();
     }
     guest.set_mp_state(9, MpState::Operating).unwrap();
-    let started = guest.enter_secure_mode(&rig.ipib).unwrap();
+    let started = guest.start_protected(&rig.ipib).unwrap();
     assert_eq!(started.components.len(), rig.components.len());
     assert_eq!([2, 5, 9].map(|cpu| guest.is_stopped(cpu).unwrap()), [false, true, true]);
-    assert_eq!(guest.enter_secure_mode(&rig.ipib), Err(HostError::Protected));
+    assert_eq!(guest.start_protected(&rig.ipib), Err(HostError::Protected));
 }
