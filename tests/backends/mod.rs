@@ -1,3 +1,0 @@
-//! Backends that several test programs use.
-
-pub(crate) mod bare;
