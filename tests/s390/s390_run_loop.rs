@@ -9,6 +9,7 @@ use uv_s390::abi::Errno;
 use uv_s390::abi::psw::Psw;
 use uv_s390::abi::sie::InterceptionCode;
 use uv_s390::abi::uvc::PgmCode;
+use uv_s390::guest::stage3a::BootImage;
 use uv_s390::hypervisor::kernel::{CpuReset, Guest, GuestConfig, IoIrq, MpState};
 use uv_s390::hypervisor::uapi::{ExitReason, KvmPv, KvmRun, PgmInfo, client};
 use uv_s390::hypervisor::vmm::diag308::{
@@ -18,7 +19,7 @@ use uv_s390::hypervisor::vmm::ipl::{self, AfterReset, IplOptions, NoDevices, Unp
 use uv_s390::owner::crypto::HostPrivateKey;
 use uv_s390::owner::image::ImageBuilder;
 use uv_s390::sim::{GuestInsn, InsnResult, Interruption};
-use uv_s390_programs::vm::{BootImage, Platform};
+use uv_s390_programs::vm::Platform;
 use uv_sim::guest::{Outcome, Program, Script, Step, Transcript};
 use uv_sim::rng::SimRng;
 use zerocopy::FromZeros;

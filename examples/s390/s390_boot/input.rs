@@ -4,10 +4,10 @@ use std::path::Path;
 
 use rand_core::Rng as _;
 use uv_programs::{Failure, files, random};
+use uv_s390::guest::stage3a::BootImage;
 use uv_s390::owner::crypto::HostPrivateKey;
 use uv_s390::owner::image::ImageBuilder;
 use uv_s390_programs::keys;
-use uv_s390_programs::vm::BootImage;
 
 /// Largest image: 1 GiB.
 const MAX_IMAGE: u64 = 1 << 30;
@@ -29,7 +29,7 @@ pub(crate) struct Input {
 pub(crate) fn read(image: &Path, host_key: &Path) -> Result<Input, Failure> {
     let host_key = keys::read_host_private_key(host_key)?;
     let file = files::read_file_limited(image, MAX_IMAGE)?;
-    let found = BootImage::find(file).map_err(|failure| failure.at(image.display()))?;
+    let found = BootImage::find(file).map_err(|error| Failure::unusable(error).at(image.display()))?;
     Ok(Input { origin: image.display().to_string(), image: found, host_key })
 }
 
@@ -50,6 +50,6 @@ pub(crate) fn sample() -> Result<Input, Failure> {
         .skip_component_check()
         .build(&mut rng)
         .map_err(Failure::unusable)?;
-    let image = BootImage::find(built.bytes)?;
+    let image = BootImage::find(built.bytes).map_err(Failure::unusable)?;
     Ok(Input { origin: "a sample image with throw-away keys".into(), image, host_key })
 }

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use uv_core::GuestAddr;
 use uv_s390::abi::psw::Psw;
 use uv_s390::abi::uvcb::{Share, UvCommand};
+use uv_s390::guest::stage3a::BootImage;
 use uv_s390::sim::{GuestCode, GuestInsn, InsnResult};
-use uv_s390_programs::vm::BootImage;
 use uv_sim::guest::{Outcome, Program, Script, Step, Transcript};
 use zerocopy::IntoBytes as _;
 

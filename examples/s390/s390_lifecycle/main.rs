@@ -18,13 +18,14 @@ use clap::Parser;
 use rand_core::Rng as _;
 use uv_core::{Gfn, PageOut as _, PageState};
 use uv_programs::{Failure, random};
+use uv_s390::guest::stage3a::BootImage;
 use uv_s390::hypervisor::kernel::S390Exit;
 use uv_s390::hypervisor::uapi::client;
 use uv_s390::hypervisor::vmm::diag308::ResetRequest;
 use uv_s390::hypervisor::vmm::ipl::{AfterReset, NoDevices, Unprotected, reset, unprotect};
 use uv_s390::owner::crypto::HostPrivateKey;
 use uv_s390::owner::image::ImageBuilder;
-use uv_s390_programs::vm::{BootImage, Platform, Vm};
+use uv_s390_programs::vm::{Platform, Vm};
 
 use crate::host::{boot, next_yield, run};
 use crate::table::Table;
@@ -125,7 +126,7 @@ fn machine() -> Result<(Platform, BootImage), Failure> {
         .skip_component_check()
         .build(&mut rng)
         .map_err(Failure::unusable)?;
-    let image = BootImage::find(built.bytes)?;
+    let image = BootImage::find(built.bytes).map_err(Failure::unusable)?;
     let platform = Platform::new(key, rng.next_u64(), image.file().len())?;
     Ok((platform, image))
 }

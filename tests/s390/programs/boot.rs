@@ -10,11 +10,12 @@ use proptest::{prop_assert, proptest};
 use serde_json::Value;
 use uv_core::{HostAddr, NormalMemory as _, SecureVm as _, VmState};
 use uv_s390::abi::uvc::{UvRc, UvRrc};
+use uv_s390::guest::stage3a::BootImage;
 use uv_s390::guest::uvdevice::{AttestArgument, Ioctl, UvDevice, UvioNr};
 use uv_s390::hypervisor::vmm::diag308::Response;
 use uv_s390::owner::crypto::HostPrivateKey;
 use uv_s390::owner::image::{ImageBuilder, ImageLayout};
-use uv_s390_programs::vm::{Boot, BootImage, DeviceGuest, Platform, Refusal, Vm};
+use uv_s390_programs::vm::{Boot, DeviceGuest, Platform, Refusal, Vm};
 use uv_test_support::example;
 use zerocopy::IntoBytes as _;
 

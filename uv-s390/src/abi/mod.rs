@@ -7,6 +7,7 @@
 //! | [`sie`] | the SIE instruction: the second seam, state description, SIDA, interception codes |
 //! | [`psw`] | program status words, load controls |
 //! | [`ipib`] | the IPL information block |
+//! | [`image`] | the metadata block of an image file |
 //! | [`se_header`] | the Secure Execution header, its plain part and its checks |
 //! | [`dump`] | a protected dump on its way to the owner, and its file |
 //! | [`secret`] | types and ids of secrets, the secret list |
@@ -14,6 +15,7 @@
 
 pub mod dump;
 mod errno;
+pub mod image;
 pub mod ipib;
 pub mod psw;
 pub mod se_header;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use uv_core::GuestAddr;
 use uv_power::abi::numbers::UvCall;
 use uv_power::abi::{Msr, Regs};
+use uv_power::guest::EsmRequest;
 use uv_power::sim::{GuestInsn, GuestProgram, GuestStep};
 use uv_sim::guest::{Outcome, Step};
 use zeroize::Zeroizing;
@@ -65,7 +66,10 @@ pub(super) fn program(
 impl Guest {
     fn next(&mut self, last: Outcome<Box<Regs>>) -> GuestStep {
         match last {
-            Outcome::Started => Step::Call(GuestInsn::ultracall(UvCall::UV_ESM, &[self.kernel.0, self.tree.0])),
+            Outcome::Started => {
+                let request = EsmRequest { kernel: self.kernel, tree: self.tree };
+                Step::Call(GuestInsn::ultracall(EsmRequest::NUMBER, &request.arguments()))
+            }
             Outcome::Returned(regs) => self.returned(regs),
             Outcome::Stored => Step::load(self.work, MARK.len()),
             Outcome::Loaded(bytes) => {

@@ -2,9 +2,13 @@
 
 use uv_core::{GuestAddr, HostAddr, NormalMemory};
 
-use super::{Input, fdt};
+use uv_power::guest::{EsmTree, RTAS_TOKENS, Rtas};
 use uv_programs::Failure;
 
+use super::Input;
+
+/// Cores the VM can have, of one thread each.
+const CORES: u32 = 4;
 const PAGE: u64 = 1 << 16;
 /// Where the kernel is loaded. Not 0: `UV_ESM` takes 0 for no address.
 const KERNEL: u64 = 0x40_0000;
@@ -29,6 +33,12 @@ impl Piece {
     #[must_use]
     pub fn end(&self) -> GuestAddr {
         GuestAddr(self.at.0 + self.bytes.len() as u64)
+    }
+
+    /// Where it lies.
+    #[must_use]
+    pub fn range(&self) -> core::ops::Range<u64> {
+        self.at.0..self.end().0
     }
 }
 
@@ -89,7 +99,17 @@ impl Layout {
     /// # Errors
     /// Status 2 when the memory is not there or the command line does not fit the device tree.
     pub fn load(&self, memory: &dyn NormalMemory, host: HostAddr, bootargs: &str) -> Result<(), Failure> {
-        let tree = fdt::tree(self, bootargs).map_err(|e| Failure::unusable(format_args!("device tree: {e:?}")))?;
+        let reserved: Vec<_> = self.pieces().map(Piece::range).collect();
+        let tree = EsmTree {
+            memory: self.memory,
+            cores: CORES,
+            bootargs,
+            initrd: self.initrd.range(),
+            blob: self.blob.as_ref().map(Piece::range),
+            rtas: Rtas { code: self.rtas.range(), tokens: &RTAS_TOKENS },
+            reserved: &reserved,
+        };
+        let tree = tree.to_bytes().map_err(Failure::unusable)?;
         let pieces = self.pieces().map(|piece| (piece.at, piece.bytes.as_slice()));
         for (at, bytes) in pieces.chain([(self.tree, tree.as_slice())]) {
             memory.write(HostAddr(host.0 + at.0), bytes).map_err(Failure::unusable)?;

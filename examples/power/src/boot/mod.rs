@@ -4,14 +4,12 @@
 //! |---|---|---|
 //! | `input` | whoever starts the program | options, files, the sample |
 //! | `layout` | hypervisor | what lies where in guest memory |
-//! | `fdt` | hypervisor | the guest's device tree |
 //! | `guest` | guest | its program: `UV_ESM`, then its files |
 //! | `watch` | whoever looks on | the calls between hypervisor and ultravisor, as they happen |
 //! | `boot` | hypervisor | the machine, the VM, the run loop |
 //! | `report` | whoever started the program | JSON and text |
 
 mod boot;
-mod fdt;
 mod guest;
 mod input;
 mod layout;

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use clap::Args;
 use uv_s390::abi::uvcb::QueryInfo;
+use uv_s390::guest::stage3a::BootImage;
 use uv_s390::owner::crypto::HostPrivateKey;
 use uv_s390::owner::request::ConfigUid;
 use uv_s390::sim::MachineConfig;
 
 use super::{Console, Session};
 use crate::keys::read_host_private_key;
-use crate::vm::{Boot, BootImage, Platform, Vm};
+use crate::vm::{Boot, Platform, Vm};
 use uv_programs::files::read_file_limited;
 use uv_programs::{Failure, random};
 
@@ -90,7 +91,7 @@ impl Booted {
         let free = u64::try_from(file.len()).map_err(Failure::unusable)?.next_multiple_of(0x1000);
         // The free memory behind the image is part of the file as far as the VM is concerned.
         file.resize(file.len() + ROOM, 0);
-        let image = BootImage::find(file)?;
+        let image = BootImage::find(file).map_err(Failure::unusable)?;
         let mut platform = Platform::with_config(config, image.file().len())?;
         let mut vm = platform.load(&image)?;
         if let Some(cuid) = cuid {

@@ -1,14 +1,13 @@
-//! From an ordinary to a protected guest: the boot loader's script, and the VMM that answers it.
+//! From an ordinary to a protected guest: the boot loader's steps, and the VMM that carries them out.
 
-use uv_core::GuestAddr;
-use uv_s390::hypervisor::vmm::diag308::{self, Diag308, Machine, Operand, Outcome, ResetRequest, Response, Subcode};
-use uv_s390::hypervisor::vmm::ipl::{self, IplOptions, StartError, StartStep, Started};
-use uv_sim::guest::{GuestCpu, GuestEvent, NormalView, Script, Step};
+use core::fmt;
 
-use super::{Refusal, Vm};
+use uv_s390::guest::stage3a::{Loader, LoaderStep};
+use uv_s390::hypervisor::vmm::boot::{Served, serve};
+use uv_s390::hypervisor::vmm::diag308::{Machine, Response, Subcode};
+use uv_s390::hypervisor::vmm::ipl::{IplOptions, StartError, StartStep, Started};
 
-/// Offset of header address and length in the IPIB.
-const IPIB_HEADER: u64 = 0x78;
+use super::Vm;
 
 /// What happens during a boot, told as it happens.
 #[derive(Debug, Clone, Copy)]
@@ -40,53 +39,59 @@ impl Boot {
     }
 }
 
+/// Why a guest does not run protected. Shown, it says what to do about it, with the codes behind.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Refusal {
+    /// What DIAG 308 answered; `None` when it ended with a program interruption.
+    pub response: Option<Response>,
+    /// The failure of the start, if it came that far.
+    pub start: Option<StartError>,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.start {
+            None => f.write_str("the hypervisor refuses the IPIB"),
+            Some(start) => match start.meaning() {
+                Some(meaning) => write!(f, "{meaning} ({start})"),
+                None => start.fmt(f),
+            },
+        }
+    }
+}
+
 impl Vm {
     /// Boots: the guest stores header address and length in the IPIB and issues DIAG 308 subcodes 8 and 10; the VMM checks,
     /// and carries out the start. On success CPU 0 is operating and has not run yet.
     pub fn boot(&mut self, report: &mut dyn FnMut(BootEvent)) -> Boot {
-        let ipib = self.image.ipib_address();
-        let mut pointer = self.image.header_address().to_be_bytes().to_vec();
-        pointer.extend(self.image.header_length().to_be_bytes());
-        let (script, _) = Script::<Diag308, Response>::new([
-            Step::store(GuestAddr(ipib + IPIB_HEADER), &pointer),
-            Step::Call(Diag308::new(Subcode::SET_PV, ipib)),
-            Step::Call(Diag308::new(Subcode::START_PV, 0)),
-        ]);
-        let mut cpu = GuestCpu::new(Box::new(script));
-        let memory = self.guest.host().hardware().memory.clone();
-        let guest = self.guest.clone();
-        let slots = guest.slots();
-        let view = NormalView { slots: &slots, memory: &memory };
-        let mut refusal = Refusal { response: None, start: None };
+        let mut loader = Loader::new(&self.image);
+        let machine = Machine { huge_pages: self.guest.has_huge_pages(), ..Machine::default() };
+        let options = self.ipl_options();
+        let storage = self.guest.storage();
+        let mut refusal = Refusal::default();
         loop {
-            let call = match cpu.advance(&view) {
-                GuestEvent::Call(call) => call,
+            let call = match loader.next(refusal.response) {
+                LoaderStep::Store { at, bytes } if storage.write(at, &bytes).is_ok() => {
+                    report(BootEvent::IpibReady);
+                    continue;
+                }
+                LoaderStep::Diag308(call) => call,
                 // A fault means that the IPIB is in no memory: the boot loader would hang.
-                GuestEvent::Halted | GuestEvent::Fault(_) => return Boot::Refused(refusal),
+                LoaderStep::Store { .. } | LoaderStep::Wait => return Boot::Refused(refusal),
             };
-            if call.subcode == u64::from(Subcode::SET_PV.0) {
-                report(BootEvent::IpibReady);
-            }
-            let subcode = Subcode(u16::try_from(call.subcode).unwrap_or(u16::MAX));
-            report(BootEvent::Diag308(subcode));
-            let machine = Machine { huge_pages: guest.has_huge_pages(), ..Machine::default() };
-            let response = match diag308::handle(&mut self.stores, &machine, call, Operand::Guest(guest.storage())) {
-                Outcome::Response(response) => response,
-                Outcome::Reset(ResetRequest::Protected) => match self.start(report) {
-                    Ok(started) => return Boot::Running(started),
-                    Err(error) => {
-                        refusal.start = Some(error);
-                        error.response
-                    }
-                },
-                Outcome::Reset(_) | Outcome::Program(_) => return Boot::Refused(refusal),
+            report(BootEvent::Diag308(Subcode(u16::try_from(call.subcode).unwrap_or(u16::MAX))));
+            let mut step = |step| report(BootEvent::Step(step));
+            let response = match serve(&mut self.stores, &machine, &*self.guest, &storage, call, &options, &mut step) {
+                Served::Response(response) => response,
+                Served::Protected(started) => return Boot::Running(started),
+                Served::Refused(error) => {
+                    refusal.start = Some(error);
+                    error.response
+                }
+                Served::Reset(_) | Served::Program(_) => return Boot::Refused(refusal),
             };
             report(BootEvent::Answer(response));
             refusal.response = Some(response);
-            if response != Response::OK {
-                return Boot::Refused(refusal);
-            }
-            cpu.complete(response);
         }
     }
 
@@ -95,11 +100,5 @@ impl Vm {
     pub fn ipl_options(&self) -> IplOptions {
         let others = self.guest.cpu_numbers().into_iter().filter(|number| *number != 0).collect();
         IplOptions { others, ..IplOptions::default() }
-    }
-
-    fn start(&self, report: &mut dyn FnMut(BootEvent)) -> Result<Started, StartError> {
-        let ipib = self.stores.pv().unwrap_or_default();
-        let options = self.ipl_options();
-        ipl::start(&*self.guest, &self.guest.storage(), ipib, &options, &mut |step| report(BootEvent::Step(step)))
     }
 }

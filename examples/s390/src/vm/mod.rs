@@ -3,14 +3,14 @@
 //! | part | party |
 //! |---|---|
 //! | [`Platform`] | the machine, and the kernel of the hypervisor on it |
-//! | [`BootImage`] | the file as the boot loader inside the guest (stage3a) finds it in memory |
 //! | [`Vm`] | one VM: ordinary with the image in its memory, then started |
 //! | [`DeviceGuest`] | a guest that uses its `/dev/uv` |
 //! | [`GuestFacts`] | what the guest itself saw: for its owner, never for the hypervisor |
 //!
 //! ```
-//! use uv_s390_programs::vm::{BootImage, Platform};
+//! use uv_s390::guest::stage3a::BootImage;
 //! use uv_s390::owner::{crypto::HostPrivateKey, image::ImageBuilder};
+//! use uv_s390_programs::vm::Platform;
 //!
 //! let mut rng = uv_programs::random::rng(None)?;
 //! let key = HostPrivateKey::generate(&mut rng);
@@ -18,7 +18,7 @@
 //! let file = kernel.build(&mut rng).expect("an image").bytes;
 //!
 //! let mut platform = Platform::new(key, 1, file.len())?;
-//! let mut vm = platform.load(&BootImage::find(file)?)?;
+//! let mut vm = platform.load(&BootImage::find(file).expect("an image"))?;
 //! let facts = vm.set_measuring_guest()?;
 //! assert!(vm.boot(&mut |_| {}).is_running());
 //! vm.run_to_halt()?; // the guest reads its components through its own CPU
@@ -29,13 +29,9 @@
 mod boot;
 mod device;
 mod facts;
-mod image;
 mod platform;
-mod refusal;
 
-pub use boot::{Boot, BootEvent};
+pub use boot::{Boot, BootEvent, Refusal};
 pub use device::{DeviceGuest, Replies};
 pub use facts::{ComponentFact, FactsHandle, GuestFacts};
-pub use image::BootImage;
 pub use platform::{Platform, Vm};
-pub use refusal::Refusal;

@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use uv_core::{
-    Exit, Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, PageCounts, PageSize, PageState, SecureVm as _, SlotId,
-};
+use uv_core::{Exit, Gfn, HostAddr, MemSlot, MemSlots, PageCounts, PageSize, PageState, SecureVm as _, SlotId};
+use uv_s390::guest::stage3a::BootImage;
 use uv_s390::hypervisor::kernel::{Guest, GuestConfig, Hardware, Host, HostPages, S390Exit};
+use uv_s390::hypervisor::vmm::boot::load;
 use uv_s390::hypervisor::vmm::diag308::IplStores;
 use uv_s390::owner::crypto::HostPrivateKey;
 use uv_s390::sim::{GuestCode, Machine, MachineConfig};
 
-use super::BootImage;
 use super::facts::{FactsHandle, Measuring};
 use uv_programs::Failure;
 
@@ -144,15 +143,10 @@ impl Vm {
     /// # Errors
     /// Status 2 if the VM is protected or the image does not fit.
     pub fn reload(&mut self, image: &BootImage) -> Result<(), Failure> {
-        let bytes = self.guest.slots().end().0 << 12;
-        if self.guest.is_protected() || u64::try_from(image.file().len()).is_ok_and(|length| length > bytes) {
-            return Err(Failure::unusable("the image cannot be put into the memory of this VM"));
+        if self.guest.is_protected() {
+            return Err(Failure::unusable("an image cannot be put into the memory of a protected VM"));
         }
-        let storage = self.guest.storage();
-        for gfn in 0..self.guest.slots().end().0 {
-            storage.write(GuestAddr(gfn << 12), &[0; 0x1000]).map_err(Failure::unusable)?;
-        }
-        storage.write(GuestAddr(0), image.file()).map_err(Failure::unusable)?;
+        load(&self.guest.storage(), image.file()).map_err(Failure::unusable)?;
         self.image = image.clone();
         Ok(())
     }

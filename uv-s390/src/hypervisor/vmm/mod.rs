@@ -3,9 +3,11 @@
 //! | part | job |
 //! |---|---|
 //! | [`diag308`] | the instruction with which a guest resets itself, names what to load, and asks to be protected |
+//! | [`boot`] | both together: an image goes into guest memory, and its DIAG 308 are carried out |
 //! | [`ipl`] | the sequences behind it: start, reset, way back |
 //! | [`dump`] | the sequence that writes a dump of a protected guest |
 
+pub mod boot;
 pub mod diag308;
 pub mod dump;
 pub mod ipl;
