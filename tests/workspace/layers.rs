@@ -137,3 +137,24 @@ fn only_the_features_that_simulate_link_the_engine() {
         }
     }
 }
+
+#[test]
+fn programs_of_a_machine_link_that_machine_and_no_test_dependency() {
+    let metadata = metadata();
+    for (programs, other) in [("uv-s390-programs", "uv-power"), ("uv-power-programs", "uv-s390")] {
+        let linked = linked(&metadata, programs, &[]);
+        assert!(linked.contains("uv-programs") && !linked.contains(other), "{programs} links {linked:?}");
+        // Cargo builds them with each example.
+        let dependencies = package(&metadata, programs)["dependencies"].as_array().expect("a list");
+        assert!(dependencies.iter().all(|dependency| dependency["kind"] != "dev"), "{programs}");
+    }
+}
+
+#[test]
+fn every_package_name_begins_with_uv() {
+    let metadata = metadata();
+    for package in metadata["packages"].as_array().expect("a list") {
+        let name = package["name"].as_str().expect("a name");
+        assert!(name.starts_with("uv-"), "{name}");
+    }
+}
