@@ -193,7 +193,11 @@ mod tests {
         let last = image.components().iter().map(|c| c.address.get() + c.length.get()).max().unwrap();
         let cut = FILE[..usize::try_from(last).unwrap() - 1].to_vec();
         assert_eq!(BootImage::find(cut).unwrap_err(), BootImageError::ComponentOutside);
-        assert_eq!(BootImage::find(FILE[..header + 8].to_vec()).unwrap_err(), BootImageError::HeaderOutside);
+        assert_eq!(BootImage::find(FILE[..header + 8].to_vec()).unwrap_err(), BootImageError::NoIpib);
+        // The metadata block names a header behind the end.
+        let mut file = FILE.to_vec();
+        file[0xc008..0xc010].copy_from_slice(&u64::try_from(FILE.len()).unwrap().to_be_bytes());
+        assert_eq!(BootImage::find(file).unwrap_err(), BootImageError::HeaderOutside);
     }
 
     #[test]
