@@ -190,14 +190,19 @@ mod tests {
         let image = BootImage::find(FILE.to_vec()).unwrap();
         let header = usize::try_from(image.header_address()).unwrap();
         assert!(image.header_bytes().unwrap().starts_with(b"IBMSecEx"));
-        let last = image.components().iter().map(|c| c.address.get() + c.length.get()).max().unwrap();
-        let cut = FILE[..usize::try_from(last).unwrap() - 1].to_vec();
-        assert_eq!(BootImage::find(cut).unwrap_err(), BootImageError::ComponentOutside);
         assert_eq!(BootImage::find(FILE[..header + 8].to_vec()).unwrap_err(), BootImageError::NoIpib);
+        let end = u64::try_from(FILE.len()).unwrap().to_be_bytes();
         // The metadata block names a header behind the end.
         let mut file = FILE.to_vec();
-        file[0xc008..0xc010].copy_from_slice(&u64::try_from(FILE.len()).unwrap().to_be_bytes());
+        file[0xc008..0xc010].copy_from_slice(&end);
         assert_eq!(BootImage::find(file).unwrap_err(), BootImageError::HeaderOutside);
+        // The IPIB names a component behind the end.
+        let mut file = FILE.to_vec();
+        let ipib = usize::try_from(image.ipib_address()).unwrap();
+        let first = image.components()[0].address.get().to_be_bytes();
+        let at = ipib + file[ipib..].windows(8).position(|word| word == first).unwrap();
+        file[at..at + 8].copy_from_slice(&end);
+        assert_eq!(BootImage::find(file).unwrap_err(), BootImageError::ComponentOutside);
     }
 
     #[test]
