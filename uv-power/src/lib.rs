@@ -7,6 +7,7 @@
 //! | [`abi`] | everybody | numbers, registers, codes, the seams [`Ultracall`](abi::Ultracall) and [`GuestEntry`](abi::GuestEntry) | - |
 //! | [`hypervisor::kernel`] | the host's kernel | KVM-HV: bookkeeping of pages, `H_SVM_*` hypercalls, the run loop | - |
 //! | [`hypervisor::vmm`] | the VMM | QEMU's part: `pef-guest`, `H_SVM_TPM_COMM` | - |
+//! | [`guest`] | the guest's firmware and kernel | asking for secure mode: `UV_ESM`, the device tree for it | tree: `fdt` |
 //! | [`owner`] | whoever builds ESM blobs and holds keys | ESM blobs: lockboxes, digests, files, and the checks that an ultravisor makes of them | `owner` |
 //! | [`sim`] | the ultravisor and its machine | the simulated machine | `sim` |
 #![no_std]
@@ -15,6 +16,7 @@
 extern crate alloc;
 
 pub mod abi;
+pub mod guest;
 pub mod hypervisor;
 #[cfg(feature = "owner")]
 pub mod owner;

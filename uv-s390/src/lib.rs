@@ -8,7 +8,7 @@
 //! | [`hypervisor::kernel`] | the host's kernel | donation, configurations, CPUs, the run loop, faults, interruptions | - |
 //! | [`hypervisor::uapi`] | kernel and VMM | KVM's ioctls as values | - |
 //! | [`hypervisor::vmm`] | the VMM | start and reset sequences, DIAG 308, writing a dump | - |
-//! | [`guest`] | the guest's kernel and its programs | `/dev/uv`, `/sys/firmware/uv` | - |
+//! | [`guest`] | the guest's boot loader, kernel and programs | asking for protection, `/dev/uv`, `/sys/firmware/uv` | - |
 //! | [`owner`] | whoever builds images and holds keys | images, host-key documents, attestation, secrets, reading dumps | `owner` |
 //! | [`sim`] | the Ultravisor and its machine | the simulated machine | `sim` |
 //! | [`wrap`] | tests of any of them | wrappers around a seam: trace, record, disturb | `sim` |

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use ultravisor::power_boot::{Input, Layout};
 use uv_core::{
     EnterSecureMode, Exit, Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, NormalMemory, PageSize, SlotId, Vcpu,
 };
@@ -12,6 +11,7 @@ use uv_power::abi::regs::Lpid;
 use uv_power::abi::{HvCode, Msr, Profile, Regs, Ultracall};
 use uv_power::hypervisor::kernel::{self, Defects, DevicePool, KvmVcpu, PowerExit, Vm, VmConfig};
 use uv_power::sim::{GuestInsn, GuestStep, Machine, MachineConfig};
+use uv_power_programs::boot::{Input, Layout};
 use uv_sim::HostMemory;
 use uv_sim::guest::{Outcome, Step};
 

@@ -7,8 +7,6 @@ pub use machine::{ultracall_guest, ultracall_host};
 
 use std::sync::LazyLock;
 
-use ultravisor::esmb::display;
-use ultravisor::esmb::input::EsmInput;
 use uv_power::abi::Profile;
 use uv_power::owner::blob::Blob;
 use uv_power::owner::cpio;
@@ -19,6 +17,8 @@ use uv_power::owner::keys::{PrivateKey, PublicKey};
 use uv_power::owner::sealed::MasterKey;
 use uv_power::owner::tree::Node;
 use uv_power::owner::verify::{self, Measured};
+use uv_power_programs::esmb::display;
+use uv_power_programs::esmb::input::EsmInput;
 
 static MACHINE: LazyLock<PrivateKey> =
     LazyLock::new(|| PrivateKey::from_pem(seeds::MACHINE, None).expect("the fixture is an RSA key"));

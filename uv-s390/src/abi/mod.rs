@@ -9,6 +9,7 @@
 //! | [`ap`] | crypto queues as a guest sees them: PQAP, NQAP, DQAP |
 //! | [`diag308`] | the instruction with which a guest resets itself or asks to be protected |
 //! | [`ipib`] | the IPL information block |
+//! | [`image`] | the metadata block of an image file |
 //! | [`se_header`] | the Secure Execution header, its plain part and its checks |
 //! | [`dump`] | a protected dump on its way to the owner, and its file |
 //! | [`secret`] | types and ids of secrets, the secret list |
@@ -18,6 +19,7 @@ pub mod ap;
 pub mod diag308;
 pub mod dump;
 mod errno;
+pub mod image;
 pub mod ipib;
 pub mod psw;
 pub mod se_header;

@@ -27,11 +27,11 @@ mod info;
 mod inputs;
 mod kernel;
 mod key_hashes;
-mod metadata;
 mod page_cipher;
 mod plan;
 mod read;
 
+pub use crate::abi::image::{ImageMetadata, METADATA_MAGIC, METADATA_OFFSET, METADATA_VERSION};
 pub use bootloader::{
     BootLoader, BootLoaderError, KERNEL_ENTRY, STAGE3A_ADDRESS, STAGE3A_ENTRY, Stage3aArgs, Stage3bArgs, Stage3bSource,
 };
@@ -44,6 +44,5 @@ pub use info::{HeaderInfo, KeySlotInfo, SecretInfo};
 pub use inputs::ImageBuilder;
 pub use kernel::{KernelError, check_command_line, check_kernel, max_command_line};
 pub use key_hashes::{KeyHashes, KeyHashesError};
-pub use metadata::{ImageMetadata, METADATA_MAGIC, METADATA_OFFSET, METADATA_VERSION};
 pub use page_cipher::PageCipher;
 pub use read::{Image, read_header};

@@ -7,7 +7,7 @@ use super::bootloader::size_as_u64;
 use super::component::PAGE_STEP;
 use super::digest::{Measurement, PageHasher};
 use super::error::{ComponentFault, ImageError, IpibFault};
-use super::metadata::ImageMetadata;
+use crate::abi::image::ImageMetadata;
 use crate::abi::ipib::{self, BlockType, Component, IpibView};
 use crate::abi::se_header::{MAGIC, SeHeader};
 

@@ -6,6 +6,7 @@
 //! | `unprotect` | out of protection, at once or set aside |
 //! | `reset` | subcodes 0, 1, 3 and the reset from outside |
 //! | `devices` | what the sequences want from the rest of the VMM |
+//! | `meaning` | what a failure means for the guest's owner |
 //! | `error` | where a start failed, and the guest's response |
 //!
 //! Everything goes through [`KvmPv`](crate::hypervisor::uapi::KvmPv), so it drives a real kernel as well.
@@ -14,6 +15,7 @@
 
 mod devices;
 mod error;
+mod meaning;
 mod reset;
 mod start;
 mod unprotect;

@@ -1,0 +1,1 @@
+//! Owns the program `bench_peers`.

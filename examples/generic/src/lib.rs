@@ -1,0 +1,3 @@
+//! Machines for programs that know only the core traits.
+
+pub mod one_vm;

@@ -1,0 +1,160 @@
+//! The dependency arrows of docs/architecture.md, read from what cargo knows, for every feature alone and all together.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use serde_json::Value;
+
+fn metadata() -> Value {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .current_dir(uv_test_support::root())
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("cargo metadata is JSON")
+}
+
+fn package<'a>(metadata: &'a Value, name: &str) -> &'a Value {
+    let packages = metadata["packages"].as_array().expect("a list");
+    packages.iter().find(|p| p["name"] == name).unwrap_or_else(|| panic!("{name} is in the workspace"))
+}
+
+/// What the features switch on, transitively: features by name, dependencies as `dep:name`.
+fn enabled(package: &Value, features: &[&str]) -> BTreeSet<String> {
+    let mut on = BTreeSet::new();
+    let mut next: Vec<String> = features.iter().map(|feature| (*feature).to_owned()).collect();
+    while let Some(feature) = next.pop() {
+        let (name, weak) = match feature.split_once('/') {
+            Some((name, _)) => (name.trim_end_matches('?').to_owned(), name.ends_with('?')),
+            None => (feature.clone(), false),
+        };
+        if weak || !on.insert(feature.clone()) {
+            continue;
+        }
+        if name != feature {
+            on.insert(format!("dep:{name}"));
+        }
+        let more = package["features"][&name].as_array();
+        next.extend(more.into_iter().flatten().filter_map(|entry| entry.as_str()).map(str::to_owned));
+    }
+    on
+}
+
+/// The workspace's own crates that a crate links with these features. Tests and benches do not count.
+fn siblings(metadata: &Value, name: &str, features: &[&str]) -> BTreeSet<String> {
+    let package = package(metadata, name);
+    let on = enabled(package, features);
+    let dependencies = package["dependencies"].as_array().expect("a list");
+    dependencies
+        .iter()
+        .filter(|d| d["kind"] != "dev")
+        .filter_map(|d| Some((d["name"].as_str()?, d["optional"] == true)))
+        .filter(|(name, optional)| !optional || on.contains(&format!("dep:{name}")))
+        .map(|(name, _)| name.to_owned())
+        .filter(|name| name.starts_with("uv-"))
+        .collect()
+}
+
+fn features<'a>(metadata: &'a Value, name: &str) -> Vec<&'a str> {
+    let features = package(metadata, name)["features"].as_object().expect("features");
+    features.keys().map(String::as_str).collect()
+}
+
+/// The same as [`siblings`], with all that those link in their turn.
+fn linked(metadata: &Value, name: &str, features: &[&str]) -> BTreeSet<String> {
+    let mut all = siblings(metadata, name, features);
+    let mut next: Vec<String> = all.iter().cloned().collect();
+    while let Some(crate_name) = next.pop() {
+        for sibling in siblings(metadata, &crate_name, &[]) {
+            if all.insert(sibling.clone()) {
+                next.push(sibling);
+            }
+        }
+    }
+    all
+}
+
+fn set(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+#[test]
+fn core_depends_on_no_sibling() {
+    let metadata = metadata();
+    assert_eq!(siblings(&metadata, "uv-core", &features(&metadata, "uv-core")), set(&[]));
+}
+
+#[test]
+fn the_ciphers_depend_on_no_sibling() {
+    let metadata = metadata();
+    assert_eq!(siblings(&metadata, "uv-crypto", &features(&metadata, "uv-crypto")), set(&[]));
+}
+
+#[test]
+fn the_engine_knows_no_machine() {
+    let metadata = metadata();
+    let all = features(&metadata, "uv-sim");
+    assert_eq!(siblings(&metadata, "uv-sim", &all), set(&["uv-core", "uv-crypto"]));
+}
+
+#[test]
+fn the_machines_do_not_know_each_other() {
+    let metadata = metadata();
+    let allowed = set(&["uv-core", "uv-crypto", "uv-sim"]);
+    for name in ["uv-s390", "uv-power"] {
+        let all = features(&metadata, name);
+        for features in all.iter().map(|&feature| vec![feature]).chain([all.clone()]) {
+            let linked = linked(&metadata, name, &features);
+            assert!(linked.is_subset(&allowed), "{name} with {features:?} links {linked:?}");
+        }
+    }
+}
+
+#[test]
+fn the_suite_knows_only_the_traits() {
+    let metadata = metadata();
+    assert_eq!(siblings(&metadata, "uv-conformance", &[]), set(&["uv-core"]));
+}
+
+#[test]
+fn a_product_on_real_hardware_carries_neither_ciphers_nor_engine() {
+    let metadata = metadata();
+    for name in ["uv-s390", "uv-power"] {
+        assert_eq!(linked(&metadata, name, &[]), set(&["uv-core"]), "{name}");
+    }
+}
+
+#[test]
+fn only_the_features_that_simulate_link_the_engine() {
+    let metadata = metadata();
+    for name in ["uv-s390", "uv-power"] {
+        assert!(features(&metadata, name).contains(&"owner"), "{name} has a feature for the owner's side");
+        for feature in features(&metadata, name) {
+            let engine = linked(&metadata, name, &[feature]).contains("uv-sim");
+            let simulates = enabled(package(&metadata, name), &[feature]).contains("sim");
+            assert_eq!(engine, simulates, "{name} with feature {feature}");
+        }
+    }
+}
+
+#[test]
+fn programs_of_a_machine_link_that_machine_and_no_test_dependency() {
+    let metadata = metadata();
+    for (programs, other) in [("uv-s390-programs", "uv-power"), ("uv-power-programs", "uv-s390")] {
+        let linked = linked(&metadata, programs, &[]);
+        assert!(linked.contains("uv-programs") && !linked.contains(other), "{programs} links {linked:?}");
+        // Cargo builds them with each example.
+        let dependencies = package(&metadata, programs)["dependencies"].as_array().expect("a list");
+        assert!(dependencies.iter().all(|dependency| dependency["kind"] != "dev"), "{programs}");
+    }
+}
+
+#[test]
+fn every_package_name_begins_with_uv() {
+    let metadata = metadata();
+    for package in metadata["packages"].as_array().expect("a list") {
+        let name = package["name"].as_str().expect("a name");
+        assert!(name.starts_with("uv-"), "{name}");
+    }
+}
