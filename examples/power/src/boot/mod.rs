@@ -9,7 +9,7 @@
 //! | `boot` | hypervisor | the machine, the VM, the run loop |
 //! | `report` | whoever started the program | JSON and text |
 
-mod boot;
+mod enter;
 mod guest;
 mod input;
 mod layout;
@@ -21,7 +21,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
-pub use boot::{Entry, Outcome, Refused, boot};
+pub use enter::{Entry, Outcome, Refused, boot};
 pub use guest::GuestFiles;
 pub use input::Input;
 pub use layout::Layout;
