@@ -11,14 +11,13 @@ use alloc::vec::Vec;
 use zerocopy::FromBytes;
 use zeroize::Zeroizing;
 
-use super::answer::{Answer, Refusal};
-use super::calls;
+use super::answer::Refusal;
 use super::conf::Conf;
-use super::dispatch::{admit, finish, with};
+use super::dispatch::{admit, finish};
 use super::guest::InsnResult;
 use super::machine::Machine;
 use super::sie::GuestView;
-use crate::abi::uvc::{Cc, ProgramInterruption, UvRc};
+use crate::abi::uvc::{Cc, ProgramInterruption};
 use crate::abi::uvcb::{Role, UvCommand, UvcbHeader};
 
 /// What became of a guest's call.
@@ -39,7 +38,7 @@ impl Machine {
                 return Called::Done(InsnResult::Exception(interruption.code));
             }
             Err(refusal) => Err(refusal),
-            Ok(info) => self.guest_command(conf, info.command, &mut block),
+            Ok(command) => self.guest_command(&GuestView::new(self, conf), command, &mut block),
         };
         let command = UvcbHeader::ref_from_prefix(&block).map_or(UvCommand(0), |(header, _)| header.command());
         tracing::trace!(%command, ?answer, "guest UVC");
@@ -49,22 +48,6 @@ impl Machine {
         match finish(&mut block, answer) {
             Ok(cc) => Called::Done(InsnResult::Data { cc: Cc::into(cc), bytes: Zeroizing::new(block) }),
             Err(interruption) => Called::Interrupted(interruption),
-        }
-    }
-
-    fn guest_command(&self, conf: &Arc<Conf>, command: UvCommand, block: &mut [u8]) -> Answer {
-        let view = GuestView::new(self, conf);
-        match command {
-            UvCommand::QUI => calls::query::qui(self, block, Role::Guest),
-            UvCommand::QUERY_KEYS => with(block, |block| calls::query::keys(self, block)),
-            UvCommand::SET_SHARED_ACCESS => with(block, |block| calls::share::set(self, conf, block)),
-            UvCommand::REMOVE_SHARED_ACCESS => with(block, |block| calls::share::remove(self, conf, block)),
-            UvCommand::RETR_ATTEST => with(block, |block| calls::attest::retrieve(self, conf, &view, block)),
-            UvCommand::ADD_SECRET => with(block, |block| calls::secret::add(self, conf, &view, block)),
-            UvCommand::LIST_SECRETS => with(block, |block| calls::secret::list(conf, &view, block)),
-            UvCommand::LOCK_SECRETS => calls::secret::lock(conf),
-            UvCommand::RETR_SECRET => with(block, |block| calls::secret::retrieve(self, conf, &view, block)),
-            _ => Err(UvRc::INVALID_COMMAND.into()),
         }
     }
 }

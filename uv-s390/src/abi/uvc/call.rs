@@ -7,6 +7,9 @@ use crate::abi::uvcb::{QueryInfo, UvcbHeader};
 
 /// A control block with a header: every layout of [`abi`](crate::abi::uvcb).
 pub trait Block: FromBytes + IntoBytes + Immutable + KnownLayout {
+    /// Bytes of the block; of the longest one where they differ.
+    const LEN: u16;
+
     /// The header, the first 8 bytes.
     fn header(&self) -> &UvcbHeader;
 }

@@ -29,6 +29,8 @@ macro_rules! block {
         };
 
         impl $crate::abi::uvc::Block for $type {
+            const LEN: u16 = $size;
+
             fn header(&self) -> &$crate::abi::uvcb::UvcbHeader {
                 &self.header
             }
@@ -51,6 +53,9 @@ mod query;
 mod secret;
 mod share;
 mod storage;
+pub(crate) mod table;
+#[cfg(test)]
+mod test_count;
 
 pub use attest::Attest;
 pub use calls::InstalledCalls;
@@ -67,3 +72,5 @@ pub use query::QueryInfo;
 pub use secret::{AddSecret, ListSecrets, RetrieveSecret};
 pub use share::Share;
 pub use storage::{ConvertFrom, ConvertTo};
+#[cfg(test)]
+pub(crate) use test_count::TestCount;

@@ -64,8 +64,8 @@ pub(crate) fn outside(rc: UvRc) -> impl Fn(ViewError) -> Refusal {
 
 /// A guest's memory as its CPU reaches it: through the hypervisor's tables, to frames that are this guest's.
 pub(crate) struct GuestView<'a> {
-    machine: &'a Machine,
-    conf: &'a Arc<Conf>,
+    pub(in crate::sim) machine: &'a Machine,
+    pub(in crate::sim) conf: &'a Arc<Conf>,
     /// What the host takes, after an access that failed.
     fault: Cell<Option<ProgramInterruption>>,
 }
