@@ -150,6 +150,36 @@ fn programs_of_a_machine_link_that_machine_and_no_test_dependency() {
     }
 }
 
+/// The Rust files under a folder, with their code: without comments.
+fn sources(folder: &std::path::Path) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(&path).expect("UTF-8");
+            let code = text.lines().map(|line| line.split("//").next().unwrap_or_default());
+            found.push((path.display().to_string(), code.collect::<Vec<_>>().join("\n")));
+        }
+    }
+    found
+}
+
+#[test]
+fn the_kernel_knows_no_user_space() {
+    for name in ["uv-s390", "uv-power"] {
+        let files = sources(&uv_test_support::root().join(name).join("src/hypervisor/kernel"));
+        assert!(files.len() > 5, "{name} has a kernel");
+        for (path, code) in files {
+            for room in ["vmm", "uapi"] {
+                let word = code.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == room);
+                assert!(!word, "{path} knows {room}");
+            }
+        }
+    }
+}
+
 #[test]
 fn every_package_name_begins_with_uv() {
     let metadata = metadata();

@@ -8,7 +8,7 @@ use uv_s390::abi::ipib::{self, IpibForm};
 use uv_s390::abi::psw::Psw;
 use uv_s390::abi::uvcb::{Share, UvCommand};
 use uv_s390::hypervisor::kernel::{self, Guest, GuestConfig, Hardware, HostError, HostPages, S390Exit};
-use uv_s390::hypervisor::vmm::VmmVcpu;
+use uv_s390::hypervisor::vmm::{VmmError, VmmVcpu, VmmVm};
 use uv_s390::owner::crypto::HostPrivateKey;
 use uv_s390::owner::image::{Image, ImageBuilder};
 use uv_s390::sim::{GuestInsn, InsnResult, Machine, MachineConfig};
@@ -31,7 +31,7 @@ const IPIB: GuestAddr = GuestAddr((TEST_PAGES + 101) << 12);
 pub(crate) struct Z {
     machine: Arc<Machine>,
     memory: Arc<dyn NormalMemory>,
-    vms: [Arc<Guest>; 2],
+    vms: [VmmVm; 2],
     todo: [Todo; 2],
     image: Vec<u8>,
     foreign: Vec<u8>,
@@ -99,8 +99,8 @@ impl Backend for Z {
     const SHARING_KEEPS_CONTENT: bool = true;
     const ABILITIES: &'static [Ability] = &[Ability::PageOut, Ability::SharePages, Ability::DestroyPages];
 
-    type Error = HostError;
-    type Vm = Arc<Guest>;
+    type Error = VmmError;
+    type Vm = VmmVm;
     type Cpu = VmmVcpu;
 
     fn new(seed: u64) -> Self {
@@ -121,18 +121,18 @@ impl Backend for Z {
             slots.insert(SlotId(0), MemSlot { first: Gfn(0), pages: PAGES, host }).expect("one slot fits");
             let guest = Guest::new(kernel.clone(), GuestConfig::new(slots)).expect("a VM");
             guest.add_cpu(0).expect("a CPU");
-            guest
+            VmmVm::new(guest)
         });
         let memory = Arc::new(machine.host_memory());
         Self { machine, memory, vms, todo: Default::default(), image, foreign }
     }
 
-    fn vm(&self, index: usize) -> &Arc<Guest> {
+    fn vm(&self, index: usize) -> &VmmVm {
         &self.vms[index]
     }
 
     fn boot(&self, index: usize, refusal: Option<&str>) -> VmmVcpu {
-        let (guest, todo) = (&self.vms[index], self.todo[index].clone());
+        let (guest, todo) = (self.vms[index].inner(), self.todo[index].clone());
         todo.clear();
         assert_eq!(guest.vm_state(), VmState::Normal);
         guest.storage().write(GuestAddr(0), &self.file(refusal)).expect("the memory is there");
@@ -173,10 +173,10 @@ impl Backend for Z {
         self.todo[index].saw()
     }
 
-    fn serve(&self, _: usize, _: &mut VmmVcpu, exit: S390Exit) -> Result<(), HostError> {
+    fn serve(&self, _: usize, _: &mut VmmVcpu, exit: S390Exit) -> Result<(), VmmError> {
         match exit {
             S390Exit::Yield(_) => Ok(()),
-            _ => Err(HostError::CannotRun),
+            _ => Err(HostError::CannotRun.into()),
         }
     }
 }

@@ -1,5 +1,5 @@
 //! The traits of `uv-core` on a VM. The way into secure mode is the VMM's
-//! ([`VmmVcpu`](crate::hypervisor::vmm::VmmVcpu)).
+//! ([`VmmVm`](crate::hypervisor::vmm::VmmVm)).
 
 use core::sync::atomic::Ordering;
 

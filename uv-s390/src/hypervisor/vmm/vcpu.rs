@@ -1,14 +1,15 @@
-//! The start as a protected guest, as `uv-core` has it: asked for by a virtual CPU, done for that one.
+//! A virtual CPU as its VMM runs it.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use spin::Mutex;
-use uv_core::{EnterSecureMode, ErrorType, Exit, Vcpu};
+use uv_core::{ErrorType, Exit, Vcpu};
 
+use super::VmmError;
 use super::diag308::{self, IplStores, Machine, Operand, Outcome, ResetRequest, Response};
-use super::ipl::{self, IplOptions, Started};
 use crate::abi::diag308::Diag308;
-use crate::hypervisor::kernel::{Guest, HostError, Intercept, Irq, ProgramIrq, S390Exit, S390Vcpu};
+use crate::hypervisor::kernel::{HostError, Intercept, Irq, ProgramIrq, S390Exit, S390Vcpu};
 
 /// Function code of DIAGNOSE 0x308.
 const DIAG_308: u16 = 0x308;
@@ -50,8 +51,14 @@ impl VmmVcpu {
         &mut self.inner
     }
 
+    /// The PV IPIB, if the last exit asked to enter, and the register that the response goes behind. Asked once.
+    pub(super) fn take_request(&mut self) -> Option<(u8, Vec<u8>)> {
+        let ipib = self.stores.lock().pv()?.to_vec();
+        Some((self.asked.take()?, ipib))
+    }
+
     /// Puts the response into GR r1+1 of the guest.
-    fn respond(&mut self, r1: u8, response: Response) -> Result<(), HostError> {
+    pub(super) fn respond(&mut self, r1: u8, response: Response) -> Result<(), HostError> {
         self.inner.answer(|answer| answer.set_gr(usize::from((r1 + 1) & 0xf), response.0))
     }
 
@@ -80,15 +87,15 @@ impl VmmVcpu {
 }
 
 impl ErrorType for VmmVcpu {
-    type Error = HostError;
+    type Error = VmmError;
 }
 
 impl Vcpu for VmmVcpu {
     type Arch = S390Exit;
 
     /// # Errors
-    /// Those of [`S390Vcpu::run`](Vcpu::run).
-    fn run(&mut self) -> Result<Exit<S390Exit>, HostError> {
+    /// Those of [`S390Vcpu::run`](Vcpu::run), in [`VmmError::Kernel`].
+    fn run(&mut self) -> Result<Exit<S390Exit>, VmmError> {
         if let Some(r1) = self.asked.take() {
             self.respond(r1, Response::CANNOT_ENTER)?;
         }
@@ -104,52 +111,5 @@ impl Vcpu for VmmVcpu {
                 exit => return Ok(exit),
             }
         }
-    }
-}
-
-impl Guest {
-    /// QEMU's sequence behind DIAG 308 subcode 10 with this PV IPIB, on the lowest CPU number, whoever asked for it. The response
-    /// for the guest is in [`HostError::Start`].
-    ///
-    /// # Errors
-    /// [`HostError::Protected`], [`HostError::Start`].
-    pub fn start_protected(&self, ipib: &[u8]) -> Result<Started, HostError> {
-        let initiator = self.cpu_numbers().into_iter().min().unwrap_or(0);
-        self.start_on(initiator, ipib)
-    }
-
-    fn start_on(&self, initiator: u16, ipib: &[u8]) -> Result<Started, HostError> {
-        // A protected guest cannot ask for it (subcode 10 is a specification exception there), and the resets would end it.
-        if self.is_protected() {
-            return Err(HostError::Protected);
-        }
-        let mut others = self.cpu_numbers();
-        others.retain(|number| *number != initiator);
-        let options = IplOptions { initiator, others, ..IplOptions::default() };
-        Ok(ipl::start(self, &self.storage(), ipib, &options, &mut |_| {})?)
-    }
-}
-
-impl EnterSecureMode for Guest {
-    type Cpu = VmmVcpu;
-    type Entry = Started;
-
-    /// QEMU's sequence behind DIAG 308 subcode 10. After a refusal GR r1+1 of the guest has the response.
-    ///
-    /// # Errors
-    /// [`HostError::Protected`], [`HostError::NotAsked`]: nothing was done. [`HostError::Start`].
-    fn enter_secure_mode(&self, cpu: &mut VmmVcpu) -> Result<Started, HostError> {
-        if self.is_protected() {
-            return Err(HostError::Protected);
-        }
-        let mine = core::ptr::eq(Arc::as_ptr(cpu.inner.guest()), self);
-        let r1 = cpu.asked.filter(|_| mine).ok_or(HostError::NotAsked)?;
-        let ipib = cpu.stores.lock().pv().map(<[u8]>::to_vec).ok_or(HostError::NotAsked)?;
-        cpu.asked = None;
-        let started = self.start_on(cpu.inner.number(), &ipib);
-        if let Err(HostError::Start(error)) = &started {
-            cpu.respond(r1, error.response)?;
-        }
-        started
     }
 }
