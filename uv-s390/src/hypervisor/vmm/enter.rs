@@ -5,9 +5,10 @@ use alloc::sync::Arc;
 use spin::Mutex;
 use uv_core::{EnterSecureMode, ErrorType, Exit, Vcpu};
 
-use super::diag308::{self, IplStores, Machine, Operand, Outcome, ResetRequest, Response};
+use super::diag308::{self, IplStores, Machine, Operand, Outcome, ResetRequest};
 use super::ipl::{self, IplOptions, Started};
 use crate::abi::diag308::Diag308;
+use crate::abi::diag308::Response;
 use crate::hypervisor::kernel::{Guest, HostError, Intercept, Irq, ProgramIrq, S390Exit, S390Vcpu};
 
 /// Function code of DIAGNOSE 0x308.
