@@ -94,7 +94,7 @@ refused attest "${host[@]}" "${arpk[@]}" --hdr $image/a-kernel-only/image.bin "$
 
 bound=(--hdr "$scratch/all.img" --cck $keys/cck.bin)
 cuid=00112233445566778899aabbccddeeff
-asrcb() { "$examples/s390_secret" create "${owner[@]}" "${bound[@]}" -o "$scratch/asrcb" "$@"; }
+asrcb() { "$examples/s390_secret" create "${owner[@]}" "${bound[@]}" -o "$scratch/asrcb" --overwrite "$@"; }
 secret() { reader secret "${host[@]}" "${bound[@]}" "$@" "$scratch/asrcb"; }
 asrcb meta
 secret --type 1
