@@ -17,11 +17,11 @@ const GFN: u64 = GPA >> 16;
 const RA: u64 = 0x400_0000;
 const PAGE_IN: u64 = HvCall::H_SVM_PAGE_IN.0;
 
-fn share(gfn: u64, count: u64) -> GuestStep {
+pub(crate) fn share(gfn: u64, count: u64) -> GuestStep {
     sc2(UvCall::UV_SHARE_PAGE, &[gfn, count])
 }
 
-fn unshare(gfn: u64, count: u64) -> GuestStep {
+pub(crate) fn unshare(gfn: u64, count: u64) -> GuestStep {
     sc2(UvCall::UV_UNSHARE_PAGE, &[gfn, count])
 }
 

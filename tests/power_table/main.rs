@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod a_privilege;
+mod accesses;
 mod b_partition;
 mod c_platform;
 mod d_slots;
@@ -27,6 +28,7 @@ mod machine_check;
 mod n_blob;
 mod n_verify;
 mod pressure;
+mod quiet;
 mod rig;
 mod rtas;
 mod threads;
@@ -34,7 +36,10 @@ mod watch;
 mod x_beyond;
 mod x_esm;
 mod x_pages;
+mod x_sharing;
+mod x_slots;
 mod x_state;
+mod x_tree;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -60,12 +65,16 @@ const FAMILIES: &[(char, usize, &[Row])] = &[
     ('m', 0, m_vm::ROWS),
     ('n', 22, n_blob::ROWS),
     ('n', 0, n_verify::ROWS),
+    ('x', 0, accesses::ROWS),
     ('x', 0, x_beyond::ROWS),
     ('x', 0, rtas::ROWS),
     ('x', 0, machine_check::ROWS),
     ('x', 0, x_esm::ROWS),
     ('x', 0, x_pages::ROWS),
+    ('x', 0, x_sharing::ROWS),
+    ('x', 0, x_slots::ROWS),
     ('x', 0, x_state::ROWS),
+    ('x', 0, x_tree::ROWS),
 ];
 
 /// Rows of the assertion table.
@@ -132,6 +141,7 @@ fn main() {
         ("a_pinned_page_does_not_move", m_paging::pinned_pages),
         ("the_tpm_proxy_judges_lengths_and_no_address", m_vm::tpm_addresses),
         ("every_vm_has_its_partition_entry", m_vm::every_vm_has_its_entry),
+        ("no_event_and_no_debug_tells_a_secret", quiet::quiet),
         ("a_guest_bigger_than_secure_memory_sees_its_bytes", pressure::bigger_than_secure_memory),
         ("a_hypervisor_that_refuses_page_outs_gets_a_guest_that_waits", pressure::refused),
     ] {

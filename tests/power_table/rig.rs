@@ -165,7 +165,12 @@ impl Rig {
 
     pub(crate) fn with(config: MachineConfig) -> Self {
         let memory = Arc::new(HostMemory::new(0x800_0000));
-        let machine = Machine::new(config, memory.clone());
+        Self::over(config, memory.clone(), memory)
+    }
+
+    /// A machine that reaches `memory` through something else.
+    pub(crate) fn over(config: MachineConfig, memory: Arc<HostMemory>, reached: Arc<dyn NormalMemory>) -> Self {
+        let machine = Machine::new(config, reached);
         let mut slots = MemSlots::new(PageSize::K64);
         let slot = MemSlot { first: Gfn(0), pages: GUEST / PAGE, host: HostAddr(HOST) };
         slots.insert(SlotId(0), slot).unwrap();

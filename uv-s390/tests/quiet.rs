@@ -14,6 +14,7 @@ use uv_core::{
     DestroyPages, EnterSecureMode, Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, PageIn, PageOut, PageRange, PageSize,
     SecureVm, SlotId,
 };
+use uv_s390::abi::ap::Apqn;
 use uv_s390::abi::ipib::{self, IpibForm};
 use uv_s390::abi::psw::Psw;
 use uv_s390::abi::se_header::{PlaintextControlFlags, SeHeader};
@@ -210,6 +211,20 @@ fn no_event_and_no_debug_tells_a_secret() {
     let opened = SeHeader::parse(&header).unwrap().open(&key).unwrap();
     let arcb = Arcb::parse(&arcb).unwrap().open([&key]).unwrap().0;
     let debug = format!("{asked:#x?}{attestation:x?}{drawn:?}{opened:x?}{arcb:?}{machine:?}{key:?}{seen:?}");
+    let word = u64::from_be_bytes([0x9e; 8]);
+    let told = [
+        GuestInsn::Diag { code: 0x500, gr: [word; 5] },
+        GuestInsn::Diag308 { subcode: 5, address: word, ipib: PRIVATE.to_vec() },
+        GuestInsn::Uvc { block: PRIVATE.to_vec() },
+        GuestInsn::Servc { command: 5, sccb: PRIVATE.to_vec() },
+        GuestInsn::Sigp { order: 6, cpu: 1, parameter: word },
+        GuestInsn::ChannelIo { opcode: 0xb232, subchannel: 1, operand: PRIVATE.to_vec() },
+        GuestInsn::Nqap { queue: Apqn::new(1, 7), psmid: word, message: PRIVATE.to_vec() },
+        GuestInsn::SetCr { number: 3, value: word },
+        GuestInsn::SetGr { number: 3, value: word }.in_problem_state(),
+    ];
+    let results = [InsnResult::Registers([word; 5]), InsnResult::Data { cc: 0, bytes: PRIVATE.to_vec().into() }];
+    let debug = format!("{debug}{told:?}{told:#x?}{results:?}{results:x?}{:?}", steps(&requests, &[]));
     let measurement = attestation.measurement_key.expose()[..8].to_vec();
     let nonce = attestation.nonce.as_ref().unwrap().expose()[..8].to_vec();
     let secrets = [

@@ -2,7 +2,8 @@
 //!
 //! `UV_ESM`, sharing, page faults and RTAS calls need several hypercalls. Each is an `async fn` whose
 //! [`Uv::hypercall`] is the way out to the hypervisor and back. There is no executor: the virtual CPU keeps the future and
-//! polls it when the hypervisor comes back by `UV_RETURN`.
+//! polls it when the hypervisor comes back by `UV_RETURN`. A flow that waits without a hypercall ([`Uv::pause`]) goes out with
+//! a decrementer interrupt (0x980).
 
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::future::{Future, poll_fn};
@@ -108,6 +109,12 @@ impl Uv {
             None => Poll::Pending,
         })
         .await
+    }
+
+    /// Lets the hypervisor have its turn and goes on: for what cannot be done before a guest access on another CPU has ended.
+    pub(crate) async fn pause(&self) {
+        let mut paused = false;
+        poll_fn(|_| if core::mem::replace(&mut paused, true) { Poll::Ready(()) } else { Poll::Pending }).await;
     }
 
     /// `H_SVM_PAGE_IN` of one page, after making room for it where that is the profile's way.

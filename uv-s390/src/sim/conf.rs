@@ -117,6 +117,8 @@ pub(crate) struct Conf {
     pub(crate) partial: Mutex<Option<Partial>>,
     /// Host absolute address up to which DESTROY_SEC_CONF has given frames back.
     pub(crate) released: AtomicU64,
+    /// Number of the page up to which SET_UNSHARE_ALL has come.
+    pub(crate) unshared: AtomicU64,
     /// Service-signal interruptions are masked: no SERVC was seen since the last one. They float, so this is not a CPU's.
     pub(crate) service_masked: AtomicBool,
     pub(crate) uid: [u8; 16],
@@ -169,6 +171,7 @@ impl Conf {
             dump: RwLock::new(None),
             partial: Mutex::new(None),
             released: AtomicU64::new(0),
+            unshared: AtomicU64::new(0),
             service_masked: AtomicBool::new(true),
             uid: new.uid,
             alive: RwLock::new(true),

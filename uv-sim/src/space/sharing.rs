@@ -109,6 +109,21 @@ impl SecureSpace {
         Ok(())
     }
 
+    /// Puts another normal page behind a withdrawn page, which stays withdrawn: no guest access reaches the page.
+    ///
+    /// # Errors
+    /// As [`SecureSpace::restore`]; [`SpaceError::State`] for a page that is not withdrawn.
+    pub fn restore_withdrawn(&self, gfn: Gfn, memory: &dyn NormalMemory, normal: HostAddr) -> Result<(), SpaceError> {
+        let number = self.page_number(normal)?;
+        let claim = self.claim(gfn)?;
+        if claim.old().state() != PageState::Withdrawn {
+            return Err(claim.wrong_state());
+        }
+        memory.check(normal, self.page_size().size())?;
+        claim.commit_word(Word::new(PageState::Withdrawn, claim.old().label(), number));
+        Ok(())
+    }
+
     /// The normal page behind a shared or withdrawn page.
     #[must_use]
     pub fn shared_at(&self, gfn: Gfn) -> Option<HostAddr> {

@@ -58,6 +58,9 @@ impl From<UvCode> for Effect {
     }
 }
 
+/// How often a hypervisor's call waits for guest accesses to a page, each time for some milliseconds.
+const ACCESS_TRIES: u32 = 64;
+
 /// Decides who may call, and calls. `UV_RETURN` of a hypervisor never comes here.
 pub(crate) fn dispatch(machine: &Inner, regs: &mut Regs) -> Effect {
     let number = UvCall(regs.gpr[3]);

@@ -91,8 +91,7 @@ fn by_state(platform: &Platform, svm: &Svm, gfn: Gfn, source: HostAddr, protect:
             .and_then(|()| svm.space.restore(gfn, memory, source)),
         (GfnState::SharedImplicit | GfnState::SharedImplicitInv, _) => svm
             .space
-            .restore(gfn, memory, source)
-            .and_then(|()| svm.space.withdraw(gfn))
+            .restore_withdrawn(gfn, memory, source)
             .and_then(|()| svm.set_gfn_state(gfn, GfnState::SharedImplicit)),
         (GfnState::PseudoShared | GfnState::PseudoSharedInv, _) => {
             note(platform, svm, gfn, source, GfnState::PseudoShared)

@@ -10,6 +10,7 @@
 //! | 5 | flags ≠ 0 | `U_P4` | ignored |
 //! | 6 | size 0 | `U_P3` | takes the slot away |
 //! | 7 | no secure memory to back the slot | does not reserve | `U_PARAMETER` |
+//! | 8 | a guest access to a shared page of the slot that it replaces does not end | `U_BUSY`, the old slot stays | `U_RETRY` |
 //!
 //! Size is rounded up to a page. Only the low 16 bits of R8 count. A slot registered again under its number is replaced and
 //! its pages are given up (the published code leaks them).
@@ -20,6 +21,7 @@ use uv_core::{Gfn, PageRange};
 
 use super::super::machine::Inner;
 use super::super::svm::Slots;
+use super::busy;
 use super::unregister_mem_slot::give_up;
 use crate::abi::codes::UvCode;
 use crate::abi::numbers::{MEM_SLOTS, PAGE_BYTES, PAGE_ORDER};
@@ -65,8 +67,13 @@ pub(super) fn register(machine: &Inner, regs: &Regs) -> UvCode {
     }
     svm.reserved.fetch_add(units, Ordering::Relaxed);
     let old = svm.slots.write().remove(id);
-    if let Some(old) = old {
-        give_up(&svm, old);
+    if let Some(old) = old
+        && !give_up(&svm, old)
+    {
+        svm.slots.write().insert(id, old);
+        svm.reserved.fetch_sub(units, Ordering::Relaxed);
+        platform.release(units);
+        return busy(platform);
     }
     svm.slots.write().insert(id, range);
     tracing::debug!(lpid = svm.lpid.0, id, first = range.first.0, pages = range.count, "memory slot registered");

@@ -10,6 +10,9 @@
 //! | 6 | the hypervisor refuses (share) | `U_P2` | R3 unchanged |
 //! | - | done | `U_SUCCESS` | R3 unchanged |
 //!
+//! A guest access of another CPU that is at work on a shared page is waited for: the hypervisor gets its decrementer interrupt
+//! (0x980) meanwhile.
+//!
 //! The firmware never writes R3: the guest finds the call's number there.
 
 use alloc::{boxed::Box, sync::Arc};
@@ -35,7 +38,7 @@ fn end(firmware: bool, done: Result<(), ShareError>) -> FlowEnd {
         Ok(()) => UvCode::U_SUCCESS,
         Err(ShareError::First | ShareError::Ultravisors) => UvCode::U_PARAMETER,
         Err(ShareError::Count | ShareError::Refused) => UvCode::U_P2,
-        Err(ShareError::InMotion) => UvCode::U_BUSY,
+        Err(ShareError::InMotion | ShareError::Accessed) => UvCode::U_BUSY,
         Err(ShareError::Lost(why)) => return FlowEnd::Kill(why),
     };
     if firmware { FlowEnd::Keep } else { FlowEnd::Result(code) }

@@ -11,13 +11,10 @@
 
 use super::super::machine::Inner;
 use super::super::svm::SvmState;
-use super::busy;
+use super::{ACCESS_TRIES, busy};
 use crate::abi::codes::UvCode;
 use crate::abi::regs::{Lpid, Regs};
 use core::sync::atomic::Ordering;
-
-/// How often guest accesses are waited for, each time for some milliseconds.
-const CLOSE_TRIES: u32 = 256;
 
 pub(super) fn terminate(machine: &Inner, regs: &Regs) -> UvCode {
     let platform = &machine.platform;
@@ -28,7 +25,7 @@ pub(super) fn terminate(machine: &Inner, regs: &Regs) -> UvCode {
         _ => UvCode::U_PARAMETER,
     };
     let Some(svm) = machine.svm(regs.gpr[4]) else { return unknown() };
-    if (0..CLOSE_TRIES).all(|_| svm.space.close().is_err()) {
+    if (0..ACCESS_TRIES).all(|_| svm.space.close().is_err()) {
         return busy(platform);
     }
     let Some(svm) = machine.remove_svm(svm.lpid) else { return unknown() };

@@ -5,16 +5,19 @@
 //! | 1 | lpid has no object | `U_PARAMETER` | `U_PARAMETER` (the published code crashes) |
 //! | 2 | slot number ≥ 512 | `U_P2`, judged over 64 bits | `U_P2` (out of bounds there), judged over the low 16 bits |
 //! | 3 | no slot has the number | `U_P2` | `U_SUCCESS` |
+//! | 4 | a guest access to a shared page of the slot does not end | `U_BUSY`; the slot stays, pages before that one are zeros | `U_RETRY` |
 //! | - | every page of the slot is given up | `U_SUCCESS` | `U_SUCCESS` |
 //!
 //! The published code releases the whole guest table when any number is unregistered while one slot is left; here only
 //! the slot that was named goes. The firmware keeps what was reserved until the VM ends.
 
-use uv_core::{PageRange, PageState};
+use uv_core::PageRange;
+use uv_sim::SpaceError;
 
 use super::super::machine::Inner;
 use super::super::svm::Svm;
 use super::register_mem_slot::slot_number;
+use super::{ACCESS_TRIES, busy};
 use crate::abi::codes::UvCode;
 use crate::abi::numbers::MEM_SLOTS;
 use crate::abi::regs::Regs;
@@ -27,8 +30,11 @@ pub(super) fn unregister(machine: &Inner, regs: &Regs) -> UvCode {
     let _change = svm.slot_change.lock();
     let removed = svm.slots.write().remove(id);
     match removed {
-        Some(range) => {
-            give_up(&svm, range);
+        Some(range) if !give_up(&svm, range) => {
+            svm.slots.write().insert(id, range);
+            busy(platform)
+        }
+        Some(_) => {
             tracing::debug!(lpid = svm.lpid.0, id, "memory slot unregistered");
             UvCode::U_SUCCESS
         }
@@ -38,15 +44,15 @@ pub(super) fn unregister(machine: &Inner, regs: &Regs) -> UvCode {
 }
 
 /// Makes every page of a range absent: content wiped, records and notes forgotten. The range is in no slot any more, so nobody who
-/// takes a page's lock from now on puts anything into it.
-pub(super) fn give_up(svm: &Svm, range: PageRange) {
+/// takes a page's lock from now on puts anything into it. `false` at a page that a guest access holds for too long.
+pub(super) fn give_up(svm: &Svm, range: PageRange) -> bool {
     svm.wait_for_holders();
-    svm.forget_range(range);
-    for gfn in range.iter().filter(|gfn| svm.space.state(*gfn) != Ok(PageState::Absent)) {
+    let gone = svm.space.used_in(range).all(|(gfn, _)| {
         let _held = svm.lock(gfn);
-        // A page can only be busy with a guest's own move, which ends at once.
-        while let Err(uv_sim::SpaceError::Busy(_)) = svm.space.destroy(gfn) {
-            core::hint::spin_loop();
-        }
+        (0..ACCESS_TRIES).any(|_| !matches!(svm.space.destroy(gfn), Err(SpaceError::Busy(_))))
+    });
+    if gone {
+        svm.forget_range(range);
     }
+    gone
 }

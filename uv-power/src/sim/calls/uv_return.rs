@@ -111,7 +111,9 @@ fn resume(
     }
     match context.flow {
         Some((flow, port)) => {
-            port.answer(Answer::new(r0, out));
+            if context.vector == vectors::SYSTEM_CALL {
+                port.answer(Answer::new(r0, out));
+            }
             vcpu::poll_flow(machine, svm, st, hv, flow, port)
         }
         None => {

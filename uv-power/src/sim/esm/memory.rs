@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use sha2::{Digest as _, Sha512};
 use uv_core::{Access, Gfn, GuestAddr, PageRange, PageSize, PageState};
-use uv_sim::SpaceError;
+use uv_sim::{GuestFault, SpaceError};
 
 use super::EsmFailure;
 use crate::abi::codes::HvCode;
@@ -15,6 +15,8 @@ use crate::sim::svm::GfnState;
 
 /// Pages below this number are asked for once; the firmware's bitmap ends here.
 const TRACKED: u64 = 16_777_216;
+/// How often a page that goes out again before it was reached is asked for.
+const ROUNDS: u32 = 10;
 /// Bytes looked at in one step.
 const STEP: u64 = 1 << 16;
 
@@ -69,6 +71,21 @@ impl Uv {
         Ok(())
     }
 
+    /// Makes an access to the page of `at`, which is there first; again when another CPU moved the page meanwhile.
+    async fn reach(&self, at: GuestAddr, mut access: impl FnMut() -> Result<(), GuestFault>) -> Result<(), EsmFailure> {
+        let mut moved = 0;
+        while moved < ROUNDS {
+            self.present(PageSize::K64.gfn(at)).await?;
+            match access() {
+                Ok(()) => return Ok(()),
+                Err(GuestFault::Busy(_)) => self.pause().await,
+                Err(GuestFault::Missing { state: PageState::Sealed | PageState::Absent, .. }) => moved += 1,
+                Err(_) => break,
+            }
+        }
+        Err(EsmFailure::Unreadable(at))
+    }
+
     /// Calls `take` with the bytes at `at`, piece by piece. The pages were brought in before.
     async fn each_piece(&self, at: GuestAddr, len: u64, mut take: impl FnMut(&[u8])) -> Result<(), EsmFailure> {
         let mut buffer = alloc::vec![0; PageSize::K64.bytes()];
@@ -76,13 +93,10 @@ impl Uv {
         while done < len {
             let here = at.checked_add(done).ok_or(EsmFailure::NoSlot(at))?;
             let step = (STEP - PageSize::K64.offset(here.0)).min(len - done);
-            self.present(PageSize::K64.gfn(here)).await?;
             let piece = usize::try_from(step).ok().and_then(|step| buffer.get_mut(..step));
             let piece = piece.ok_or(EsmFailure::Unreadable(here))?;
-            self.svm
-                .space
-                .guest_read(&*self.platform.memory, here, piece, Access::Load)
-                .map_err(|_| EsmFailure::Unreadable(here))?;
+            let memory = &*self.platform.memory;
+            self.reach(here, || self.svm.space.guest_read(memory, here, piece, Access::Load)).await?;
             take(piece);
             done += step;
         }
@@ -128,11 +142,10 @@ impl Uv {
         }
         let (mut here, mut rest) = (at, bytes);
         while !rest.is_empty() {
-            self.present(PageSize::K64.gfn(here)).await?;
             let room = usize::try_from(STEP - PageSize::K64.offset(here.0)).unwrap_or(rest.len());
             let (piece, after) = rest.split_at(room.min(rest.len()));
             let memory = &*self.platform.memory;
-            self.svm.space.guest_write(memory, here, piece).map_err(|_| EsmFailure::Unreadable(here))?;
+            self.reach(here, || self.svm.space.guest_write(memory, here, piece)).await?;
             here = GuestAddr(here.0.saturating_add(piece.len() as u64));
             rest = after;
         }

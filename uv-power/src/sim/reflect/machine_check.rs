@@ -16,6 +16,7 @@
 use alloc::vec::Vec;
 
 use uv_core::{GuestAddr, HostAddr, PageSize};
+use uv_sim::GuestFault;
 
 use super::super::machine::Inner;
 use super::super::svm::Svm;
@@ -50,7 +51,14 @@ pub(crate) fn copy_log(machine: &Inner, svm: &Svm, st: &mut VcpuState, at: u64, 
     let log = normal_bytes(machine, svm, at + 8, room).and_then(|bytes| rebuilt(&bytes, address));
     let Some(log) = log else { return false };
     let copy = [st.regs.gpr[3].to_be_bytes().as_slice(), &log].concat();
-    if svm.space.guest_write(&*machine.platform.memory, GuestAddr(at), &copy).is_err() {
+    // The page is the guest's frame; another CPU that changes its state is done at once.
+    let written = loop {
+        match svm.space.guest_write(&*machine.platform.memory, GuestAddr(at), &copy) {
+            Err(GuestFault::Busy(_)) => core::hint::spin_loop(),
+            written => break written,
+        }
+    };
+    if written.is_err() {
         return false;
     }
     st.regs.gpr[3] = at;

@@ -175,6 +175,13 @@ pub(crate) fn ultravisors_hypercall(
     enter(machine, svm, st, hv, Reason { vector: vectors::SYSTEM_CALL, window: None, flow: Some(flow) }, frame)
 }
 
+/// A flow that cannot go on yet: the hypervisor gets its decrementer interrupt first.
+pub(crate) fn pause(machine: &Inner, svm: &Arc<Svm>, st: &mut VcpuState, hv: &mut Regs, flow: (Flow, Port)) -> Stop {
+    st.status = 0;
+    let reason = Reason { vector: vectors::HYPERVISOR_DECREMENTER, window: None, flow: Some(flow) };
+    enter(machine, svm, st, hv, reason, Frame::Exception)
+}
+
 /// The transition failed: the hypervisor is entered as if the guest had made `H_SVM_INIT_ABORT` (power-pef §7.4). It goes
 /// back to the guest by itself, so no cookie is left.
 ///

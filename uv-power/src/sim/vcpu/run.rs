@@ -197,7 +197,7 @@ pub(crate) fn start(machine: &Inner, st: &mut VcpuState, hv: &mut Regs, effect: 
     }
 }
 
-/// Polls a flow: it makes its next hypercall or ends.
+/// Polls a flow: it makes its next hypercall, pauses or ends.
 pub(crate) fn poll_flow(
     machine: &Inner,
     svm: &Arc<Svm>,
@@ -209,8 +209,7 @@ pub(crate) fn poll_flow(
     match flow::poll(&mut flow) {
         Poll::Pending => match port.take_request() {
             Some(request) => reflect::ultravisors_hypercall(machine, svm, st, hv, request, (flow, port)),
-            // A flow waits for hypercalls only.
-            None => apply(machine, svm, st, hv, FlowEnd::Kill("a flow that waits for nothing")),
+            None => reflect::pause(machine, svm, st, hv, (flow, port)),
         },
         Poll::Ready(end) => apply(machine, svm, st, hv, end),
     }

@@ -93,3 +93,33 @@ impl PqapFunction {
         Self(function)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn response_codes_are_those_of_the_kernel() {
+        let codes = [
+            (ApResponse::NORMAL, 0x00),
+            (ApResponse::NOT_AVAILABLE, 0x01),
+            (ApResponse::RESET_IN_PROGRESS, 0x02),
+            (ApResponse::DECONFIGURED, 0x03),
+            (ApResponse::CHECKSTOPPED, 0x04),
+            (ApResponse::BUSY, 0x05),
+            (ApResponse::BOUND_TO_ANOTHER, 0x09),
+            (ApResponse::STATE_CHANGE_IN_PROGRESS, 0x0a),
+            (ApResponse::NOT_BOUND, 0x0b),
+            (ApResponse::QUEUE_FULL, 0x10),
+            (ApResponse::NO_PENDING_REPLY, 0x10),
+            (ApResponse::MESSAGE_TOO_BIG, 0x15),
+            (ApResponse::BIND_ERROR, 0x30),
+            (ApResponse::NOT_AVAILABLE_FOR_ASSOCIATION, 0x31),
+            (ApResponse::NOT_EMPTY, 0x32),
+            (ApResponse::INVALID_ASSOCIATION_SECRET, 0x34),
+            (ApResponse::ASSOCIATION_SECRET_NOT_UNIQUE, 0x35),
+            (ApResponse::ASSOCIATION_FAILED, 0x36),
+        ];
+        assert!(codes.iter().all(|(code, number)| code.0 == *number), "{codes:?}");
+    }
+}

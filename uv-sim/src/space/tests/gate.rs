@@ -2,70 +2,39 @@
 
 extern crate std;
 
-use core::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use uv_core::AccessError;
-
 use super::*;
+use crate::wrap::Stalled;
 
-/// Normal memory in which the first access to one page stands still until the gate opens.
-struct Gate<'a> {
-    memory: &'a HostMemory,
-    page: u64,
-    reached: AtomicBool,
-    open: AtomicBool,
+/// Normal memory in which the first access to page 50 stands still until the gate opens.
+type Gate<'a> = Stalled<&'a HostMemory>;
+
+fn gate(memory: &HostMemory) -> Gate<'_> {
+    let gate = Stalled::new(memory);
+    gate.arm(at(50)..at(51));
+    gate
 }
 
-impl<'a> Gate<'a> {
-    fn new(memory: &'a HostMemory, page: u64) -> Self {
-        Self { memory, page, reached: AtomicBool::new(false), open: AtomicBool::new(false) }
-    }
-
-    fn pass(&self, at: HostAddr) {
-        if at.0 >> 12 == self.page && !self.reached.swap(true, Ordering::SeqCst) {
-            while !self.open.load(Ordering::SeqCst) {
-                thread::yield_now();
-            }
+/// Runs `inside` in a thread of its own up to the gate, then `beside`, then lets the first one go on.
+fn hold<A: Send, B>(gate: &Gate<'_>, inside: impl FnOnce() -> A + Send, beside: impl FnOnce() -> B) -> (A, B) {
+    struct Opens<'a>(&'a Gate<'a>);
+    impl Drop for Opens<'_> {
+        fn drop(&mut self) {
+            self.0.open();
         }
     }
-
-    /// Runs `inside` in a thread of its own up to the gate, then `beside`, then lets the first one go on.
-    fn hold<A: Send, B>(&self, inside: impl FnOnce() -> A + Send, beside: impl FnOnce() -> B) -> (A, B) {
-        struct Opens<'a>(&'a AtomicBool);
-        impl Drop for Opens<'_> {
-            fn drop(&mut self) {
-                self.0.store(true, Ordering::SeqCst);
-            }
+    thread::scope(|scope| {
+        let thread = scope.spawn(inside);
+        let opens = Opens(gate);
+        while !gate.is_stalling() {
+            assert!(!thread.is_finished(), "the call never came to the gate");
+            thread::yield_now();
         }
-        thread::scope(|scope| {
-            let thread = scope.spawn(inside);
-            let opens = Opens(&self.open);
-            while !self.reached.load(Ordering::SeqCst) {
-                assert!(!thread.is_finished(), "the call never came to the gate");
-                thread::yield_now();
-            }
-            let beside = beside();
-            drop(opens);
-            (thread.join().unwrap(), beside)
-        })
-    }
-}
-
-impl NormalMemory for Gate<'_> {
-    fn read(&self, at: HostAddr, into: &mut [u8]) -> Result<(), AccessError> {
-        self.pass(at);
-        self.memory.read(at, into)
-    }
-
-    fn write(&self, at: HostAddr, from: &[u8]) -> Result<(), AccessError> {
-        self.pass(at);
-        self.memory.write(at, from)
-    }
-
-    fn check(&self, at: HostAddr, len: u64) -> Result<(), AccessError> {
-        self.memory.check(at, len)
-    }
+        let beside = beside();
+        drop(opens);
+        (thread.join().unwrap(), beside)
+    })
 }
 
 const PAGE: Gfn = Gfn(3);
@@ -97,9 +66,9 @@ const MOVES: [(&str, Move); 8] = [
 fn no_move_of_a_shared_page_succeeds_before_a_guest_store_to_it_is_over() {
     for (name, make) in MOVES {
         let s = shared();
-        let gate = Gate::new(&s.memory, 50);
+        let gate = gate(&s.memory);
         let store = || s.space.guest_write(&gate, GuestAddr(0x3000), BYTES);
-        let (stored, moved) = gate.hold(store, || make(&s));
+        let (stored, moved) = hold(&gate, store, || make(&s));
         assert_eq!((stored, moved), (Ok(()), Err(BUSY)), "{name}");
         assert!(contains(&s.host_page(50), BYTES), "{name}: the store was made");
         assert_eq!(s.space.state(PAGE), Ok(PageState::Shared), "{name}: refused, nothing changed");
@@ -114,10 +83,10 @@ fn no_move_of_a_shared_page_succeeds_before_a_guest_store_to_it_is_over() {
 fn no_move_of_a_shared_page_succeeds_before_a_guest_load_from_it_is_over() {
     for (name, make) in MOVES {
         let s = shared();
-        let gate = Gate::new(&s.memory, 50);
+        let gate = gate(&s.memory);
         let mut bytes = vec![0; SECRET.len()];
         let load = || s.space.guest_read(&gate, GuestAddr(0x3000), &mut bytes, Access::Load);
-        let (loaded, moved) = gate.hold(load, || make(&s));
+        let (loaded, moved) = hold(&gate, load, || make(&s));
         assert_eq!((loaded, moved, &*bytes), (Ok(()), Err(BUSY), SECRET), "{name}");
         assert_eq!(make(&s), Ok(()), "{name}: afterwards");
     }
@@ -126,9 +95,9 @@ fn no_move_of_a_shared_page_succeeds_before_a_guest_load_from_it_is_over() {
 #[test]
 fn guest_accesses_to_one_shared_page_do_not_wait_for_each_other() {
     let s = shared();
-    let gate = Gate::new(&s.memory, 50);
+    let gate = gate(&s.memory);
     let store = || s.space.guest_write(&gate, GuestAddr(0x3000), BYTES);
-    let (stored, loaded) = gate.hold(store, || s.read(3, SECRET.len()));
+    let (stored, loaded) = hold(&gate, store, || s.read(3, SECRET.len()));
     assert_eq!((stored, &*loaded), (Ok(()), SECRET));
 }
 
@@ -152,7 +121,7 @@ fn no_guest_access_begins_while_a_page_moves() {
     ];
     for (name, setup, make) in moves {
         let s = setup();
-        let gate = Gate::new(&s.memory, 50);
+        let gate = gate(&s.memory);
         let beside = || {
             let stored = s.space.guest_write(&s.memory, GuestAddr(0x3000), BYTES);
             let loaded = s.space.guest_read(&s.memory, GuestAddr(0x3000), &mut [0; 4], Access::Load);
@@ -161,7 +130,7 @@ fn no_guest_access_begins_while_a_page_moves() {
                 assert_eq!(make(&s), Err(BUSY), "{name}, {second}");
             }
         };
-        assert_eq!(gate.hold(|| make(&s, &gate), beside).0, Ok(()), "{name}");
+        assert_eq!(hold(&gate, || make(&s, &gate), beside).0, Ok(()), "{name}");
         assert_eq!(s.space.set_label(PAGE, Label(1)), Err(SpaceError::Closed), "{name}: closing was asked for");
         assert_eq!(s.space.close(), Ok(()), "{name}");
         assert_eq!((s.engine.frames_in_use(), s.space.counts().total()), (0, 0), "{name}: nothing is left");

@@ -63,7 +63,7 @@ fn an_absent_page_takes_no_label() {
 fn every_move_is_refused_from_every_other_state() {
     use PageState::{Absent, Sealed, Secure, Shared, Withdrawn};
     type Call = fn(&Setup, Gfn) -> Result<(), SpaceError>;
-    let calls: [(&str, Call, &[PageState]); 10] = [
+    let calls: [(&str, Call, &[PageState]); 11] = [
         ("zero_in", |s, g| s.space.zero_in(g), &[Absent]),
         (
             "fill",
@@ -77,6 +77,7 @@ fn every_move_is_refused_from_every_other_state() {
         ("unshare", |s, g| s.space.unshare(g, &s.memory, Content::Kept), &[Shared, Withdrawn]),
         ("withdraw", |s, g| s.space.withdraw(g), &[Shared, Withdrawn]),
         ("restore", |s, g| s.space.restore(g, &s.memory, at(92)), &[Shared, Withdrawn]),
+        ("restore, withdrawn", |s, g| s.space.restore_withdrawn(g, &s.memory, at(92)), &[Withdrawn]),
         ("zero_shared", |s, g| s.space.zero_shared(g, &s.memory), &[Shared]),
     ];
     for (name, call, from) in calls {

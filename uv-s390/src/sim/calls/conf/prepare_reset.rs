@@ -9,10 +9,10 @@
 //!
 //! Afterwards every CPU needs its reset (which kind is a choice where the sources show one CPU only: UNSURE), and the next
 //! operating-load takes the PSW at guest absolute 0. A host that does all this without the guest having asked for it
-//! (no DIAG 308) is not refused (UNSURE), but every CPU needs a clear reset then.
+//! (no DIAG 308) is not refused (UNSURE), but every CPU needs a clear reset then. Whether service signals are masked stays as it
+//! was, as KVM keeps its own note of it over such a reset (UNSURE).
 
 use alloc::vec::Vec;
-use core::sync::atomic::Ordering;
 
 use crate::abi::uvc::UvRc;
 use crate::abi::uvcb::NoData;
@@ -35,7 +35,6 @@ pub(in crate::sim) fn prepare_reset(machine: &Machine, block: &mut NoData) -> An
     if life.phase != Phase::Verified || !stopped || life.reset != Reset::Unshared {
         return Err(UvRc::STATE.into());
     }
-    conf.service_masked.store(true, Ordering::Release);
     life.reset = Reset::Prepared;
     life.load_from = LoadFrom::Zero;
     life.loaded = false;

@@ -1,5 +1,6 @@
 //! Tests that need more than one call.
 
+mod accesses;
 mod boot;
 mod gate;
 mod home;

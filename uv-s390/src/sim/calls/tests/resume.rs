@@ -7,7 +7,7 @@ use super::random::check;
 use crate::abi::uvc::{Cc, UvRc, UvRrc};
 use crate::abi::uvcb::{CpuState, DestroyFast, DumpComplete, DumpStorageState, Share, UvCommand};
 use crate::sim::resume::{DESTROY_SLICE, UNSHARE_SLICE};
-use crate::sim::rig::{Codes, GUEST_LEN, Guest, OK, Rig, Vcpu, refused, uvc};
+use crate::sim::rig::{Codes, GUEST_LEN, Guest, OK, Rig, Vcpu, diag, refused, uvc};
 use crate::sim::{Generation, GuestInsn};
 
 /// cc 3; the block keeps the zeros it came with.
@@ -55,6 +55,26 @@ fn a_cpu_that_was_started_in_between_leaves_nothing_to_resume() {
     assert_eq!(unshare(), refused(UvRc::NO_RESUME));
     assert_eq!(unshare(), OK, "begun anew, it does the rest");
     assert_eq!(rig.machine.page_counts(guest.conf).unwrap().shared, 0);
+}
+
+#[test]
+fn a_page_that_is_shared_before_the_place_where_unshare_all_stopped_is_done_too() {
+    let rig = Rig::ready(Generation::Z17);
+    let shared = |page: u64| uvc(&Share::new(UvCommand::SET_SHARED_ACCESS, page << 12));
+    let pages = (0x10..=0x10 + UNSHARE_SLICE as u64).map(shared);
+    let stop = || diag(0x44, [0; 5]);
+    let (guest, cpu, _) = rig.booted(0, pages.chain([stop(), shared(8), stop()]));
+    let unshare = || rig.no_data(UvCommand::SET_UNSHARE_ALL, guest.conf);
+    let left = || usize::try_from(rig.machine.page_counts(guest.conf).unwrap().shared).unwrap();
+    rig.serve(&guest, cpu);
+    assert_eq!(rig.set_state(cpu, CpuState::STOPPED), OK);
+    assert_eq!((unshare(), left()), (PARTIAL, 1));
+    assert_eq!(rig.set_state(cpu, CpuState::OPERATING), OK);
+    rig.serve(&guest, cpu);
+    assert_eq!((rig.set_state(cpu, CpuState::STOPPED), left()), (OK, 2));
+    assert_eq!(unshare(), refused(UvRc::NO_RESUME));
+    assert_eq!((unshare(), left()), (OK, 0));
+    check(&rig);
 }
 
 #[test]

@@ -104,7 +104,7 @@ fn counting(reads: Arc<AtomicU64>) -> impl Program<GuestInsn, InsnResult> {
 }
 
 /// Again, as long as somebody else is at work on frame or page.
-fn until_done(call: impl Fn() -> Codes) -> Codes {
+pub(super) fn until_done(call: impl Fn() -> Codes) -> Codes {
     loop {
         let codes = call();
         if codes.0 != Cc::Busy {

@@ -2,6 +2,7 @@ use uv_sim::guest::{Outcome, Step};
 
 use crate::abi::sie::{InjectionControl, InterceptionCode, StateDescription, Validity};
 use crate::abi::uvc::PgmCode;
+use crate::abi::uvcb::{CpuState, UvCommand};
 use crate::sim::rig::{Guest, Rig, Vcpu, diag};
 use crate::sim::{Generation, GuestInsn, InsnResult, Interruption};
 
@@ -129,7 +130,7 @@ fn a_restart_loads_the_restart_psw() {
             as alloc::boxed::Box<dyn uv_sim::guest::Program<GuestInsn, InsnResult>>
     });
     assert_eq!(rig.enter(&guest, cpu).gr(5), 0x44);
-    assert_eq!(rig.set_state(other, crate::abi::uvcb::CpuState::OPERATING), crate::sim::rig::OK);
+    assert_eq!(rig.set_state(other, CpuState::OPERATING), crate::sim::rig::OK);
     assert_eq!(inject(&rig, &guest, other, InjectionControl::RESTART).gr(5), 0x9c);
     assert_eq!(*started.lock(), Some(psw));
 }
@@ -142,7 +143,7 @@ fn the_service_signal_floats() {
     let (guest, first, _) = rig.booted(0, open().into_iter().chain([servc, diag(0x44, [0; 5])]));
     let second = rig.cpu(&guest, 1);
     let seen = rig.script(second, open().into_iter().chain([diag(0x44, [0; 5]), Step::Call(GuestInsn::Wait)]));
-    assert_eq!(rig.set_state(second, crate::abi::uvcb::CpuState::OPERATING), crate::sim::rig::OK);
+    assert_eq!(rig.set_state(second, CpuState::OPERATING), crate::sim::rig::OK);
     assert_eq!(inject(&rig, &guest, second, InjectionControl::RESTART).gr(5), 0x44);
     assert_eq!(rig.icpt(&guest, first), InterceptionCode::PV_INSTRUCTION, "one CPU makes the call");
     rig.change(second, |sd| sd.ext_code = 0x2401.into());
@@ -155,6 +156,42 @@ fn the_service_signal_floats() {
     assert_eq!(rig.enter(&guest, first).gr(5), 0x44);
     rig.change(first, |sd| sd.ext_code = 0x2401.into());
     assert_eq!(inject(&rig, &guest, first, InjectionControl::EXTERNAL).validity(), REFUSED, "once");
+}
+
+#[test]
+fn a_reset_leaves_service_signals_as_they_were() {
+    for call in [true, false] {
+        let rig = Rig::ready(Generation::Z17);
+        let (guest, cpu, _) = rig.booted(0, []);
+        let psw = crate::abi::psw::Psw::at(0x6000).short().unwrap().to_be_bytes();
+        let servc = Step::Call(GuestInsn::Servc { command: 1, sccb: [0, 8, 0, 0, 0, 0, 0, 0].to_vec() });
+        let ask = Step::Call(GuestInsn::Diag308 { subcode: 1, address: 0, ipib: alloc::vec![] });
+        let first = [Step::store(uv_core::GuestAddr(0), &psw)].into_iter().chain(call.then_some(servc)).chain([ask]);
+        let open =
+            [GuestInsn::SetMask { mask: u64::MAX }, GuestInsn::SetCr { number: 0, value: 0x200 }].map(Step::Call);
+        let second = open.into_iter().chain([diag(0x44, [0; 5]), diag(0x44, [0; 5])]);
+        let mut lives = [first.collect::<alloc::vec::Vec<_>>(), second.collect()].into_iter();
+        rig.machine.set_guest(cpu.state, move |_: crate::abi::psw::Psw| {
+            alloc::boxed::Box::new(uv_sim::guest::Script::new(lives.next().unwrap_or_default()).0)
+                as alloc::boxed::Box<dyn uv_sim::guest::Program<GuestInsn, InsnResult>>
+        });
+        if call {
+            assert_eq!(rig.icpt(&guest, cpu), InterceptionCode::PV_INSTRUCTION);
+            assert_eq!(rig.icpt(&guest, cpu), InterceptionCode::PV_NOTIFICATION, "the call is complete");
+        }
+        assert_eq!(rig.enter(&guest, cpu).gr(5), 0x308);
+        let ok = crate::sim::rig::OK;
+        assert_eq!(rig.set_state(cpu, CpuState::STOPPED), ok);
+        for command in [UvCommand::SET_UNSHARE_ALL, UvCommand::PREPARE_RESET] {
+            assert_eq!(rig.no_data(command, guest.conf), ok);
+        }
+        assert_eq!(rig.no_data(UvCommand::CPU_RESET_INITIAL, cpu.handle), ok);
+        assert_eq!(rig.set_state(cpu, CpuState::OPERATING_LOAD), ok);
+        assert_eq!(rig.enter(&guest, cpu).gr(5), 0x44);
+        rig.change(cpu, |sd| sd.ext_code = 0x2401.into());
+        let refused = inject(&rig, &guest, cpu, InjectionControl::EXTERNAL).validity();
+        assert_eq!(refused, if call { None } else { REFUSED }, "after a service call: {call}");
+    }
 }
 
 #[test]
