@@ -182,6 +182,7 @@ mod tests {
     fn a_range_ends_with_the_last_number() {
         let last = Gfn(u64::MAX);
         assert!(PageRange::from(last).iter().eq([last]));
+        assert_eq!(PageRange::from(Gfn(5)), PageRange::new(Gfn(5), 1));
         assert!(PageRange::new(Gfn(u64::MAX - 1), 9).iter().eq([Gfn(u64::MAX - 1), last]));
         assert_eq!(PageRange::new(last, 0).iter().count(), 0);
         assert!(PageRange::from(last).contains(last));

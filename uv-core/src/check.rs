@@ -30,7 +30,7 @@ pub const fn check_aligned(page_size: PageSize, addr: u64) -> Result<(), Argumen
     if page_size.is_aligned(addr) { Ok(()) } else { Err(ArgumentError::Unaligned(addr)) }
 }
 
-/// Checks that every page of `range` has a 64-bit address.
+/// Checks that every page of `range`, and the end of the last one, has a 64-bit address.
 ///
 /// # Errors
 /// [`ArgumentError::Wraps`].
@@ -70,6 +70,23 @@ mod tests {
         assert_eq!(check_in_slots(&slots, PageRange::new(Gfn(2), 6)), Ok(()));
         assert_eq!(check_in_slots(&slots, PageRange::new(Gfn(2), 7)), Err(ArgumentError::NoSlot(Gfn(8))));
         assert_eq!(check_in_slots(&slots, PageRange::new(Gfn(2), u64::MAX)), Err(ArgumentError::Wraps));
+        assert_eq!(check_in_slots(&slots, PageRange::new(Gfn(9), 1)), Err(ArgumentError::NoSlot(Gfn(9))));
+        assert_eq!(check_in_slots(&slots, PageRange::new(Gfn(9), 0)), Ok(()), "no page");
+        assert_eq!(check_in_slots(&slots, PageRange::new(Gfn(1 << 52), 1)), Err(ArgumentError::Wraps));
         assert_eq!(check_aligned(PageSize::K4, 0x1001), Err(ArgumentError::Unaligned(0x1001)));
+        assert_eq!(
+            (check_aligned(PageSize::K4, 0x1000), ArgumentError::Wraps.kind()),
+            (Ok(()), ErrorKind::InvalidArgument)
+        );
+    }
+
+    #[test]
+    fn the_end_of_a_range_has_an_address_too() {
+        for (size, last) in [(PageSize::K4, (1 << 52) - 1), (PageSize::K64, (1 << 48) - 1)] {
+            assert_eq!(check_range(size, PageRange::new(Gfn(0), last)), Ok(()));
+            assert_eq!(check_range(size, PageRange::new(Gfn(last), 0)), Ok(()));
+            assert_eq!(check_range(size, PageRange::new(Gfn(1), last)), Err(ArgumentError::Wraps));
+            assert_eq!(check_range(size, PageRange::new(Gfn(last), u64::MAX)), Err(ArgumentError::Wraps));
+        }
     }
 }

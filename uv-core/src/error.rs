@@ -72,3 +72,20 @@ impl<E: Error + 'static> Error for RangeError<E> {
         self.error.kind()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+    use core::error::Error as _;
+
+    use super::*;
+    use crate::{ArgumentError, Gfn};
+
+    #[test]
+    fn an_error_of_a_range_is_its_pages_error_with_a_number() {
+        let error = RangeError { done: 7, error: ArgumentError::NoSlot(Gfn(9)) };
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+        assert_eq!(error.to_string(), "after 7 pages: page 0x9 belongs to no memory slot");
+        assert_eq!(error.source().map(ToString::to_string), Some(error.error.to_string()));
+    }
+}

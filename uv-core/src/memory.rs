@@ -77,3 +77,44 @@ impl<M: NormalMemory + ?Sized> NormalMemory for alloc::sync::Arc<M> {
         (**self).check(at, len)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::sync::Arc;
+
+    use super::*;
+
+    /// Four bytes at address 0 that answer with their address.
+    struct Four;
+
+    impl NormalMemory for Four {
+        fn read(&self, at: HostAddr, into: &mut [u8]) -> Result<(), AccessError> {
+            self.check(at, into.len() as u64)?;
+            into.iter_mut().zip(at.0..).for_each(|(byte, at)| *byte = at.to_le_bytes()[0]);
+            Ok(())
+        }
+
+        fn write(&self, at: HostAddr, from: &[u8]) -> Result<(), AccessError> {
+            self.check(at, from.len() as u64)
+        }
+
+        fn check(&self, at: HostAddr, len: u64) -> Result<(), AccessError> {
+            if at.0 + len <= 4 { Ok(()) } else { Err(AccessError::Unmapped { at, len: 1 }) }
+        }
+    }
+
+    fn is_four(memory: &dyn NormalMemory) {
+        let beyond = Err(AccessError::Unmapped { at: HostAddr(3), len: 1 });
+        let mut bytes = [0; 3];
+        assert_eq!((memory.read(HostAddr(1), &mut bytes), bytes), (Ok(()), [1, 2, 3]));
+        assert_eq!(memory.read(HostAddr(3), &mut bytes), beyond);
+        assert_eq!((memory.write(HostAddr(3), &[1]), memory.write(HostAddr(3), &bytes)), (Ok(()), beyond));
+        assert_eq!((memory.check(HostAddr(3), 1), memory.check(HostAddr(3), 2)), (Ok(()), beyond));
+    }
+
+    #[test]
+    fn memory_answers_through_references_too() {
+        is_four(&&Four);
+        is_four(&Arc::new(Four));
+    }
+}

@@ -146,6 +146,9 @@ mod tests {
         assert_eq!(slots.insert(SlotId(0), slot(0, 0, 1)), Err(SlotError::Empty));
         assert_eq!(slots.insert(SlotId(0), slot(u64::MAX, 2, 1)), Err(SlotError::Wraps));
         assert_eq!(slots.insert(SlotId(0), slot(0, 2, u64::MAX - 0xfff)), Err(SlotError::Wraps));
+        assert_eq!(slots.insert(SlotId(0), slot((1 << 52) - 1, 1, 0)), Err(SlotError::Wraps), "ends at 2^64");
+        assert_eq!(slots.insert(SlotId(0), slot((1 << 52) - 2, 1, 0)), Ok(()));
+        assert_eq!(slots.remove(SlotId(0)), Some(slot((1 << 52) - 2, 1, 0)));
         assert_eq!(slots.insert(SlotId(0), slot(0, 2, 1)), Err(SlotError::Unaligned(HostAddr(1))));
         slots.insert(SlotId(0), slot(0, 2, 0x1000)).unwrap();
         assert_eq!(slots.insert(SlotId(0), slot(1, 2, 0x9000)), Err(SlotError::Overlap(SlotId(0))));

@@ -58,3 +58,60 @@ pub trait DestroyPages: ErrorType {
     /// `Busy`, `InvalidArgument`.
     fn destroy_range(&self, range: PageRange) -> Result<(), RangeError<Self::Error>>;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ArgumentError, PageSize, PageState, VmState};
+
+    /// Page 5 is the only one.
+    struct PageFive;
+
+    const FIVE: PageRange = PageRange::new(Gfn(5), 1);
+
+    impl ErrorType for PageFive {
+        type Error = ArgumentError;
+    }
+
+    impl SecureVm for PageFive {
+        fn page_size(&self) -> PageSize {
+            PageSize::K4
+        }
+
+        fn vm_state(&self) -> VmState {
+            VmState::Secure
+        }
+
+        fn page_state(&self, _: Gfn) -> Result<PageState, ArgumentError> {
+            Ok(PageState::Secure)
+        }
+
+        fn terminate(&self) -> Result<(), ArgumentError> {
+            Ok(())
+        }
+    }
+
+    fn only_five(range: PageRange) -> Result<(), RangeError<ArgumentError>> {
+        if range == FIVE { Ok(()) } else { Err(RangeError { done: 0, error: ArgumentError::NoSlot(range.first) }) }
+    }
+
+    impl PageIn for PageFive {
+        fn page_in_range(&self, range: PageRange) -> Result<(), RangeError<ArgumentError>> {
+            only_five(range)
+        }
+    }
+
+    impl PageOut for PageFive {
+        fn page_out_range(&self, range: PageRange) -> Result<(), RangeError<ArgumentError>> {
+            only_five(range)
+        }
+    }
+
+    #[test]
+    fn one_page_is_a_range_of_one() {
+        let six = Err(ArgumentError::NoSlot(Gfn(6)));
+        assert_eq!((PageFive.page_in(Gfn(5)), PageFive.page_in(Gfn(6))), (Ok(()), six));
+        assert_eq!((PageFive.page_out(Gfn(5)), PageFive.page_out(Gfn(6))), (Ok(()), six));
+        assert!(PageFive.destroy_pages().is_none(), "unless a machine has it");
+    }
+}

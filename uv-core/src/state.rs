@@ -78,3 +78,22 @@ impl fmt::Display for PageCounts {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn pages_are_counted_by_state() {
+        use PageState::{Absent, Sealed, Secure, Shared, Withdrawn};
+        let mut counts = PageCounts::default();
+        for (state, times) in [(Absent, 5), (Secure, 1), (Sealed, 2), (Shared, 3), (Withdrawn, 4)] {
+            (0..times).for_each(|_| counts.add(state));
+        }
+        assert_eq!(counts, PageCounts { secure: 1, sealed: 2, shared: 3, withdrawn: 4 });
+        assert_eq!(counts.total(), 10);
+        assert_eq!(counts.to_string(), "1 secure, 2 sealed, 3 shared, 4 withdrawn");
+    }
+}

@@ -111,6 +111,27 @@ mod tests {
     }
 
     #[test]
+    fn every_vm_has_a_number_and_pages_of_its_own() {
+        let engine = Engine::new(EngineConfig { page_size: PageSize::K64, frames: 3, seed: 1 });
+        assert_eq!((engine.frames(), engine.frames_in_use(), engine.page_size()), (3, 0, PageSize::K64));
+        let spaces = [5, 4097].map(|pages| engine.create_space(pages, Suite::Aes128Gcm));
+        assert_eq!(
+            spaces.each_ref().map(|space| (space.owner(), space.pages())),
+            [(OwnerId(1), 5), (OwnerId(2), 4097)]
+        );
+        let [one, two] = &spaces;
+        for (gfn, in_use) in [(0, 1), (4, 2)] {
+            one.zero_in(uv_core::Gfn(gfn)).unwrap();
+            assert_eq!(engine.frames_in_use(), in_use);
+        }
+        two.zero_in(uv_core::Gfn(4096)).unwrap();
+        assert_eq!((engine.frames_in_use(), two.pages()), (3, 4097));
+        assert_eq!(two.page_size(), PageSize::K64);
+        drop(spaces);
+        assert_eq!(engine.frames_in_use(), 0, "a VM that nobody holds any more is ended");
+    }
+
+    #[test]
     fn a_vm_of_one_tebibyte_costs_its_root_only() {
         let engine = Engine::new(EngineConfig { page_size: PageSize::K4, frames: 3, seed: 1 });
         let space = engine.create_space(1 << 28, Suite::Aes256Ccm);

@@ -81,3 +81,27 @@ pub enum GuestFault {
     #[error("the VM has ended")]
     Closed,
 }
+
+#[cfg(test)]
+mod tests {
+    use uv_core::Error as _;
+
+    use super::*;
+
+    #[test]
+    fn every_refusal_says_what_a_caller_can_do() {
+        let at = HostAddr(1);
+        for (error, kind) in [
+            (SpaceError::Busy(Gfn(1)), ErrorKind::Busy),
+            (SpaceError::OutOfRange(Gfn(1)), ErrorKind::InvalidArgument),
+            (SpaceError::Unaligned(at), ErrorKind::InvalidArgument),
+            (SpaceError::State { gfn: Gfn(1), state: PageState::Absent }, ErrorKind::WrongState),
+            (SpaceError::Closed, ErrorKind::WrongState),
+            (SpaceError::Integrity(Gfn(1)), ErrorKind::Integrity),
+            (SpaceError::NoFrame, ErrorKind::Exhausted),
+            (SpaceError::Memory(AccessError::Unmapped { at, len: 1 }), ErrorKind::PageMissing),
+        ] {
+            assert_eq!(error.kind(), kind, "{error}");
+        }
+    }
+}

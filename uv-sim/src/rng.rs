@@ -120,6 +120,14 @@ mod tests {
     }
 
     #[test]
+    fn numbers_are_the_bytes_of_the_stream() {
+        let mut rng = SimRng::from_seed(1);
+        let (first, second) = (rng.next_u64(), rng.next_u32());
+        let bytes = draw(SimRng::from_seed(1));
+        assert_eq!((&first.to_le_bytes()[..], &second.to_le_bytes()[..]), (&bytes[..8], &bytes[8..12]));
+    }
+
+    #[test]
     fn forks_do_not_depend_on_draws() {
         let mut root = SimRng::from_seed(3);
         let before = draw(root.fork("a"));

@@ -23,6 +23,7 @@ pub(crate) const LIBRARIES: &[Library] = &[
         testers: &["ultravisor"],
         tests: &["conformance_bare", "conformance_power", "conformance_s390"],
     },
+    Library { package: "uv-core", folder: "uv-core", files: &[], testers: &[], tests: &[] },
     Library { package: "uv-crypto", folder: "uv-sim/crypto", files: &[], testers: &[], tests: &[] },
     Library {
         package: "uv-power",

@@ -98,3 +98,62 @@ pub(super) fn xor_into(to: &mut [Block], a: &[Block], b: &[Block]) {
         to.0 = (u128::from_ne_bytes(a.0) ^ u128::from_ne_bytes(b.0)).to_ne_bytes();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use cipher::consts::U7;
+    use cipher::inout::InOut;
+    use cipher::{BlockSizeUser, ParBlocksSizeUser};
+
+    use super::*;
+
+    /// Adds 1 to the first byte of a block; takes 7 blocks at a time, which 64 is no multiple of.
+    struct AddOne;
+
+    impl BlockSizeUser for AddOne {
+        type BlockSize = U16;
+    }
+
+    impl ParBlocksSizeUser for AddOne {
+        type ParBlocksSize = U7;
+    }
+
+    impl BlockCipherEncBackend for AddOne {
+        fn encrypt_block(&self, mut block: InOut<'_, '_, Block>) {
+            let mut changed = *block.get_in();
+            changed[0] += 1;
+            *block.get_out() = changed;
+        }
+    }
+
+    impl BlockCipherDecBackend for AddOne {
+        fn decrypt_block(&self, block: InOut<'_, '_, Block>) {
+            self.encrypt_block(block);
+        }
+    }
+
+    #[test]
+    fn every_block_of_a_stripe_is_ciphered_once_whatever_the_width_of_the_cipher() {
+        let mut stripe = Stripe::default();
+        Forward(&AddOne).stripe(&mut stripe);
+        assert!(stripe.iter().all(|block| block[0] == 1 && block[1] == 0));
+        Backward(&AddOne).stripe(&mut stripe);
+        assert!(stripe.iter().all(|block| block[0] == 2));
+    }
+
+    #[test]
+    fn counters_are_xored_into_the_last_bytes() {
+        let mut stream = [Array([0xee; 16]); 3];
+        count_up(&mut stream, &Array([0xff; 16]), u32::MAX - 1);
+        let ends = stream.map(|block| u32::from_be_bytes([block[12], block[13], block[14], block[15]]));
+        assert_eq!(ends, [1, 0, u32::MAX], "the counter wraps");
+        assert!(stream.iter().all(|block| block[..12] == [0xff; 12]));
+    }
+
+    #[test]
+    fn wiped_blocks_are_zero() {
+        let mut blocks = [Array([0xee; 16]); 3];
+        wipe(&mut blocks);
+        assert_eq!(blocks, [Array([0; 16]); 3]);
+    }
+}

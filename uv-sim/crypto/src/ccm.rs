@@ -23,7 +23,7 @@ use zeroize::{ZeroizeOnDrop, Zeroizing};
 use super::block::{Block, Direction, Row, wipe};
 use super::digest::equal;
 use super::error::{check_batch, check_count};
-use super::{BATCH, CryptoError, FailedPages, TAG_BYTES};
+use super::{BATCH, BLOCK_BYTES, CryptoError, FailedPages, TAG_BYTES};
 use lanes::{NARROW, Pass};
 
 /// Bytes of a nonce (12).
@@ -157,9 +157,6 @@ impl CcmKey {
     ) -> Row {
         const { assert!(A <= AAD_LIMIT, "additional data of at most 32 bytes") };
         let mut tags = [Block::default(); BATCH];
-        if src.is_empty() {
-            return tags;
-        }
         let mut header = [[Block::default(); BATCH]; HEADER_ROWS];
         let mut counters = [Block::default(); BATCH];
         for (page, (nonce, aad)) in nonces.iter().zip(aads).enumerate() {
@@ -169,7 +166,8 @@ impl CcmKey {
             }
         }
         let rows = if A == 0 { 1 } else { 1 + (2 + A).div_ceil(16) };
-        let pass = Pass { direction, header: &header[..rows], counters: &counters, src, dst, tags: &mut tags };
+        let blocks = page_bytes / BLOCK_BYTES;
+        let pass = Pass { direction, header: &header[..rows], counters: &counters, blocks, src, dst, tags: &mut tags };
         if src.len() <= NARROW {
             self.cipher.encrypt_with_backend(lanes::Narrow(pass));
         } else {
@@ -187,10 +185,8 @@ fn header_blocks<const A: usize>(nonce: &[u8; NONCE_BYTES], aad: &[u8; A], page_
     bytes[0] = flags;
     bytes[1..13].copy_from_slice(nonce);
     bytes[13..16].copy_from_slice(&page_bytes.to_be_bytes()[size_of::<usize>() - 3..]);
-    if A > 0 {
-        bytes[16..18].copy_from_slice(&A.to_be_bytes()[size_of::<usize>() - 2..]);
-        bytes[18..18 + A].copy_from_slice(aad);
-    }
+    bytes[16..18].copy_from_slice(&A.to_be_bytes()[size_of::<usize>() - 2..]);
+    bytes[18..18 + A].copy_from_slice(aad);
     let mut blocks = [Block::default(); HEADER_ROWS];
     for (block, bytes) in blocks.iter_mut().zip(bytes.as_chunks().0) {
         *block = Array(*bytes);

@@ -158,3 +158,51 @@ pub fn check_batch(src: &[&[u8]], dst: &[&mut [u8]], limit: usize) -> Result<usi
     }
     Ok(first.len())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_are_blocks_within_the_limit() {
+        for (len, fits) in [(0, false), (16, true), (40, false), (48, true), (64, true), (80, false)] {
+            assert_eq!(check_page(len, 64), if fits { Ok(()) } else { Err(CryptoError::PageLength(len)) });
+        }
+    }
+
+    #[test]
+    fn batches_are_lists_of_equal_pages() {
+        let page = [0; 64];
+        let check = |src: &[usize], dst: &[usize]| {
+            let mut room = [[0; 64]; BATCH + 1];
+            let src: alloc::vec::Vec<&[u8]> = src.iter().map(|len| &page[..*len]).collect();
+            let dst: alloc::vec::Vec<&mut [u8]> =
+                room.iter_mut().zip(dst).map(|(room, len)| &mut room[..*len]).collect();
+            check_batch(&src, &dst, 48)
+        };
+        let differ = |expected, found| Err(CryptoError::LengthMismatch { expected, found });
+        assert_eq!(check(&[], &[]), Ok(0));
+        assert_eq!(check(&[48, 48], &[48, 48]), Ok(48));
+        assert_eq!(check(&[64], &[64]), Err(CryptoError::PageLength(64)));
+        assert_eq!(check(&[32, 48], &[32, 48]), differ(32, 48));
+        assert_eq!(check(&[32, 48], &[32, 32]), differ(32, 48), "a source");
+        assert_eq!(check(&[32, 32], &[32, 48]), differ(32, 48), "a destination");
+        assert_eq!(check(&[32], &[32, 32]), Err(CryptoError::CountMismatch { expected: 1, found: 2 }));
+        assert_eq!(check(&[16; BATCH], &[16; BATCH]), Ok(16));
+        assert_eq!(check(&[16; BATCH + 1], &[16; BATCH + 1]), Err(CryptoError::TooManyPages(BATCH + 1)));
+    }
+
+    #[test]
+    fn failed_pages_are_named_each_by_its_index() {
+        let mut failed = FailedPages::NONE;
+        assert_eq!((failed.first(), failed.iter().count(), failed.is_none()), (Ok(()), 0, true));
+        failed.mark(31);
+        failed.mark(4);
+        failed.mark(4);
+        assert_eq!((failed.bits(), failed.count(), failed.is_none()), (1 << 31 | 1 << 4, 2, false));
+        assert!(failed.iter().eq([4, 31]));
+        assert_eq!(failed.first(), Err(BadPage { index: 4 }));
+        let pages = [3, 4, 31, 32, 36].map(|index| failed.page(index).is_err());
+        assert_eq!(pages, [false, true, true, false, false]);
+    }
+}

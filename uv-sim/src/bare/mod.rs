@@ -4,6 +4,8 @@
 //! conformance suite: what holds here and on both machines is a rule of `uv-core`. Entering secure mode takes over a list
 //! of plain pages; sealing is AES-256-CCM.
 
+#[cfg(test)]
+mod tests;
 mod vcpu;
 mod vm;
 

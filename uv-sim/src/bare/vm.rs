@@ -109,7 +109,7 @@ fn page_by_page(run: PageRange, act: impl Fn(Gfn) -> Result<(), SpaceError>) -> 
 
 /// A VM of the bare backend. Cloning gives another handle of the same VM.
 #[derive(Clone)]
-pub struct BareVm(Arc<Inner>);
+pub struct BareVm(pub(super) Arc<Inner>);
 
 impl core::fmt::Debug for BareVm {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {

@@ -121,18 +121,25 @@ mod tests {
             Step::load(GuestAddr(0x1000), 2),
             Step::Call(5),
             Step::Fetch { at: GuestAddr(0) },
+            Step::store(GuestAddr(0x2000), &[1]),
         ]);
         let mut cpu = GuestCpu::new(Box::new(script));
-        let fault = GuestFault::Missing { gfn: uv_core::Gfn(1), state: PageState::Absent, access: Access::Load };
-        assert_eq!(cpu.advance(&Memory(false)), GuestEvent::Fault(fault));
-        assert_eq!(cpu.advance(&Memory(false)), GuestEvent::Fault(fault));
+        let fault = |gfn, access| {
+            GuestEvent::Fault(GuestFault::Missing { gfn: uv_core::Gfn(gfn), state: PageState::Absent, access })
+        };
+        cpu.complete(8);
+        assert_eq!(cpu.advance(&Memory(false)), fault(1, Access::Load));
+        cpu.complete(8);
+        assert_eq!(cpu.advance(&Memory(false)), fault(1, Access::Load), "no call is at work");
         assert_eq!(cpu.advance(&Memory(true)), GuestEvent::Call(5));
         assert_eq!(cpu.advance(&Memory(true)), GuestEvent::Call(5), "issued again without a result");
         cpu.complete(9);
+        assert_eq!(cpu.advance(&Memory(false)), fault(0, Access::Fetch));
         assert_eq!(cpu.advance(&Memory(true)), GuestEvent::Halted);
         assert_eq!(cpu.advance(&Memory(true)), GuestEvent::Halted);
-        assert_eq!(cpu.done(), 3);
+        assert_eq!(cpu.done(), 4);
         let seen = seen.lock();
-        assert_eq!(*seen, [Outcome::Loaded(Zeroizing::new(alloc::vec![7, 7])), Outcome::Returned(9), Outcome::Fetched]);
+        let loaded = Outcome::Loaded(Zeroizing::new(alloc::vec![7, 7]));
+        assert_eq!(*seen, [loaded, Outcome::Returned(9), Outcome::Fetched, Outcome::Stored]);
     }
 }

@@ -2,6 +2,8 @@ use alloc::format;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use rand_core::TryRng;
+
 use super::*;
 use crate::rng::SimRng;
 use uv_crypto::{BATCH, XtsKey};
@@ -213,4 +215,109 @@ fn debug_shows_no_key() {
     assert_eq!(format!("{material:?}"), "SealMaterial(Aes256Ccm, ..)");
     let xts = sealer(Suite::Aes256XtsSha256, 4096);
     assert_eq!(format!("{:?}", xts.dump_key_export().unwrap()), "DumpKey(..)");
+}
+
+/// Every suite opened with the bare cipher, from what the table of suites says is key, nonce and additional data.
+#[test]
+fn sealed_pages_are_what_the_suites_say() {
+    let page = plain(2, 4096);
+    let (gfn, version) = (0x0102_0304_u64, 0x1112_1314_1516_1718_u64);
+    let mut key = [0; 64];
+    SimRng::from_seed(4).try_fill_bytes(&mut key).unwrap();
+    let sealed = |material: &SealMaterial| {
+        let sealer = PageSealer::from_material(material, 4096, VM).unwrap();
+        assert_eq!((sealer.suite(), sealer.page_bytes()), (material.suite(), 4096));
+        let (mut out, mut records) = (vec![vec![0; 4096]; 2], [SealRecord::default(); 2]);
+        let versions = |index| version + index as u64;
+        sealer.seal_range(gfn, versions, &slices(&page), &mut slices_mut(&mut out), &mut records).unwrap();
+        (out, records)
+    };
+    let mut back = vec![0; 4096];
+    let mut opened = |open: &dyn Fn(&mut [u8]) -> Result<FailedPages, CryptoError>| {
+        back.fill(0xee);
+        assert_eq!(open(&mut back), Ok(FailedPages::NONE));
+        back.clone()
+    };
+    let short = |record: &SealRecord| [record.short_tag()];
+
+    let ccm_key = key.first_chunk::<32>().unwrap();
+    let (out, records) = sealed(&SealMaterial::Aes256Ccm { key: *ccm_key, fixed: *b"part" });
+    for ((index, out), record) in (0..).zip(&out).zip(&records) {
+        let (mut nonce, mut aad) = ([0; 12], [0; 16]);
+        nonce[..8].copy_from_slice(&(version + index).to_be_bytes());
+        nonce[8..].copy_from_slice(b"part");
+        aad[..8].copy_from_slice(&(gfn + index).to_be_bytes());
+        aad[8..].copy_from_slice(&VM.to_be_bytes());
+        let cipher = uv_crypto::CcmKey::new(ccm_key);
+        let open = |to: &mut [u8]| cipher.open_pages(&[nonce], &[aad], &[out], &mut [to], &short(record));
+        assert!(page.contains(&opened(&open)));
+    }
+    let gcm_key = key.first_chunk::<16>().unwrap();
+    let (out, records) = sealed(&SealMaterial::Aes128Gcm { key: *gcm_key, fixed: *b"part" });
+    for ((index, out), record) in (0..).zip(&out).zip(&records) {
+        let mut iv = *b"part--------";
+        iv[4..].copy_from_slice(&(version + index).to_be_bytes());
+        let cipher = uv_crypto::Gcm128Key::new(gcm_key);
+        let open = |to: &mut [u8]| cipher.open_pages(&[iv], &[b""], &[out], &mut [to], &short(record));
+        assert!(page.contains(&opened(&open)));
+    }
+    let (out, records) = sealed(&SealMaterial::Aes256Xts { key, nonce: *b"vm nonce" });
+    for ((index, out), record) in (0..).zip(&out).zip(&records) {
+        let mut tweak = xts_entry(gfn + index, 4096, version + index).unwrap();
+        assert_eq!(record.tag, uv_crypto::digest::sha256(&[&tweak, out]));
+        tweak[..8].copy_from_slice(b"vm nonce");
+        let open = |to: &mut [u8]| XtsKey::new(&key).decrypt_page(tweak, out, to).map(|()| FailedPages::NONE);
+        assert!(page.contains(&opened(&open)));
+    }
+}
+
+#[test]
+fn fresh_material_is_drawn_key_first() {
+    let mut drawn = [0; 72];
+    SimRng::from_seed(9).try_fill_bytes(&mut drawn).unwrap();
+    for suite in SUITES {
+        let material = SealMaterial::generate(suite, &mut SimRng::from_seed(9));
+        let (key, part): (&[u8], &[u8]) = match &material {
+            SealMaterial::Aes256Xts { key, nonce } => (key, nonce),
+            SealMaterial::Aes256Ccm { key, fixed } => (key, fixed),
+            SealMaterial::Aes128Gcm { key, fixed } => (key, fixed),
+        };
+        assert_eq!((material.suite(), key), (suite, &drawn[..key.len()]));
+        assert_eq!(part, &drawn[key.len()..key.len() + part.len()]);
+    }
+}
+
+#[test]
+fn a_short_tag_leaves_nothing_of_another() {
+    let mut record = SealRecord { version: 3, tag: [0xff; 32] };
+    record.set_short_tag(&[7; 16]);
+    let mut tag = [0; 32];
+    tag[..16].fill(7);
+    assert_eq!((record, record.short_tag()), (SealRecord { version: 3, tag }, [7; 16]));
+}
+
+#[test]
+fn wrong_calls_open_nothing_and_write_nothing() {
+    for suite in SUITES {
+        let sealer = sealer(suite, 4096);
+        let (sealed, mut out) = (vec![1; 8192], vec![9; 8192]);
+        let mut call = |gfn, from: usize, to: usize, records: usize| {
+            let records = vec![SealRecord::default(); records];
+            sealer.open_range(gfn, &records, &[&sealed[..from]], &mut [&mut out[..to]]).map(drop)
+        };
+        let length = Err(CryptoError::LengthMismatch { expected: 4096, found: 8192 });
+        assert_eq!(call(0, 8192, 8192, 1), length, "{suite:?}");
+        assert_eq!(call(0, 4096, 8192, 1), length, "{suite:?}");
+        for records in [0, 2] {
+            let count = CryptoError::CountMismatch { expected: 1, found: records };
+            assert_eq!(call(0, 4096, 4096, records), Err(count), "{suite:?}");
+        }
+        if suite == Suite::Aes256XtsSha256 {
+            assert_eq!(call(1 << 32, 4096, 4096, 1), Err(CryptoError::FrameRange(1 << 32)));
+        }
+        assert_eq!(out, vec![9; 8192], "{suite:?}");
+        assert_eq!(sealer.seal_range(u64::MAX, |_| 1, &[], &mut [], &mut []), Ok(()), "no page, no frame");
+        let short = sealer.seal_page(0, 1, &sealed[..4080], &mut out[..4080]);
+        assert_eq!(short, Err(CryptoError::LengthMismatch { expected: 4096, found: 4080 }));
+    }
 }

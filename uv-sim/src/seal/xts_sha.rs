@@ -78,7 +78,7 @@ impl XtsSha {
     /// Entries of the pages of one call.
     fn entries(&self, gfn_base: u64, records: &[SealRecord]) -> Result<[[u8; 16]; BATCH], CryptoError> {
         let mut entries = [[0; 16]; BATCH];
-        for ((entry, gfn), record) in entries.iter_mut().zip(gfn_base..).zip(records) {
+        for ((record, gfn), entry) in records.iter().zip(gfn_base..).zip(&mut entries) {
             *entry = xts_entry(gfn, self.page_bytes, record.version)?;
         }
         Ok(entries)

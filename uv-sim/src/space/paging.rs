@@ -5,7 +5,7 @@ use super::claim::Claim;
 use crate::fault::SpaceError;
 use crate::pool::{FrameGuard, Taken};
 use crate::seal::SealRecord;
-use crate::table::{Label, Word};
+use crate::table::Word;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 use uv_core::{AccessError, Gfn, HostAddr, NormalMemory, PageRange, PageState, RangeError};
@@ -201,8 +201,7 @@ impl SecureSpace {
         for (claim, id) in claims.iter().zip(taken.into_ids()) {
             let old = claim.old();
             self.drop_content(old);
-            let label = if old.state() == PageState::Absent { Label::default() } else { old.label() };
-            claim.commit_word(Word::new(PageState::Secure, label, u64::from(id.0)));
+            claim.commit_word(Word::new(PageState::Secure, old.label(), u64::from(id.0)));
         }
     }
 }

@@ -87,9 +87,9 @@ impl PageTable {
         self.root[leaf].get()?.get(index)
     }
 
-    /// The word of a page; its leaf is made. `None` past the limit, and when the table was closed before the leaf was made.
+    /// The word of a page below the limit; its leaf is made. `None` when the table was closed before the leaf was made.
     fn find_or_make(&self, gfn: Gfn) -> Option<&AtomicU64> {
-        let (leaf, index) = split(gfn).filter(|_| gfn.0 < self.limit)?;
+        let (leaf, index) = split(gfn)?;
         let pages = LEAF_PAGES.min(self.limit - (gfn.0 - gfn.0 % LEAF_PAGES));
         self.root[leaf].call_once(|| (0..pages).map(|_| AtomicU64::new(0)).collect()).get(index)
     }

@@ -23,12 +23,13 @@ fn words_keep_what_is_put_in() {
         assert!(!word.is_busy() && !word.is_accessed());
     }
     assert_eq!(Word::ABSENT.state(), PageState::Absent);
+    assert!(Word::new(PageState::Absent, Label(0), 0) == Word::ABSENT);
 }
 
 #[test]
 fn a_page_is_claimed_once() {
     let table = PageTable::new(5000);
-    assert!(table.get(Gfn(4999)).is_some() && table.get(Gfn(5000)).is_none());
+    assert!(table.get(Gfn(4999)) == Some(Word::ABSENT) && table.get(Gfn(5000)).is_none());
     assert_eq!(table.claim(Gfn(5000)).err(), Some(ClaimError::OutOfRange));
     assert!(table.claim(Gfn(4999)) == Ok(Word::ABSENT));
     assert_eq!(table.claim(Gfn(4999)).err(), Some(ClaimError::Busy));
@@ -81,7 +82,109 @@ fn the_mark_of_use_goes_to_the_word_that_was_seen_only() {
     set(&table, Gfn(0), shared);
     table.reference(Gfn(0), secure);
     assert!(table.get(Gfn(0)) == Some(shared), "no access counted by a late mark");
+    table.reference(Gfn(0), shared);
+    assert!(table.get(Gfn(0)) == Some(shared), "nor by a mark of a shared page");
+    set(&table, Gfn(0), secure);
+    assert_eq!(table.cold(Gfn(0)), Some(Gfn(0)));
     assert!(table.claim(Gfn(0)).is_ok());
+    let moving = table.get(Gfn(0)).unwrap();
+    table.reference(Gfn(0), moving);
+    assert!(table.get(Gfn(0)) == Some(moving), "nobody marks a page that somebody moves");
+    assert_eq!(table.cold(Gfn(0)), None);
+    table.release(Gfn(0), secure);
+    table.reference(Gfn(0), secure);
+    assert_eq!((table.cold(Gfn(0)), table.cold(Gfn(0))), (None, Some(Gfn(0))), "the clock takes the mark");
+}
+
+#[test]
+fn nothing_lies_past_the_limit() {
+    let table = PageTable::new(4096);
+    set(&table, Gfn(4095), Word::new(PageState::Shared, Label(0), 1));
+    for gfn in [4096, 4097, 8192, u64::MAX] {
+        assert!(table.enter(Gfn(gfn)).is_none() && table.get(Gfn(gfn)).is_none(), "{gfn}");
+        assert_eq!(table.claim(Gfn(gfn)).err(), Some(ClaimError::OutOfRange));
+        table.release(Gfn(gfn), Word::ABSENT);
+        table.leave(Gfn(gfn));
+    }
+    assert_eq!(table.used(ALL).count(), 1);
+}
+
+/// Lets one thread claim or close while this one has the page, until it was seen to wait and had its way.
+fn waits<T: Send>(
+    new: impl Fn() -> PageTable,
+    other: impl Fn(&PageTable) -> T + Sync,
+    is_waiting: impl Fn(&PageTable) -> bool,
+    end: impl Fn(&PageTable),
+    has_its_way: impl Fn(T) -> bool,
+) -> bool {
+    extern crate std;
+    (0..50).any(|_| {
+        let table = new();
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(|| other(&table));
+            let mut seen = false;
+            while !seen && !thread.is_finished() {
+                seen = is_waiting(&table);
+            }
+            // Who does not wait has given up by the end of this.
+            (0..10_000).for_each(|_| core::hint::spin_loop());
+            end(&table);
+            has_its_way(thread.join().unwrap()) && seen
+        })
+    })
+}
+
+fn one(state: PageState) -> PageTable {
+    let table = PageTable::new(1);
+    set(&table, Gfn(0), Word::new(state, Label(0), 1));
+    table
+}
+
+#[test]
+fn a_claim_waits_for_an_access_that_ends() {
+    let accessed = || {
+        let table = one(PageState::Shared);
+        assert!(table.enter(Gfn(0)).is_some());
+        table
+    };
+    let busy = |table: &PageTable| table.get(Gfn(0)).is_some_and(Word::is_busy);
+    assert!(waits(accessed, |table| table.claim(Gfn(0)).is_ok(), busy, |table| table.leave(Gfn(0)), |claimed| claimed));
+}
+
+#[test]
+fn closing_waits_for_a_claim_that_ends() {
+    let claimed = || {
+        let table = one(PageState::Sealed);
+        assert!(table.claim(Gfn(0)).is_ok());
+        table
+    };
+    let release = |table: &PageTable| table.release(Gfn(0), Word::new(PageState::Secure, Label(0), 2));
+    let close = |table: &PageTable| {
+        let mut last = None;
+        (table.close(|word| last = Some(word.state())), last)
+    };
+    let ended = |answer| answer == (Ok(()), Some(PageState::Secure));
+    assert!(waits(claimed, close, PageTable::is_closed, release, ended));
+}
+
+#[test]
+fn closing_shows_every_page_of_a_touched_leaf_once() {
+    for (touched, pages) in [(0, 4096), (4095, 4096), (5000, 4096), (8192, 808), (8999, 808)] {
+        let table = PageTable::new(9000);
+        set(&table, Gfn(touched), Word::new(PageState::Sealed, Label(0), 1));
+        let (mut all, mut sealed) = (0, 0);
+        assert_eq!(
+            table.close(|word| {
+                all += 1;
+                sealed += usize::from(word.state() == PageState::Sealed);
+            }),
+            Ok(())
+        );
+        assert_eq!((all, sealed), (pages, 1), "{touched}");
+        for _ in 0..2 {
+            assert_eq!(table.claim(Gfn(touched)).err(), Some(ClaimError::Closed), "and again");
+        }
+    }
 }
 
 #[test]

@@ -32,6 +32,8 @@ pub(super) struct Pass<'a, 'b> {
     pub(super) header: &'a [Row],
     /// Counter block 0 of each page.
     pub(super) counters: &'a Row,
+    /// Blocks of each page.
+    pub(super) blocks: usize,
     pub(super) src: &'a [&'a [u8]],
     pub(super) dst: &'a mut [&'b mut [u8]],
     /// Receives the tag of each page.
@@ -78,7 +80,7 @@ fn counter(value: u32) -> Block {
 /// Lanes 0..32 hold the chains, lanes 32..64 the key stream for the block that comes next.
 #[inline(always)]
 fn wide<const OPEN: bool>(pass: Pass<'_, '_>, cipher: &impl StripeCipher) {
-    let blocks = pass.src.first().map_or(0, |page| page.len() / 16);
+    let blocks = pass.blocks;
     let mut lanes = Stripe::default();
     for row in pass.header {
         let (chains, stream) = lanes.split_at_mut(BATCH);
@@ -160,7 +162,7 @@ fn set_counters(stream: &mut [Block], counters: &Row, value: Block) {
 #[inline(always)]
 fn narrow<B: BlockCipherEncBackend<BlockSize = U16>>(pass: Pass<'_, '_>, backend: &B) {
     let pages = pass.src.len();
-    let blocks = pass.src.first().map_or(0, |page| page.len() / 16);
+    let blocks = pass.blocks;
     let mut chains = [Block::default(); BATCH];
     for row in pass.header {
         for (chain, block) in chains[..pages].iter_mut().zip(row) {

@@ -121,6 +121,12 @@ fn real_page_sizes_equal_the_reference() {
     }
 }
 
+/// Longer than what is touched ahead, many times.
+#[test]
+fn a_page_of_more_than_64_kib_equals_the_reference() {
+    Batch::<16>::new(2, 18 * 4096 + 16, 5).check();
+}
+
 #[test]
 fn every_shape_of_additional_data_equals_the_reference() {
     for pages in [1, BATCH] {
@@ -188,8 +194,32 @@ fn wrong_shapes_are_refused_and_write_nothing() {
         key.open_pages::<0>(&[[0; 12]], &[[]], &[&page[..16]], &mut [&mut out], &[[0; 16]]),
         Err(CryptoError::LengthMismatch { expected: 16, found: 32 })
     );
+    assert_eq!(
+        key.open_pages::<0>(&[], &[[]], &[&page], &mut [&mut out], &[[0; 16]]),
+        count.map(|()| FailedPages::NONE)
+    );
+    assert_eq!(
+        key.open_pages::<0>(&[[0; 12]], &[], &[&page], &mut [&mut out], &[[0; 16]]),
+        count.map(|()| FailedPages::NONE)
+    );
+    assert_eq!(
+        key.open_pages::<0>(&[[0; 12]], &[[]], &[&page], &mut [&mut out], &[]),
+        count.map(|()| FailedPages::NONE)
+    );
     let many = [page.as_slice(); BATCH + 1];
     assert_eq!(key.open_pages::<0>(&[], &[], &many, &mut [], &[]), Err(CryptoError::TooManyPages(BATCH + 1)));
     assert_eq!(out, [9; 32]);
     assert_eq!(format!("{key:?}"), "CcmKey(..)");
+}
+
+#[test]
+fn a_fresh_key_is_drawn() {
+    let page = [7; 64];
+    let seal = |key: &CcmKey| {
+        let (mut out, mut tag) = ([0; 64], [[0; 16]]);
+        key.seal_pages(&[[1; 12]], &[[2; 4]], &[&page], &mut [&mut out], &mut tag).unwrap();
+        (out, tag)
+    };
+    let drawn = CcmKey::generate(&mut crate::counting::Counting(5));
+    assert_eq!(seal(&drawn), seal(&CcmKey::new(&core::array::from_fn(|i| low(i) + 5))));
 }

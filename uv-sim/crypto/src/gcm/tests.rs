@@ -118,6 +118,11 @@ fn wrong_shapes_are_refused() {
     assert_eq!(key.seal_pages(&[[0; 12]], &[], &[&[0; 32]], &mut [&mut out], &mut [[0; 16]]), count);
     assert_eq!(key.seal_pages(&[[0; 12]], &[b""], &[&[0; 32]], &mut [], &mut [[0; 16]]), count);
     assert_eq!(key.seal_pages(&[[0; 12]], &[b""], &[&[0; 32]], &mut [&mut out], &mut []), count);
+    let count = Err(CryptoError::CountMismatch { expected: 1, found: 0 });
+    assert_eq!(key.open_pages(&[], &[b""], &[&[0; 32]], &mut [&mut out], &[[0; 16]]), count);
+    assert_eq!(key.open_pages(&[[0; 12]], &[], &[&[0; 32]], &mut [&mut out], &[[0; 16]]), count);
+    assert_eq!(key.open_pages(&[[0; 12]], &[b""], &[&[0; 32]], &mut [], &[[0; 16]]), count);
+    assert_eq!(key.open_pages(&[[0; 12]], &[b""], &[&[0; 32]], &mut [&mut out], &[]), count);
     assert_eq!(out, [9; 32]);
     assert_eq!(format!("{key:?}"), "GcmKey(..)");
 }

@@ -157,3 +157,128 @@ fn wrong_shapes_are_refused_and_write_nothing() {
 fn debug_shows_nothing() {
     assert_eq!(format!("{:?}", XtsKey::new(&[1; 64])), "XtsKey(..)");
 }
+
+#[test]
+fn a_fresh_key_is_drawn() {
+    let drawn = XtsKey::generate(&mut crate::counting::Counting(5));
+    assert_eq!(drawn.expose_key(), &core::array::from_fn(|i| low(i) + 5));
+    let (page, mut one, mut other) = ([7; 64], [0; 64], [0; 64]);
+    drawn.encrypt_page([1; 16], &page, &mut one).unwrap();
+    XtsKey::new(drawn.expose_key()).encrypt_page([1; 16], &page, &mut other).unwrap();
+    assert_eq!(one, other);
+}
+
+/// Every form, in both directions, with every wrong shape.
+#[test]
+fn no_form_takes_a_wrong_shape() {
+    type Form = fn(&XtsKey, usize, &[u8], &mut [u8]) -> Result<(), CryptoError>;
+    const T: [u8; 16] = [3; 16];
+    let copying: [(Form, bool); 4] = [
+        (|key, _, src, dst| key.encrypt_page(T, src, dst), false),
+        (|key, _, src, dst| key.decrypt_page(T, src, dst), false),
+        (|key, page, src, dst| key.encrypt_range(page, |_| T, src, dst), true),
+        (|key, page, src, dst| key.decrypt_range(page, |_| T, src, dst), true),
+    ];
+    let in_place: [(Form, bool); 4] = [
+        (|key, _, _, dst| key.encrypt_page_in_place(T, dst), false),
+        (|key, _, _, dst| key.decrypt_page_in_place(T, dst), false),
+        (|key, page, _, dst| key.encrypt_range_in_place(page, |_| T, dst), true),
+        (|key, page, _, dst| key.decrypt_range_in_place(page, |_| T, dst), true),
+    ];
+    let key = XtsKey::new(&[1; 64]);
+    let src = vec![5; UNIT_LIMIT + 16];
+    let mut dst = vec![9; UNIT_LIMIT + 16];
+    for (form, ranges) in copying.into_iter().chain(in_place) {
+        let mut call = |page, from, to| form(&key, page, &src[..from], &mut dst[..to]);
+        for bytes in [15, 17, UNIT_LIMIT + 16] {
+            assert_eq!(call(bytes, bytes, bytes), Err(CryptoError::PageLength(bytes)));
+        }
+        if ranges {
+            assert_eq!(call(0, 64, 64), Err(CryptoError::PageLength(0)));
+            assert_eq!(call(48, 64, 64), Err(CryptoError::PageLength(64)));
+            assert_eq!(call(64, 0, 0), Ok(()), "a range of no page");
+        } else {
+            assert_eq!(call(0, 0, 0), Err(CryptoError::PageLength(0)));
+        }
+    }
+    for (form, _) in copying {
+        let differ = CryptoError::LengthMismatch { expected: 32, found: 64 };
+        assert_eq!(form(&key, 16, &src[..32], &mut dst[..64]), Err(differ));
+    }
+    let one = [&src[..16]];
+    let count = Err(CryptoError::CountMismatch { expected: 1, found: 2 });
+    assert_eq!(key.encrypt_pages(&[T, T], &one, &mut [&mut dst[..16]]), count);
+    assert_eq!(key.decrypt_pages(&[T, T], &one, &mut [&mut dst[..16]]), count);
+    assert!(dst.iter().all(|byte| *byte == 9), "nothing is written");
+}
+
+/// Tweak of a page in [`every_form_gives_the_pages_of_the_reference`].
+fn tweak_of(page: u64) -> [u8; 16] {
+    (u128::from(page) << 64 | 5).to_le_bytes()
+}
+
+/// Bytes of a page there: one stripe of 64 blocks, and one block more.
+const ODD_PAGE: usize = 65 * 16;
+
+/// Calls a form that takes one page for each page of `to`, which begins as `from`.
+fn in_place(from: &[u8], to: &mut [u8], mut form: impl FnMut([u8; 16], &mut [u8]) -> Result<(), CryptoError>) {
+    to.copy_from_slice(from);
+    (0..).zip(to.chunks_mut(ODD_PAGE)).for_each(|(n, page)| form(tweak_of(n), page).unwrap());
+}
+
+/// Calls a form that takes lists with as many pages as it takes.
+fn in_lists(
+    from: &[u8],
+    to: &mut [u8],
+    mut form: impl FnMut(&[[u8; 16]], &[&[u8]], &mut [&mut [u8]]) -> Result<(), CryptoError>,
+) {
+    let batch = BATCH * ODD_PAGE;
+    for (n, (from, to)) in (0..).step_by(BATCH).zip(from.chunks(batch).zip(to.chunks_mut(batch))) {
+        let from: Vec<&[u8]> = from.chunks(ODD_PAGE).collect();
+        let mut to: Vec<&mut [u8]> = to.chunks_mut(ODD_PAGE).collect();
+        let tweaks: Vec<_> = (n..).take(from.len()).map(tweak_of).collect();
+        form(&tweaks, &from, &mut to).unwrap();
+    }
+}
+
+/// 40 pages in every form and both directions, against the reference page by page.
+#[test]
+fn every_form_gives_the_pages_of_the_reference() {
+    type Form = fn(&XtsKey, &[u8], &mut [u8]);
+    let forms: [(Form, Form); 4] = [
+        (
+            |key, from, to| key.encrypt_range(ODD_PAGE, tweak_of, from, to).unwrap(),
+            |key, from, to| key.decrypt_range(ODD_PAGE, tweak_of, from, to).unwrap(),
+        ),
+        (
+            |key, from, to| {
+                to.copy_from_slice(from);
+                key.encrypt_range_in_place(ODD_PAGE, tweak_of, to).unwrap();
+            },
+            |key, from, to| {
+                to.copy_from_slice(from);
+                key.decrypt_range_in_place(ODD_PAGE, tweak_of, to).unwrap();
+            },
+        ),
+        (
+            |key, from, to| in_place(from, to, |tweak, page| key.encrypt_page_in_place(tweak, page)),
+            |key, from, to| in_place(from, to, |tweak, page| key.decrypt_page_in_place(tweak, page)),
+        ),
+        (
+            |key, from, to| in_lists(from, to, |tweaks, from, to| key.encrypt_pages(tweaks, from, to)),
+            |key, from, to| in_lists(from, to, |tweaks, from, to| key.decrypt_pages(tweaks, from, to)),
+        ),
+    ];
+    let bytes_of_key = core::array::from_fn(low);
+    let (key, mode) = (XtsKey::new(&bytes_of_key), reference(&bytes_of_key));
+    let plain = bytes(40 * ODD_PAGE, 9);
+    let mut sealed = plain.clone();
+    (0..).zip(sealed.chunks_mut(ODD_PAGE)).for_each(|(n, page)| mode.encrypt_sector(page, Array(tweak_of(n))));
+    for (number, (seal, open)) in forms.into_iter().enumerate() {
+        let (mut out, mut back) = (vec![0xee; plain.len()], vec![0xee; plain.len()]);
+        seal(&key, &plain, &mut out);
+        assert!(out == sealed, "form {number}");
+        open(&key, &sealed, &mut back);
+        assert!(back == plain, "form {number}");
+    }
+}

@@ -121,6 +121,8 @@ mod tests {
                 }
                 tweaks.advance();
             }
+            tweaks.wipe();
+            assert_eq!(tweaks.0, [[0; 2]; STRIPE]);
         }
     }
 }

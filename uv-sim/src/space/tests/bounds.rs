@@ -118,3 +118,50 @@ fn normal_memory_past_the_last_address_is_refused() {
     assert_eq!(out, Err(RangeError { done: 0, error: unmapped.into() }));
     assert_eq!(s.space.seal_out(Gfn(3).into(), &Everywhere, top), Ok(()), "the last page is one");
 }
+
+#[test]
+fn batches_of_large_pages_are_of_512_kib() {
+    let engine = Engine::new(EngineConfig { page_size: PageSize::K64, frames: 12, seed: 7 });
+    let (space, memory) = (engine.create_space(64, Suite::Aes128Gcm), HostMemory::new(40 << 16));
+    let all = PageRange::new(Gfn(0), 20);
+    let mut sizes = Vec::new();
+    let filled = space.fill::<SpaceError>(all, &memory, HostAddr(0), |first, pages| {
+        sizes.push((first.0, pages.len()));
+        Ok(())
+    });
+    assert_eq!((filled, &*sizes), (Err(RangeError { done: 8, error: SpaceError::NoFrame }), &[(0, 8)][..]));
+    assert_eq!((space.counts().secure, engine.frames_in_use()), (8, 8));
+}
+
+#[test]
+fn a_large_page_that_is_not_all_there_is_refused_whole() {
+    let engine = Engine::new(EngineConfig { page_size: PageSize::K64, frames: 2, seed: 7 });
+    let (space, memory) = (engine.create_space(8, Suite::Aes128Gcm), HostMemory::new(0x2_8000));
+    memory.write(HostAddr(0), &vec![9; 0x2_8000]).unwrap();
+    let read = |at, len| {
+        let mut bytes = vec![0; len];
+        memory.read(HostAddr(at), &mut bytes).unwrap();
+        bytes
+    };
+    let half = uv_core::AccessError::Unmapped { at: HostAddr(0x2_0000), len: 0x1_0000 };
+    assert_eq!(space.share(Gfn(0), &memory, HostAddr(0x2_0000), Content::Zeroed), Err(half.into()));
+    assert_eq!(read(0x2_0000, 0x8000), vec![9; 0x8000], "nothing was written");
+    assert_eq!(space.share(Gfn(0), &memory, HostAddr(0x1_0000), Content::Zeroed), Ok(()));
+    assert_eq!(read(0x1_0000, 0x1_0000), vec![0; 0x1_0000]);
+    assert_eq!((read(0xffff, 1), read(0x2_0000, 1)), (vec![9], vec![9]));
+    assert_eq!(space.shared_at(Gfn(0)), Some(HostAddr(0x1_0000)));
+}
+
+#[test]
+fn a_page_whose_number_the_tweak_cannot_carry_stays_secure() {
+    let engine = engine(2);
+    let (space, memory) = (engine.create_space((1 << 32) + 1, Suite::Aes256XtsSha256), HostMemory::new(0x1000));
+    let beyond = Gfn(1 << 32);
+    space.zero_in(beyond).unwrap();
+    let out = SpaceError::OutOfRange(beyond);
+    assert_eq!(space.seal_out(beyond.into(), &memory, at(0)), Err(RangeError { done: 0, error: out }));
+    assert_eq!(space.seal_copy(beyond, &memory, at(0)), Err(out));
+    assert_eq!((space.state(beyond), space.seal_record(beyond)), (Ok(PageState::Secure), None));
+    space.zero_in(Gfn(7)).unwrap();
+    assert_eq!(space.seal_out(Gfn(7).into(), &memory, at(0)), Ok(()));
+}

@@ -1,5 +1,6 @@
 //! The moves of a page, and what an attacker can do with what he sees.
 
+mod access;
 mod bounds;
 mod callbacks;
 mod gate;
