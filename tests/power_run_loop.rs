@@ -40,7 +40,8 @@ struct Door {
 impl Door {
     fn pass(&self, by_ultracall: bool, regs: &mut Regs) {
         self.entered.lock().unwrap().push((by_ultracall, regs.clone()));
-        match self.next.lock().unwrap().pop_front() {
+        let next = self.next.lock().unwrap().pop_front();
+        match next {
             Some(next) => next(regs),
             None => regs.nip = 0x100,
         }
@@ -282,6 +283,7 @@ fn entering_secure_mode_ends_in_one_of_two_states() {
         assert_eq!((entered[3].1.gpr[0], entered[3].1.gpr[31]), (HvCode::H_STATE.to_register(), 0x11f));
         assert!(door.calls.lock().unwrap().contains(&UvCall::UV_SVM_TERMINATE));
         assert_eq!(cpu.lock().run(), Ok(Exit::Halted));
+        assert_eq!(door.entered.lock().unwrap().len(), entered.len(), "the guest is not entered again");
     }
 
     let Rig { vm, cpu, .. } = Rig::new(vec![]);
@@ -573,4 +575,189 @@ proptest! {
         }
         prop_assert_eq!(rig.pool.free(), rig.pool.pages());
     }
+}
+
+#[test]
+fn a_new_virtual_cpu_begins_with_a_clean_state() {
+    let rig = Rig::new(vec![]);
+    let mut cpu = KvmVcpu::new(rig.vm.clone(), 6);
+    assert!(Arc::ptr_eq(cpu.vm(), &rig.vm) && !cpu.takes_external());
+    assert_eq!([cpu.run(), cpu.run()], [Ok(Exit::Halted), Ok(Exit::Halted)]);
+    assert_eq!(rig.door.entered.lock().unwrap().len(), 1, "what has halted is not entered again");
+    let first = rig.entered(0, false);
+    assert_eq!((first.hsrr0, first.hsrr1), (0, (Msr::SF | Msr::ME | Msr::RI | Msr::LE).bits()));
+    assert_eq!((first.gpr, first.vcpu, first.lpidr, first.msr), ([0; 32], 6, Lpid(3), Regs::hypervisor().msr));
+    assert_eq!(cpu.regs().nip, 0x100);
+}
+
+#[test]
+fn nine_registers_are_answered() {
+    let mut rig = Rig::new(vec![Box::new(|regs| {
+        regs.gpr = core::array::from_fn(|register| 0x500 + register as u64);
+        regs.gpr[3] = 0x58;
+        (regs.nip, regs.srr0, regs.srr1) = (0xc00, 0x4004, NORMAL | SC_LEVEL_1);
+        regs.msr = Msr::ME.bits();
+    })]);
+    let Ok(Exit::Arch(PowerExit::Hypercall { call, args })) = rig.cpu.run() else { panic!("it is user space's") };
+    assert_eq!((call, args), (HvCall(0x58), core::array::from_fn(|index| 0x504 + index as u64)));
+    rig.cpu.complete(HvCode::H_STATE, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    // An answer counts once.
+    rig.cpu.complete(HvCode::H_SUCCESS, &[11]);
+    assert_eq!(rig.cpu.run(), Ok(Exit::Halted));
+    let back = rig.entered(1, false);
+    assert_eq!(back.msr, Regs::hypervisor().msr);
+    assert_eq!(back.gpr[3..14], [HvCode::H_STATE.to_register(), 1, 2, 3, 4, 5, 6, 7, 8, 9, 0x50d]);
+}
+
+#[test]
+fn ticks_in_a_row_are_counted() {
+    let tick = || interrupted(0x980, NORMAL);
+    let entries = |rig: &Rig| rig.door.entered.lock().unwrap().len();
+    let say = Ok(Exit::Arch(PowerExit::Interrupt(0x980)));
+    let mut rig = Rig::new((0..128).map(|_| tick()).collect());
+    assert_eq!((rig.cpu.run(), entries(&rig)), (say.clone(), 64));
+    assert_eq!((rig.cpu.run(), entries(&rig)), (say.clone(), 128), "counted anew");
+    // Anything else begins a new row; what the host serves itself goes to nobody.
+    let between = [0x500, 0xe80, 0xea0].map(|vector| interrupted(vector, NORMAL));
+    let mut next: Vec<Next> = (0..63).map(|_| tick()).collect();
+    next.extend(between);
+    next.extend((0..64).map(|_| tick()));
+    let mut rig = Rig::new(next);
+    assert_eq!((rig.cpu.run(), entries(&rig)), (say, 63 + 3 + 64));
+    // Other vectors are told by their number.
+    for vector in [0x200, 0x300, 0x700, 0xe40, 0xe60, 0xf80, 0x1500] {
+        let mut rig = Rig::new(vec![interrupted(vector, NORMAL)]);
+        assert_eq!(rig.cpu.run(), Ok(Exit::Arch(PowerExit::Interrupt(vector))));
+    }
+}
+
+#[test]
+fn where_an_interrupt_saved_its_state() {
+    // Vector, LPCR, and whether HSRR0/1 count.
+    for (vector, lpcr, hsrr) in [
+        (0x500, 0, true),
+        (0x500, 1 << 3, false),
+        (0x500, 1 << 4, true),
+        (0x980, 0, true),
+        (0xf80, 0, true),
+        (0x1500, 0, true),
+        (0xe60, 0, true),
+        (0xea0, 0, true),
+        (0xec0, 0, false),
+        (0x200, 0, false),
+        (0x900, 0, false),
+    ] {
+        let next: Next = Box::new(move |regs| {
+            (regs.nip, regs.lpcr) = (vector, lpcr);
+            (regs.srr0, regs.srr1) = (0x1110, NORMAL | 0x0001_0000);
+            (regs.hsrr0, regs.hsrr1) = (0x2220, NORMAL | 0x0002_0000);
+        });
+        let mut rig = Rig::new(vec![next]);
+        rig.cpu.run().unwrap();
+        let (at, status) = if hsrr { (0x2220, 0x0002_0000) } else { (0x1110, 0x0001_0000) };
+        if rig.door.entered.lock().unwrap().len() == 1 {
+            assert_eq!(rig.cpu.cause().status, status, "{vector:#x}");
+            assert_eq!(rig.cpu.run(), Ok(Exit::Halted));
+        }
+        let back = rig.entered(1, false);
+        assert_eq!((back.hsrr0, back.hsrr1), (at, NORMAL), "{vector:#x}: and no status");
+    }
+}
+
+#[test]
+fn only_a_secure_page_that_is_out_goes_to_the_user() {
+    let answer = |call: HvCall, args: &'static [u64]| {
+        let mut rig = secure(vec![reflected(call, args)]);
+        rig.vm.host_touches(Gfn(2)).unwrap();
+        assert_eq!(rig.vm.gfn_state(Gfn(2)), GfnState::PagedOut);
+        let exit = rig.cpu.run();
+        let entered = rig.door.entered.lock().unwrap().get(1).map(|(_, regs)| regs.gpr[0]);
+        (exit, entered)
+    };
+    let served = |code: HvCode| (Ok(Exit::Halted), Some(code.to_register()));
+    let missing = Ok(Exit::PageMissing { gfn: Gfn(2), access: uv_core::Access::Load });
+    assert_eq!(answer(HvCall::H_SVM_PAGE_IN, &[0x2_0000, 0, 16]), (missing, None));
+    assert_eq!(answer(HvCall::H_SVM_PAGE_IN, &[0x2_0000, 1, 16]), served(HvCode::H_SUCCESS), "it is to be shared");
+    assert_eq!(answer(HvCall::H_SVM_PAGE_IN, &[0x2_0000, 0, 12]), served(HvCode::H_P3));
+    assert_eq!(answer(HvCall::H_SVM_PAGE_OUT, &[0x2_0000, 0, 16]), served(HvCode::H_SUCCESS));
+    assert_eq!(answer(HvCall::H_SVM_PAGE_IN, &[0x1_0000, 0, 16]), served(HvCode::H_PARAMETER), "it is in");
+    // The user brings it, and the ultravisor hears so.
+    let mut rig = secure(vec![reflected(HvCall::H_SVM_PAGE_IN, &[0x2_0000, 0, 16])]);
+    rig.vm.host_touches(Gfn(2)).unwrap();
+    assert!(matches!(rig.cpu.run(), Ok(Exit::PageMissing { .. })));
+    rig.cpu.complete(HvCode::H_STATE, &[]);
+    uv_core::PageIn::page_in(&*rig.vm, Gfn(2)).unwrap();
+    assert_eq!(rig.cpu.run(), Ok(Exit::Halted));
+    assert_eq!(rig.entered(1, true).gpr[0], HvCode::H_SUCCESS.to_register());
+    // A VM on its way to secure mode has no page for the user.
+    let mut rig = Rig::new(vec![reflected(HvCall::H_SVM_PAGE_IN, &[0x2_0000, 0, 16])]);
+    assert_eq!(ask(&rig.vm, HvCall::H_SVM_INIT_START, [0; 3]), HvCode::H_SUCCESS);
+    for call in [HvCall::H_SVM_PAGE_IN, HvCall::H_SVM_PAGE_OUT] {
+        assert_eq!(ask(&rig.vm, call, [0x2_0000, 0, 16]), HvCode::H_SUCCESS);
+    }
+    assert_eq!(rig.cpu.run(), Ok(Exit::Halted));
+    assert_eq!(rig.entered(1, true).gpr[0], HvCode::H_SUCCESS.to_register());
+}
+
+#[test]
+fn a_transition_is_judged_by_itself() {
+    // A guest that gave up once can try again; a second failure is not taken from the first.
+    let start = || reflected(HvCall::H_SVM_INIT_START, &[]);
+    let call: fn() -> Next = || {
+        Box::new(|regs| {
+            regs.gpr[3] = 0x58;
+            (regs.nip, regs.srr0, regs.srr1) = (0xc00, 0x4004, NORMAL | SC_LEVEL_1);
+        })
+    };
+    let done = || reflected(HvCall::H_SVM_INIT_DONE, &[]);
+    let wait = || reflected(HvCall::H_CEDE, &[]);
+    let Rig { vm, cpu, door, .. } = Rig::new(vec![start(), aborted(), call(), start(), done(), wait()]);
+    let cpu = spin::Mutex::new(cpu);
+    assert_eq!(vm.enter_secure_mode(&cpu), Err(KvmError::Refused(HvCode::H_PARAMETER)));
+    assert!(matches!(cpu.lock().run(), Ok(Exit::Arch(PowerExit::Hypercall { call: HvCall(0x58), .. }))));
+    assert_eq!(vm.enter_secure_mode(&cpu).map(|entered| entered.resident), Ok(4));
+    assert!(matches!(cpu.lock().run(), Ok(Exit::Arch(PowerExit::Hypercall { call: HvCall::H_CEDE, .. }))));
+    // Afterwards pages that are out are the user's again.
+    vm.host_touches(Gfn(2)).unwrap();
+    door.next.lock().unwrap().push_back(reflected(HvCall::H_SVM_PAGE_IN, &[0x2_0000, 0, 16]));
+    assert!(matches!(cpu.lock().run(), Ok(Exit::PageMissing { gfn: Gfn(2), .. })));
+
+    // An abort outside of a transition is not remembered.
+    let Rig { vm, mut cpu, .. } = Rig::new(vec![start(), aborted(), call(), call()]);
+    assert!(matches!(cpu.run(), Ok(Exit::Arch(PowerExit::Hypercall { .. }))));
+    cpu.complete(HvCode::H_SUCCESS, &[]);
+    assert_eq!(vm.enter_secure_mode(&spin::Mutex::new(cpu)), Err(KvmError::NotAsked));
+
+    // The error of an ultravisor that lets the guest not in goes to the user, and the VM is normal.
+    let refused: Next = Box::new(|regs| regs.gpr[3] = (-75_i64).cast_unsigned());
+    let Rig { vm, cpu, .. } = Rig::new(vec![start(), refused]);
+    let error = vm.enter_secure_mode(&spin::Mutex::new(cpu)).unwrap_err();
+    assert!(matches!(error, KvmError::Uv(error) if error.call == UvCall::UV_RETURN));
+    assert_eq!(vm.secure_guest(), SecureGuest::empty());
+    // One that does not end the VM leaves it where it is.
+    let Rig { vm, cpu, door, .. } = Rig::new(vec![start()]);
+    door.codes.lock().unwrap().extend([0, 0, -4]);
+    let error = vm.enter_secure_mode(&spin::Mutex::new(cpu)).unwrap_err();
+    assert!(matches!(error, KvmError::NotEnded(error) if error.code.0 == -4), "{error}");
+    assert_eq!(vm.secure_guest(), SecureGuest::INIT_START);
+}
+
+#[test]
+fn a_running_virtual_cpu_is_counted() {
+    // Two virtual CPUs of one VM: it runs until both have stopped.
+    let rig = Rig::new(vec![]);
+    assert_eq!(ask(&rig.vm, HvCall::H_SVM_INIT_START, [0; 3]), HvCode::H_SUCCESS);
+    let (inner, vm) = (Arc::new(Mutex::new(Vec::new())), rig.vm.clone());
+    let seen = inner.clone();
+    let mut second = KvmVcpu::new(rig.vm.clone(), 1);
+    let outer: Next = Box::new(move |regs| {
+        second.run().unwrap();
+        seen.lock().unwrap().push(vm.svm_off());
+        regs.nip = 0x100;
+    });
+    rig.door.next.lock().unwrap().push_back(outer);
+    let Rig { mut cpu, vm, .. } = rig;
+    assert_eq!(cpu.run(), Ok(Exit::Halted));
+    assert_eq!(*inner.lock().unwrap(), [Err(KvmError::Running)]);
+    assert_eq!(vm.svm_off(), Ok(()));
 }

@@ -96,21 +96,26 @@ fn a12() {
 
 fn a13() {
     both(|p| {
-        let mut rig = Rig::secure(p, vec![pause(), Step::Call(GuestInsn::Look)]);
-        let at = rig.machine.guest_regs(VM, 0).unwrap().nip;
-        rig.regs.nip = 0x4000;
-        rig.regs.gpr[0] = 0;
-        rig.regs.gpr[3] = UvCall::UV_RETURN.0;
-        rig.regs.msr = Regs::hypervisor().msr | Msr::TS_T.bits();
-        rig.machine.ultracall(&mut rig.regs);
-        if p == uv_power::abi::Profile::Firmware {
-            assert_eq!((rig.regs.nip, rig.regs.srr0), (0x700, 0x4000));
-            assert_eq!(rig.regs.msr & 0x0020_0000, 0x0020_0000);
-            assert_eq!(rig.steps(), 0, "the guest did not go on");
-        } else {
-            let guest = rig.returned(0);
-            assert_eq!((guest.nip, guest.srr0), (0x700, at));
-            assert_eq!(guest.srr1 & 0x783f_0000, 0x0020_0000);
+        for little in [0, Msr::LE.bits()] {
+            let mut rig = Rig::secure(p, vec![pause(), Step::Call(GuestInsn::Look)]);
+            let guest = rig.machine.guest_regs(VM, 0).unwrap();
+            let (at, before) = (guest.nip, guest.msr);
+            rig.regs.hsrr1 = (Msr::SF | Msr::EE | Msr::PR).bits() | little;
+            rig.regs.nip = 0x4000;
+            rig.regs.gpr[0] = 0;
+            rig.regs.gpr[3] = UvCall::UV_RETURN.0;
+            rig.regs.msr = Regs::hypervisor().msr | Msr::TS_T.bits();
+            rig.machine.ultracall(&mut rig.regs);
+            if p == uv_power::abi::Profile::Firmware {
+                assert_eq!((rig.regs.nip, rig.regs.srr0), (0x700, 0x4000));
+                assert_eq!(rig.regs.msr & 0x0020_0000, 0x0020_0000);
+                assert_eq!(rig.steps(), 0, "the guest did not go on");
+            } else {
+                let guest = rig.returned(0);
+                assert_eq!((guest.nip, guest.srr0), (0x700, at));
+                assert_eq!(guest.srr1, before | 0x0020_0000);
+                assert_eq!(guest.msr, (Msr::SF | Msr::S | Msr::ME).bits() | little);
+            }
         }
     });
 }

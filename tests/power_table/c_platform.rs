@@ -105,7 +105,23 @@ fn c09() {
 }
 
 fn c10() {
-    both(|p| assert_eq!(chip(p).call(UvCall::UV_READ_SCOM, &[8, 9 << 60 | 0x1000]), UvCode::U_UNSUPPORTED));
+    both(|p| {
+        let rig = chip(p);
+        assert_eq!(rig.call(UvCall::UV_READ_SCOM, &[8, 9 << 60 | 0x1000]), UvCode::U_UNSUPPORTED);
+        // The form counts for indirect addresses only; bits above the 31 of a direct one do not count.
+        assert_eq!(
+            out(&rig, UvCall::UV_READ_SCOM, &[8, 1 << 60 | 0x1000]),
+            (UvCode::U_SUCCESS, 0xabcd, 1 << 60 | 0x1000)
+        );
+        assert_eq!(out(&rig, UvCall::UV_READ_SCOM, &[8, 1 << 63 | 0x1000]).1, 0x12);
+        assert_eq!(rig.call(UvCall::UV_WRITE_SCOM, &[8, 1 << 60 | 0x1000, u64::MAX]), UvCode::U_SUCCESS);
+        assert_eq!(out(&rig, UvCall::UV_READ_SCOM, &[8, 0x1000]).1, u64::MAX);
+        assert_eq!(rig.call(UvCall::UV_WRITE_SCOM, &[8, 9 << 60 | 0x1000, (1 << 52) - 1]), UvCode::U_XSCOM_ADDR_ERROR);
+        assert_eq!(
+            [9, 1 << 31 | 8].map(|id| rig.call(UvCall::UV_WRITE_SCOM, &[id, 0x1000, 1])),
+            [UvCode::U_PARAMETER; 2]
+        );
+    });
 }
 
 fn memory(profile: Profile) -> Rig {

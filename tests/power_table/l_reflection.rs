@@ -313,7 +313,7 @@ fn l12() {
 }
 
 /// After an 0x980: what the guest sees when the hypervisor names `hsrr0` and `r2`.
-fn inject(profile: Profile, hsrr0: u64, r2: u64) -> (u64, Regs) {
+pub(crate) fn inject(profile: Profile, hsrr0: u64, r2: u64) -> (u64, Regs) {
     let mut rig = interrupted(profile, 0x980);
     let nip = rig.machine.guest_regs(VM, 0).unwrap().nip;
     rig.regs.hsrr0 = hsrr0;

@@ -13,7 +13,7 @@ use crate::rig::*;
 
 rows! {
     a_machine_check_goes_to_the_registered_address_with_its_log an_address_below_the_rtas_data_or_at_its_end_is_ignored
-    a_malformed_log_kills only_the_registered_address_is_injected without_a_registered_address_no_log_is_copied
+    a_malformed_log_kills only_machine_checks_have_a_log only_the_registered_address_is_injected without_a_registered_address_no_log_is_copied
 }
 
 /// Where the guest wants its machine checks: a multiple of 16 that is no interrupt vector of another kind.
@@ -37,12 +37,17 @@ fn log() -> Vec<u8> {
 
 /// A guest that asked for its handler and was answered `status`, at a machine check. Its data address register is `dar`.
 fn checked(profile: Profile, status: u32, dar: u64) -> Rig {
-    let mut steps = rtas(&[0x2010, 2, 1, 0x4000, HANDLER as u32], 1);
+    checked_at(profile, status, dar, HANDLER)
+}
+
+/// The same with its handler elsewhere.
+fn checked_at(profile: Profile, status: u32, dar: u64, handler: u64) -> Rig {
+    let mut steps = rtas(&[0x2010, 2, 1, 0x4000, handler as u32], 1);
     let mut registers = Regs::default();
     registers.spr.set(Spr::DAR, dar);
     steps.extend([Step::Call(GuestInsn::Load(Box::new(registers))), pause(), look(), load(LOG, 64)]);
     let mut rig = Rig::secure(profile, steps);
-    assert_eq!([word(&rig, 0), word(&rig, 3), word(&rig, 4)], [0x2010, 0x4000, HANDLER as u32]);
+    assert_eq!([word(&rig, 0), word(&rig, 3), word(&rig, 4)], [0x2010, 0x4000, handler as u32]);
     answer_word(&rig, 5, status);
     rig.resume(HvCode::H_SUCCESS, &[]);
     assert!(rig.machine.interrupt(VM, 0, 0x200));
@@ -135,6 +140,10 @@ fn only_the_registered_address_is_injected() {
             let regs = rig.returned(LOOK);
             assert_eq!((regs.nip, regs.gpr[3]), (interrupted + 4, OLD_R3), "{vector:#x}");
         }
+        // An address that is no multiple of 16 is none.
+        let mut rig = checked_at(p, 0, 0, HANDLER + 8);
+        deliver(&mut rig, &log(), LOG, HANDLER + 8);
+        assert_eq!(rig.returned(LOOK).gpr[3], OLD_R3);
     });
 }
 
@@ -149,5 +158,19 @@ fn without_a_registered_address_no_log_is_copied() {
         let mut rig = checked(p, u32::MAX, 0);
         deliver(&mut rig, &log(), LOG, HANDLER);
         assert_ne!(rig.returned(LOOK).nip, HANDLER + 4);
+    });
+}
+
+fn only_machine_checks_have_a_log() {
+    both(|p| {
+        // The handler is at a vector that other interrupts have too.
+        let mut steps = rtas(&[0x2010, 2, 1, 0x4000, 0x400], 1);
+        steps.extend([pause(), look(), load(LOG, 64)]);
+        let mut rig = Rig::secure(p, steps);
+        answer_word(&rig, 5, 0);
+        rig.resume(HvCode::H_SUCCESS, &[]);
+        deliver(&mut rig, &log(), LOG, 0x400);
+        assert_eq!((rig.returned(4).nip, rig.returned(4).gpr[3]), (0x404, LOG), "R3 is the hypercall's result");
+        assert_eq!(rig.loaded(5), [0; 64]);
     });
 }

@@ -21,6 +21,7 @@ mod j_share;
 mod k_files;
 mod kvm_rig;
 mod l_reflection;
+mod m_host;
 mod m_paging;
 mod m_transition;
 mod m_vm;
@@ -140,6 +141,14 @@ fn main() {
         ("what_a_normal_guest_reaches_follows_its_slots", m_vm::slots_are_reachable),
         ("a_pinned_page_does_not_move", m_paging::pinned_pages),
         ("the_tpm_proxy_judges_lengths_and_no_address", m_vm::tpm_addresses),
+        ("areas_of_virtual_cpus_are_judged", m_host::areas_are_judged),
+        ("the_host_touches_and_unmaps_pages", m_host::accesses_of_the_host),
+        ("a_page_is_cleared_to_its_end", m_host::a_page_is_cleared_to_its_end),
+        ("a_reset_ends_secure_mode", m_host::reset_ends_secure_mode),
+        ("a_vm_of_kvm_keeps_the_promises_of_its_traits", m_host::the_vm_by_its_traits),
+        ("errors_of_kvm_have_kinds", m_host::errors_have_kinds),
+        ("responses_are_as_long_as_the_tpm_says", m_host::responses_are_as_long_as_the_tpm_says),
+        ("the_pool_counts_its_pages", m_host::the_pool_counts_its_pages),
         ("every_vm_has_its_partition_entry", m_vm::every_vm_has_its_entry),
         ("no_event_and_no_debug_tells_a_secret", quiet::quiet),
         ("a_guest_bigger_than_secure_memory_sees_its_bytes", pressure::bigger_than_secure_memory),

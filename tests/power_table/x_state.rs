@@ -8,12 +8,13 @@ use uv_power::abi::{HvCode, Msr, Profile, UvCode};
 use uv_power::sim::{GuestInsn, Interrupt};
 use uv_sim::guest::Step;
 
-use crate::l_reflection::{HFSCR_MSGP, at, full, hcall, interrupted, load_all, look};
+use crate::l_reflection::{HFSCR_MSGP, at, full, hcall, inject, interrupted, load_all, look};
 use crate::rig::*;
 
 rows! {
     an_interrupt_tells_its_cause a_fetch_without_translation_tells_so a_transaction_that_hardware_reports_is_the_guests
     a_hypercall_of_user_code_is_not_served an_entry_changes_the_registers_it_must
+    an_entry_counts_and_injects_what_it_is_told
     debug_registers_are_zero_after_a_reflection_and_each_threads_own a_normal_guest_shows_its_cause
 }
 
@@ -151,4 +152,23 @@ fn a_normal_guest_shows_its_cause() {
     (rig.regs.srr0, rig.regs.srr1) = (rig.regs.hsrr0, rig.regs.hsrr1);
     rig.enter(HvCode::H_SUCCESS);
     assert_eq!((rig.regs.nip, rig.regs.hsrr1 & STATUS), (0xe20, STATUS_NO_TRANSLATION));
+}
+
+fn an_entry_counts_and_injects_what_it_is_told() {
+    both(|p| {
+        for (hsrr0, r2, vector) in
+            [(0x1fe0, 0, Some(0x1fe0)), (0x2004, 0, None), (0x910, 0, None), (0x920, 0, Some(0x920)), (0x2000, 0, None)]
+        {
+            let (nip, regs) = inject(p, hsrr0, r2);
+            assert_eq!(regs.nip, vector.unwrap_or(nip) + 4, "{hsrr0:#x}");
+            assert!(vector.is_none() || regs.srr1 & STATUS == 0);
+        }
+        let mut rig = at(p, vec![pause(), pause(), look()]);
+        for ticks in [5, 7] {
+            rig.regs.ic = ticks;
+            rig.resume(HvCode::H_SUCCESS, &[]);
+        }
+        assert_eq!(rig.returned(2).ic, 12);
+        assert_eq!(rig.returned(2).gpr[3], 0, "the result of the last hypercall");
+    });
 }

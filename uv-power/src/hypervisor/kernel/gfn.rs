@@ -93,10 +93,6 @@ impl GfnTable {
         self.slots.write().remove(&id);
     }
 
-    pub(super) fn clear(&self) {
-        self.slots.write().clear();
-    }
-
     /// Whether no slot has an array.
     pub(super) fn is_empty(&self) -> bool {
         self.slots.read().is_empty()
@@ -161,6 +157,7 @@ mod tests {
         table.set(Gfn(0), GfnState::Shared);
         assert_eq!(table.get(Gfn(0)), GfnState::Normal);
         table.add(SlotId(1), Gfn(4), 2);
+        assert_eq!([4, 5].map(|gfn| table.with(Gfn(gfn), |word| word.load(Ordering::Acquire))), [Some(0); 2]);
         table.set(Gfn(5), GfnState::PagedOut);
         table.add(SlotId(1), Gfn(4), 2);
         assert_eq!((table.get(Gfn(5)), table.get(Gfn(6))), (GfnState::PagedOut, GfnState::Normal));

@@ -37,7 +37,6 @@ impl Vm {
         svm_terminate(&*self.host.uv, self.lpid).map_err(KvmError::NotEnded)?;
         self.forget_areas();
         self.write_partition_entry();
-        self.gfns.clear();
         self.set_secure_guest(SecureGuest::empty());
         self.publish_memory();
         tracing::info!(lpid = self.lpid.0, "the VM is normal again");

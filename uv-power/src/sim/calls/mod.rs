@@ -26,6 +26,8 @@ mod scom;
 mod share;
 mod spr;
 mod svm_terminate;
+#[cfg(test)]
+mod tests;
 mod unregister_mem_slot;
 pub(crate) mod uv_return;
 mod write_pate;

@@ -43,7 +43,8 @@ pub(super) fn register(machine: &Inner, regs: &Regs) -> UvCode {
         return code(UvCode::U_P2);
     }
     let range = PageRange::new(Gfn(start >> PAGE_ORDER), size.div_ceil(PAGE_BYTES));
-    if start.checked_add(size).is_none() || range.first.0 + range.count > svm.space.pages() {
+    // A sum that wraps is past the table too.
+    if range.first.0 + range.count > svm.space.pages() {
         return code(UvCode::U_P3);
     }
     if id >= MEM_SLOTS {

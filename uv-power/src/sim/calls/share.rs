@@ -33,7 +33,7 @@ fn begin(machine: &Inner, regs: &Regs) -> Result<Uv, Effect> {
 }
 
 /// What the guest gets for what happened.
-fn end(firmware: bool, done: Result<(), ShareError>) -> FlowEnd {
+pub(super) fn end(firmware: bool, done: Result<(), ShareError>) -> FlowEnd {
     let code = match done {
         Ok(()) => UvCode::U_SUCCESS,
         Err(ShareError::First | ShareError::Ultravisors) => UvCode::U_PARAMETER,

@@ -88,9 +88,7 @@ fn resume(
     let mut out = [0; 9];
     out.copy_from_slice(&hv.gpr[4..13]);
     let (r0, inject) = (hv.gpr[0], injected(machine, hv, context.vector, svm));
-    if let Some(window) = context.window
-        && context.flow.is_none()
-    {
+    if let Some(window) = context.window {
         if window.outputs > 0 {
             st.regs.gpr[3] = r0;
         }

@@ -42,7 +42,6 @@ pub(super) fn page_in(vm: &Vm, gpa: u64, flags: u64, shift: u64) -> HvCode {
 /// [`KvmError::Fault`] without a normal page; the ultravisor's.
 fn share(vm: &Vm, gfn: Gfn) -> Result<(), KvmError> {
     let _guard = vm.uvmem.lock();
-    vm.host_page(gfn).ok_or(KvmError::Fault(gfn))?;
     if let GfnState::Uvmem(device) = vm.gfns.get(gfn) {
         // The content of the frame stays with the ultravisor.
         leave_secure_memory(vm, gfn, device, false)?;
