@@ -216,6 +216,13 @@ impl Conf {
         seen.checked_sub(self.mso).filter(|addr| *addr < self.msl).map(GuestAddr)
     }
 
+    /// The page that begins at an address seen through the guest ASCE, with its guest absolute address; `None` where no page of
+    /// guest storage begins.
+    pub(crate) fn seen_page(&self, seen: u64) -> Option<(GuestAddr, Gfn)> {
+        let addr = self.absolute(seen).filter(|addr| addr.0 & 0xfff == 0)?;
+        Some((addr, Gfn(addr.0 >> 12)))
+    }
+
     /// Whether every CPU is stopped; `Busy` when one is running right now.
     pub(crate) fn all_stopped(&self) -> Result<bool, Refusal> {
         for cpu in self.cpus.read().values() {

@@ -62,15 +62,15 @@ impl Queue {
 
     /// Takes note of the time: an association that was under way may be over.
     pub(super) fn at(&mut self, now: u64) {
-        let (mode, secret) = match core::mem::replace(&mut self.association, Association::None) {
-            Association::Pending(done, result) if done <= now => (self.mode, result),
+        let secret = match core::mem::replace(&mut self.association, Association::None) {
+            Association::Pending(done, result) if done <= now => result,
             other => {
                 self.association = other;
                 return;
             }
         };
         self.association = match secret {
-            Ok(secret) if mode == ApMode::Ep11 && self.card.associate(&secret) => Association::Done(secret),
+            Ok(secret) if self.card.associate(&secret) => Association::Done(secret),
             Ok(_) => Association::Failed(ApResponse::ASSOCIATION_FAILED),
             Err(response) => Association::Failed(response),
         };

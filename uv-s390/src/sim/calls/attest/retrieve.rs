@@ -108,7 +108,7 @@ mod tests {
     use uv_sim::rng::SimRng;
 
     use super::*;
-    use crate::owner::attest::{AttestationRequest, ExchangeResponse, Verdict, verify};
+    use crate::owner::attest::{AttestationRequest, ExchangeResponse, Verdict, Verification, verify};
     use crate::owner::crypto::HostPrivateKey;
     use crate::owner::request::RequestSecrets;
     use crate::sim::Generation;
@@ -142,36 +142,70 @@ mod tests {
         returned(rig.run(0, requesting(&bytes, &block)).last().unwrap()).1
     }
 
-    #[test]
-    fn the_owner_can_verify() {
+    /// What the owner finds who asked with these flags.
+    fn verified(flags: AttestationFlags, user_data: &[u8]) -> (Rig, Verification) {
         let rig = Rig::ready(Generation::Z17);
-        let (bytes, secrets) = request(&rig, AttestationFlags::KNOWN, true);
+        let (bytes, secrets) = request(&rig, flags, true);
         let mut block = block();
-        block.user_data_len = 5.into();
-        block.user_data[..5].copy_from_slice(b"hello");
+        block.user_data_len = u16::try_from(user_data.len()).unwrap().into();
+        block.user_data[..user_data.len()].copy_from_slice(user_data);
         let mut steps = requesting(&bytes, &block);
-        steps.extend([Step::load(GuestAddr(ANSWER), 64), Step::load(GuestAddr(ADDITIONAL), 448)]);
+        let size = AdditionalData::expected_size(flags);
+        steps.extend([Step::load(GuestAddr(ANSWER), 64), Step::load(GuestAddr(ADDITIONAL), 512)]);
         let seen = rig.run(0, steps);
         let [.., call, measurement, additional] = &seen[..] else { panic!("too short") };
         let (cc, rc, block) = returned(call);
         assert_eq!((cc, rc), (0, 1));
+        let additional = loaded(additional);
+        assert!(additional[size..].iter().all(|byte| *byte == 0), "not more than was asked for");
         let response = ExchangeResponse {
             arcb: bytes,
             measurement: loaded(measurement),
-            additional: loaded(additional),
-            user_data: b"hello".to_vec(),
+            additional: additional[..size].to_vec(),
+            user_data: user_data.to_vec(),
             cuid: ConfigUid(*block[0x148..].first_chunk().unwrap()),
         };
         let pcf = crate::abi::se_header::PlaintextControlFlags::PCKMO
             | crate::abi::se_header::PlaintextControlFlags::ALLOW_DUMP;
         let (header, _) = rig.image(&[&rig.machine.host_key], pcf);
         let image = ImageIdentity::from_header(header.as_bytes()).unwrap();
-        let result = verify(&response, &secrets.key, &image).unwrap();
-        assert_eq!(result.verdict, Verdict::Verified);
-        let phkh = rig.machine.host_key.public().phkh();
-        assert_eq!((result.fields.image_phkh, result.fields.attestation_phkh), (Some(phkh), Some(phkh)));
-        assert_eq!(result.fields.secret_store_hash, Some(secret_store_hash([], false)));
-        assert!(result.fields.firmware_state.unwrap().0.starts_with(FIRMWARE));
+        (rig, verify(&response, &secrets.key, &image).unwrap())
+    }
+
+    #[test]
+    fn the_owner_can_verify_what_was_asked_for() {
+        use AttestationFlags as Flags;
+        let fields = [Flags::IMAGE_PHKH, Flags::ATTESTATION_PHKH, Flags::SECRET_STORE_HASH, Flags::FIRMWARE_STATE];
+        for flags in fields.into_iter().chain([Flags::KNOWN, Flags::empty()]) {
+            let (rig, result) = verified(flags, b"hello");
+            assert_eq!(result.verdict, Verdict::Verified, "{flags:?}");
+            let phkh = |flag| flags.contains(flag).then(|| rig.machine.host_key.public().phkh());
+            let found = result.fields;
+            assert_eq!(found.image_phkh, phkh(Flags::IMAGE_PHKH));
+            assert_eq!(found.attestation_phkh, phkh(Flags::ATTESTATION_PHKH));
+            let hash = flags.contains(Flags::SECRET_STORE_HASH).then(|| secret_store_hash([], false));
+            assert_eq!(found.secret_store_hash, hash);
+            assert_eq!(found.firmware_state.is_some(), flags.contains(Flags::FIRMWARE_STATE));
+            assert!(found.firmware_state.is_none_or(|state| state.0.starts_with(FIRMWARE)));
+        }
+        assert_eq!(verified(Flags::empty(), &[7; 256]).1.verdict, Verdict::Verified, "the longest user data");
+    }
+
+    #[test]
+    fn an_area_that_cannot_be_had_leaves_the_other_one_alone() {
+        let rig = Rig::ready(Generation::Z17);
+        let (bytes, _) = request(&rig, AttestationFlags::ATTESTATION_PHKH, false);
+        let mut block = block();
+        block.add_data_addr = (GUEST_LEN - 64).into();
+        let mut steps = requesting(&bytes, &block);
+        steps.push(Step::load(GuestAddr(ANSWER), 64));
+        let seen = rig.run(0, steps);
+        let [.., call, measurement] = &seen[..] else { panic!("too short") };
+        assert_eq!(
+            (returned(call).1, loaded(measurement)),
+            (0x105, [0; 64].to_vec()),
+            "all 512 bytes have to be there"
+        );
     }
 
     #[test]
@@ -208,6 +242,17 @@ mod tests {
         };
         assert_eq!(rc(areas), 0x104, "the measurement before the additional data");
         assert_eq!(rc(|_, _| ()), 1);
+    }
+
+    #[test]
+    fn all_of_the_request_is_in_guest_storage() {
+        let rig = Rig::ready(Generation::Z17);
+        let (bytes, _) = request(&rig, AttestationFlags::ATTESTATION_PHKH, false);
+        let mut block = block();
+        block.arcb_addr = (GUEST_LEN - 64).into();
+        block.meas_addr = GUEST_LEN.into();
+        let steps = [Step::store(GuestAddr(GUEST_LEN - 64), &bytes[..64]), crate::sim::rig::uvc(&block)];
+        assert_eq!(returned(rig.run(0, steps).last().unwrap()).1, 0x103, "the head alone is");
     }
 
     #[test]

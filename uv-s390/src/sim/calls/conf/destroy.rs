@@ -57,7 +57,12 @@ mod tests {
         assert_eq!(destroy(cpu.handle), refused(UvRc::INVALID_CONF_HANDLE));
         assert_eq!(destroy(guest.conf), refused(UvRc::STATE), "a CPU is left");
         assert_eq!(rig.no_data(UvCommand::DESTROY_SEC_CPU, cpu.handle), OK);
+        rig.verified(&guest);
+        let conf = rig.machine.conf(guest.conf).unwrap();
         assert_eq!(destroy(guest.conf), OK);
+        assert_eq!(conf.open().err(), Some(UvRc::INVALID_CONF_HANDLE.into()), "for a call that has found it before");
+        assert_eq!(conf.close().err(), Some(UvRc::INVALID_CONF_HANDLE.into()));
+        assert!(conf.image.read().is_none(), "its keys are wiped");
         assert_eq!(destroy(guest.conf), refused(UvRc::INVALID_CONF_HANDLE));
         rig.guest(0);
     }

@@ -53,7 +53,10 @@ mod tests {
         let fast = || rig.call(&mut DestroyFast::new(guest.conf));
         assert_eq!(fast(), refused(UvRc::STATE), "a CPU is left");
         assert_eq!(rig.no_data(UvCommand::DESTROY_SEC_CPU, cpu.handle), OK);
+        let conf = rig.machine.conf(guest.conf).unwrap();
         assert_eq!(fast(), OK);
+        assert_eq!(conf.open().err(), Some(UvRc::INVALID_CONF_HANDLE.into()), "for a call that has found it before");
+        assert!(conf.image.read().is_none(), "its keys are wiped");
         assert_eq!(fast(), refused(UvRc::INVALID_CONF_HANDLE));
         assert!(!rig.is_closed(guest.create.conf_base_stor_origin.get()));
         let (one, other) = (guest.base + 0x3000, guest.base + 0x4000);

@@ -112,6 +112,52 @@ mod tests {
     }
 
     #[test]
+    fn limits_and_what_comes_first() {
+        let rig = Rig::ready(Generation::Z17);
+        let guest = rig.guest(0);
+        let donated = guest.create.conf_base_stor_origin;
+        let with = |number: u16, change: &dyn Fn(&mut CreateCpu)| {
+            let mut block = rig.cpu_block(&guest, number);
+            change(&mut block);
+            rig.call(&mut block)
+        };
+        let bad = |b: &mut CreateCpu| b.state_origin = donated;
+        assert_eq!(with(0, &bad), refused(UvRc::CPU_STATE_DESCRIPTION), "given away");
+        for origin in [donated.get(), donated.get() + 8] {
+            let bad = |b: &mut CreateCpu| (b.stor_origin, b.state_origin) = (origin.into(), donated);
+            assert_eq!(with(0, &bad), refused(UvRc::CPU_STORAGE), "before the state description");
+        }
+        let lowcore = |b: &mut CreateCpu| (b.stor_origin, b.state_origin) = (0.into(), donated);
+        assert_eq!(with(0, &lowcore), refused(UvRc::CPU_STORAGE_LOWCORE));
+        assert_eq!(with(MAX_CPU, &|_| ()), OK, "the highest number");
+    }
+
+    #[test]
+    fn a_call_that_has_found_a_cpu_before_its_end_finds_it_gone() {
+        let rig = Rig::ready(Generation::Z17);
+        let (guest, cpu, _) = rig.booted(0, []);
+        let found = rig.machine.cpu(cpu.handle).unwrap();
+        found.core.lock().registers.gr[7] = 7;
+        assert_eq!(rig.no_data(UvCommand::DESTROY_SEC_CPU, cpu.handle), OK);
+        let core = found.core.lock();
+        assert!(core.destroyed && core.registers.gr == [0; 16] && core.guest.is_none());
+        drop(core);
+        // As if each call had looked the handle up just before.
+        let calls: [&dyn Fn() -> Codes; 5] = [
+            &|| rig.no_data(UvCommand::DESTROY_SEC_CPU, cpu.handle),
+            &|| rig.no_data(UvCommand::CPU_RESET, cpu.handle),
+            &|| rig.set_state(cpu, CpuState::STOPPED),
+            &|| rig.set_state(cpu, CpuState::OPERATING),
+            &|| rig.no_data(UvCommand::CPU_RESET_CLEAR, cpu.handle),
+        ];
+        for call in calls {
+            rig.machine.cpus.write().insert(cpu.handle, Arc::clone(&found));
+            assert_eq!(call(), refused(UvRc::INVALID_CPU_HANDLE));
+        }
+        assert_eq!(rig.enter(&guest, cpu).validity(), Some(crate::abi::sie::Validity::CPU_HANDLE));
+    }
+
+    #[test]
     fn a_cpu_ends_and_its_number_is_free_again() {
         let rig = Rig::ready(Generation::Z17);
         let guest = rig.guest(0);

@@ -26,7 +26,6 @@ pub(in crate::sim) fn complete(machine: &Machine, block: &mut DumpComplete) -> A
     let _open = conf.open_whole()?;
     let mut dump = conf.dump.write();
     let session = dump.as_ref().ok_or(UvRc::STATE)?;
-    super::check_area(machine, block.dump_area_origin.get(), DUMP_FINALIZE)?;
     let export = conf.space.sealer().dump_key_export().ok_or(UvRc::STATE)?;
     let secrets = CompletionSecrets { nonce: export.nonce(), memory_key: PageKey::new(*export.expose_key()) };
     let mut iv = [0; IV_SIZE];

@@ -80,8 +80,131 @@ fn the_owner_has_to_allow_it() {
     let rig = Rig::ready(Generation::Z17);
     let guest = rig.guest(0);
     let init = || rig.no_data(UvCommand::DUMP_INIT, guest.conf);
-    assert_eq!(init(), refused(UvRc::STATE), "not verified");
+    assert_eq!(init(), refused(UvRc::STATE), "no header");
+    let willing = rig.guest(1);
+    let pcf = crate::abi::se_header::PlaintextControlFlags::ALLOW_DUMP;
+    rig.unpacked(&willing, pcf);
+    assert_eq!(rig.no_data(UvCommand::DUMP_INIT, willing.conf), refused(UvRc::STATE), "not verified");
     rig.unpacked(&guest, crate::abi::se_header::PlaintextControlFlags::PCKMO);
     assert_eq!(rig.no_data(UvCommand::VERIFY_IMG, guest.conf), OK);
     assert_eq!(init(), refused(UvRc::NOT_ALLOWED));
+}
+
+fn read(rig: &Rig, at: u64, len: usize) -> vec::Vec<u8> {
+    let mut bytes = vec![0; len];
+    rig.host.read(HostAddr(at), &mut bytes).unwrap();
+    bytes
+}
+
+#[test]
+fn all_registers_of_a_cpu_are_told() {
+    let rig = Rig::ready(Generation::Z17);
+    let guest = rig.guest(0);
+    let (cpu, fresh) = (rig.cpu(&guest, 0), rig.cpu(&guest, 1));
+    rig.verified(&guest);
+    let core = rig.machine.cpu(cpu.handle).unwrap();
+    let mut expected = crate::abi::dump::CpuState::default();
+    {
+        let mut core = core.core.lock();
+        core.timer = Some(crate::sim::cpu::TimerMark { timer: 0x1234_5678_9abc, at: 5 });
+        let to = &mut core.registers;
+        (to.gr, to.cr, to.ar) = ([0x11; 16], [0x22; 16], [0x33; 16]);
+        (to.psw, to.prefix, to.fpc) = (crate::abi::psw::Psw::new(0x44, 0x55), 0x6_6000, 0x77);
+        (to.vr, to.tod_programmable, to.clock_comparator) = ([[0x88; 16]; 32], 0x99, 0xaa00);
+        (expected.gprs, expected.control_registers, expected.access_registers) = (to.gr, to.cr, to.ar);
+        (expected.psw_mask, expected.psw_address) = (0x44, 0x55);
+        (expected.prefix, expected.fpc, expected.tod_programmable) = (to.prefix, to.fpc, to.tod_programmable);
+        (expected.vector_registers, expected.clock_comparator) = (to.vr, to.clock_comparator);
+        expected.cpu_timer = 0x1234_5678_9abc;
+    }
+    let len = usize::try_from(rig.info.cpu_stor_len.get()).unwrap();
+    rig.host.write(HostAddr(AREA), &vec![0xee; 3 * len]).unwrap();
+    let dump = |cpu: crate::sim::rig::Vcpu, at| rig.call(&mut DumpCpu::new(cpu.handle, at));
+    let mut notes = vec::Vec::new();
+    let mut keys = vec::Vec::new();
+    for _ in 0..2 {
+        assert_eq!(rig.no_data(UvCommand::DUMP_INIT, guest.conf), OK);
+        assert_eq!([dump(cpu, AREA), dump(fresh, AREA + 0x10_0000)], [OK; 2]);
+        let busy = core.core.lock();
+        assert_eq!(dump(cpu, AREA).0, crate::abi::uvc::Cc::Busy);
+        assert_eq!(dump(cpu, guest.create.conf_base_stor_origin.get()), refused(UvRc::INVALID_ABSOLUTE), "first");
+        drop(busy);
+        assert_eq!(rig.call(&mut DumpComplete::new(guest.conf, AREA + 0x20_0000)), OK);
+        let completion = CompletionBlock::parse(&read(&rig, AREA + 0x20_0000, 0x1000)).unwrap();
+        assert_ne!(completion.iv, [0; 12]);
+        keys.push(completion.open(&Cck::new([9; 32])).unwrap().0);
+        notes.push([AREA, AREA + 0x10_0000].map(|at| CpuNote::parse(&read(&rig, at, 0x1000)).unwrap()));
+    }
+    for ([note, of_fresh], key) in notes.iter().zip(&keys) {
+        assert!(note.open(key).unwrap() == expected);
+        assert_eq!(of_fresh.open(key).unwrap().cpu_timer, 0, "it never ran");
+    }
+    assert!(notes[0][0].open(&keys[1]).is_err(), "a key for each dump");
+    let area = read(&rig, AREA, 2 * len);
+    let (here, behind) = area.split_at(len);
+    assert_eq!(here.iter().rposition(|byte| *byte != 0).map(|last| last < size_of::<CpuNote>()), Some(true), "zeros");
+    assert!(behind.iter().all(|byte| *byte == 0xee));
+}
+
+/// Whether a host access to each of these guest pages is refused: they are private still.
+fn private(rig: &Rig, guest: &crate::sim::rig::Guest, pages: &[u64]) -> vec::Vec<bool> {
+    pages.iter().map(|page| rig.is_closed(guest.base + page)).collect()
+}
+
+#[test]
+fn a_mib_is_dumped_and_no_page_besides_it() {
+    use crate::abi::sie::{HostMapping, MappingSize};
+    const MIB: u64 = 1 << 20;
+    let rig = Rig::ready(Generation::Z17);
+    let (guest, other) = (rig.guest(0), rig.guest(1));
+    rig.verified(&guest);
+    let (inside, around) = ([MIB, MIB + 0x8_0000, 2 * MIB - 0x1000], [MIB - 0x1000, 2 * MIB]);
+    for page in inside.into_iter().chain(around) {
+        assert_eq!([rig.import(&guest, page), rig.import(&other, page)], [OK; 2]);
+    }
+    let storage = |at, gaddr| rig.call(&mut DumpStorageState::new(guest.conf, at, gaddr));
+    assert_eq!(rig.no_data(UvCommand::DUMP_INIT, guest.conf), OK);
+    assert_eq!(storage(guest.create.conf_base_stor_origin.get(), MIB), refused(UvRc::INVALID_ABSOLUTE));
+    assert_eq!(private(&rig, &guest, &inside), [true; 3], "nothing was exported for a dump that was refused");
+    // The tables lead to a page of the next MiB, and one is not mapped at all.
+    let frame = HostAddr(guest.base + 2 * MIB);
+    let astray = HostMapping { frame, writable: true, size: MappingSize::Page };
+    guest.tables.moved.lock().extend([(inside[1], Some(astray)), (inside[2], None)]);
+    // Another guest's frames are of no interest, even while somebody holds them.
+    let held = inside.map(|page| rig.machine.storage.frames.claim(HostAddr(other.base + page)).unwrap());
+    assert_eq!(storage(AREA, MIB), OK);
+    drop(held);
+    assert_eq!(private(&rig, &guest, &inside), [false; 3]);
+    assert_eq!(private(&rig, &guest, &around), [true; 2]);
+    assert_eq!(private(&rig, &other, &inside), [true; 3]);
+    let entries = read(&rig, AREA, 0x1000);
+    let entry = |page: u64| {
+        let at = usize::try_from((page - MIB) >> 12).unwrap() * 16;
+        StorageState::decode(entries[at..].first_chunk().unwrap()).unwrap()
+    };
+    assert!(inside.iter().all(|page| matches!(entry(*page), StorageState::Encrypted(_))));
+    assert_eq!(entry(MIB + 0x1000), StorageState::Zero { mapped: true });
+    // A page of it in somebody's hands: the call goes on later.
+    assert_eq!(rig.call(&mut DumpComplete::new(guest.conf, AREA)), OK);
+    guest.tables.moved.lock().clear();
+    assert_eq!(rig.import(&guest, MIB), OK);
+    assert_eq!(rig.no_data(UvCommand::DUMP_INIT, guest.conf), OK);
+    let held = rig.machine.storage.frames.claim(HostAddr(guest.base + MIB)).unwrap();
+    assert_eq!(storage(AREA, MIB).0, crate::abi::uvc::Cc::Partial);
+    drop(held);
+    assert_eq!(storage(AREA, MIB), OK);
+}
+
+#[test]
+fn behind_the_end_of_guest_storage_nothing_is_mapped() {
+    let rig = Rig::ready(Generation::Z17);
+    let guest = rig.guest_with(0, |create| create.guest_stor_len = 0x10_3000.into());
+    rig.verified(&guest);
+    assert_eq!(rig.no_data(UvCommand::DUMP_INIT, guest.conf), OK);
+    assert_eq!(rig.call(&mut DumpStorageState::new(guest.conf, AREA, 0x10_0000)), OK);
+    let entries = read(&rig, AREA, 0x1000);
+    for (page, entry) in entries.chunks_exact(16).enumerate() {
+        let state = StorageState::decode(entry.first_chunk().unwrap()).unwrap();
+        assert_eq!(state, StorageState::Zero { mapped: page < 3 }, "page {page}");
+    }
 }

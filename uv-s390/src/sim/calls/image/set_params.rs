@@ -27,7 +27,7 @@ use alloc::vec::Vec;
 use crate::abi::se_header::{HeaderError, HeaderView, MAX_SIZE, PlaintextControlFlags, SeHeader};
 use crate::abi::uvc::{UvRc, UvRrc};
 use crate::abi::uvcb::SetParams;
-use crate::owner::image::{PageCipher, PageHasher};
+use crate::owner::image::PageCipher;
 use crate::owner::se_header::OpenedHeader;
 use crate::sim::answer::{Answer, Refusal};
 use crate::sim::conf::{Image, Phase};
@@ -50,7 +50,6 @@ pub(in crate::sim) fn set_params(machine: &Machine, block: &mut SetParams) -> An
     let cipher = PageCipher::new(&area.image_key);
     tracing::debug!(handle = conf.handle, pages = header.fixed().page_count.get(), "SE header accepted");
     *image = Some(Arc::new(Image { header, opened, cipher }));
-    *conf.hasher.lock() = PageHasher::new();
     conf.life.lock().phase = Phase::Unpacking;
     Ok(())
 }
@@ -114,6 +113,7 @@ mod tests {
         assert_eq!(at(guest.conf, 4 * GIB - 0x20, 640), refused(UvRc::HEADER_ACCESS));
         assert_eq!(at(guest.conf, guest.create.conf_base_stor_origin.get(), 640), refused(UvRc::HEADER_ACCESS));
         assert_eq!(at(guest.conf, guest.base, 8193), code(0x10a, 0x31));
+        assert_eq!(at(guest.conf, guest.base, 8192), code(0x104, 1), "zeros, of a length that a header may have");
         assert_eq!(at(guest.conf, guest.base, 415), code(0x10a, 0x31));
         assert_eq!(changed(&rig, &guest, 0, b"J"), code(0x104, 1), "magic");
         assert_eq!(changed(&rig, &guest, 8, &[0, 0, 2, 0]), code(0x104, 1), "version");

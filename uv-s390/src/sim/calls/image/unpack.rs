@@ -104,6 +104,22 @@ mod tests {
     }
 
     #[test]
+    fn an_image_that_is_not_encrypted_is_taken_as_it_is() {
+        let rig = Rig::ready(Generation::Z17);
+        let guest = rig.guest(0);
+        let cpu = rig.cpu(&guest, 0);
+        let pcf = PlaintextControlFlags::PCKMO | PlaintextControlFlags::NO_COMPONENT_ENCRYPTION;
+        let (_, stored) = rig.image(&[&rig.machine.host_key], pcf);
+        rig.unpacked(&guest, pcf);
+        assert_eq!(rig.no_data(UvCommand::VERIFY_IMG, guest.conf), OK);
+        let seen = rig.script(cpu, [uv_sim::guest::Step::load(uv_core::GuestAddr(COMPONENT), 0x2000)]);
+        assert_eq!(rig.set_state(cpu, crate::abi::uvcb::CpuState::OPERATING_LOAD), OK);
+        assert_eq!([rig.import(&guest, 0), rig.import(&guest, 0x1000)], [OK; 2]);
+        rig.serve(&guest, cpu);
+        assert_eq!(crate::sim::rig::loaded(&seen.lock()[0]), stored);
+    }
+
+    #[test]
     fn frames_of_others_are_not_unpacked_into() {
         let rig = Rig::ready(Generation::Z17);
         let (guest, other) = (rig.guest(0), rig.guest(1));

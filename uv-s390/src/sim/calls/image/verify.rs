@@ -20,7 +20,7 @@ use crate::abi::uvc::UvRc;
 use crate::abi::uvcb::NoData;
 use crate::owner::image::MeasurementError;
 use crate::sim::answer::{Answer, Refusal};
-use crate::sim::conf::{LoadFrom, Phase};
+use crate::sim::conf::Phase;
 use crate::sim::machine::Machine;
 
 pub(in crate::sim) fn verify(machine: &Machine, block: &mut NoData) -> Answer {
@@ -40,8 +40,6 @@ pub(in crate::sim) fn verify(machine: &Machine, block: &mut NoData) -> Answer {
         }
         Ok(()) => {
             life.phase = Phase::Verified;
-            life.load_from = LoadFrom::Header;
-            life.loaded = false;
             tracing::debug!(handle = conf.handle, "image verified");
             Ok(())
         }

@@ -73,6 +73,17 @@ mod tests {
     }
 
     #[test]
+    fn from_2_gib_on_and_only_where_there_is_storage() {
+        let rig = Rig::new(Generation::Z17);
+        let init = |rig: &Rig| rig.call(&mut InitUv::new(TWO_GIB, rig.info.uv_base_stor_len.get()));
+        assert_eq!(init(&rig), OK);
+        let small = Rig::with(|config| config.memory = GIB);
+        let end = |at| small.call(&mut InitUv::new(at, small.info.uv_base_stor_len.get()));
+        assert_eq!([end(GIB), end(GIB - MIB)], [refused(UvRc::INIT_STORAGE); 2], "before the place");
+        assert_eq!(end(MIB), refused(UvRc::INIT_BELOW_2G));
+    }
+
+    #[test]
     fn a_load_normal_reset_gives_it_back_cleared() {
         let rig = Rig::new(Generation::Z17);
         rig.host.write(HostAddr(UV_BASE), &[7; 16]).unwrap();

@@ -30,6 +30,7 @@ mod tests {
         let backup = HostPrivateKey::from_scalar(&[5]).unwrap();
         let rig = Rig::with(|config| config.backup_key = Some(backup.clone()));
         let mut block = QueryKeys::new();
+        block.hashes = [[7; 32]; crate::abi::uvcb::KEY_HASHES];
         assert_eq!(rig.call(&mut block), OK);
         assert_eq!(block.hashes[0], rig.machine.host_key.public().phkh().0);
         assert_eq!(block.hashes[1], backup.public().phkh().0);

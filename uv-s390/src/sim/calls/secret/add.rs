@@ -86,11 +86,11 @@ fn check_owner(conf: &Conf, store: &SecretStore, image: &Image, head: &AsrcbHead
     let cck = store.cck.clone().unwrap_or_else(|| Cck::new(image.opened.confidential.cck));
     let derived = ExtensionSecret::derive(&cck, &identity.tag);
     let fixed = store.extension.as_ref().is_none_or(|extension| *extension == opened.extension);
-    let proven = !scf.contains(SecretControlFlags::CCK_EXTENSION_SECRET) || opened.extension == derived;
     let update = opened.secret.kind() != SecretType::UPDATE_CCK || scf.contains(SecretControlFlags::CCK_UPDATE);
     let ours = head.is_for_image(&identity) && head.is_for_guest(&ConfigUid(conf.uid));
     // With SCF bit 1 the derived value is the fixed one, and follows a new CCK.
-    let bound = if scf.contains(SecretControlFlags::CCK_EXTENSION_SECRET) { proven } else { fixed };
+    let bound =
+        if scf.contains(SecretControlFlags::CCK_EXTENSION_SECRET) { opened.extension == derived } else { fixed };
     if ours && bound && update { Ok(()) } else { Err(UvRc::SECRET_UNABLE.into()) }
 }
 

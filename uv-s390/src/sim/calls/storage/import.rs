@@ -24,8 +24,7 @@ use crate::sim::machine::Machine;
 pub(in crate::sim) fn import(machine: &Machine, block: &mut ConvertTo) -> Answer {
     let conf = machine.conf(block.guest_handle.get())?;
     let _open = conf.open_whole()?;
-    let addr = conf.absolute(block.gaddr.get()).filter(|addr| addr.0 & 0xfff == 0).ok_or(UvRc::ADDRESS)?;
-    let gfn = conf.gfn(addr).ok_or(UvRc::ADDRESS)?;
+    let (addr, gfn) = conf.seen_page(block.gaddr.get()).ok_or(UvRc::ADDRESS)?;
     // Held to the end: a dump that begins now finds the page where it is then.
     let dump = conf.dump.try_read().ok_or(Refusal::Busy)?;
     if dump.is_some() {

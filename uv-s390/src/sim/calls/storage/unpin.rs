@@ -16,8 +16,7 @@ use crate::sim::machine::Machine;
 pub(in crate::sim) fn unpin(machine: &Machine, block: &mut ConvertTo) -> Answer {
     let conf = machine.conf(block.guest_handle.get())?;
     let _open = conf.open_whole()?;
-    let addr = conf.absolute(block.gaddr.get()).filter(|addr| addr.0 & 0xfff == 0).ok_or(UvRc::ADDRESS)?;
-    let gfn = conf.gfn(addr).ok_or(UvRc::ADDRESS)?;
+    let (_, gfn) = conf.seen_page(block.gaddr.get()).ok_or(UvRc::ADDRESS)?;
     let at = conf.space.shared_at(gfn).ok_or(UvRc::STATE)?;
     let frame = machine.storage.frames.claim(at)?;
     if frame.old() != Frame::Pinned(conf.id, gfn) {

@@ -126,4 +126,60 @@ mod tests {
         other.tables.moved.lock().clear();
         assert_eq!(merge(&rig, &other, MIB), refused(UvRc::LARGE_ORDER), "from another frame");
     }
+
+    #[test]
+    fn a_whole_mib_of_guest_storage() {
+        let rig = Rig::ready(Generation::Z17);
+        let guest = rig.guest_with(0, |create| create.guest_stor_len = (2 * MIB + 0x1000).into());
+        assert_eq!(merge(&rig, &guest, 2 * MIB), refused(UvRc::LARGE_RANGE), "one page of it");
+        assert_eq!(merge(&rig, &guest, MIB), refused(UvRc::LARGE_INCOMPLETE), "there, and not imported");
+        let whole = rig.guest_with(1, |create| create.guest_stor_len = (2 * MIB).into());
+        assert_eq!(merge(&rig, &whole, MIB), refused(UvRc::LARGE_INCOMPLETE), "the last one");
+        import_all(&rig, &whole);
+        assert_eq!(rig.export(whole.base + MIB), OK);
+        assert_eq!(merge(&rig, &whole, MIB), refused(UvRc::LARGE_INCOMPLETE), "all but the first page");
+        assert_eq!(rig.import(&whole, MIB), OK);
+        whole.tables.moved.lock().insert(MIB, None);
+        assert_eq!(merge(&rig, &whole, MIB), refused(UvRc::LARGE_MAPPING), "not mapped");
+        whole.tables.moved.lock().clear();
+        assert_eq!(merge(&rig, &whole, MIB), OK);
+    }
+
+    #[test]
+    fn frames_that_are_not_one_large_frame() {
+        let rig = Rig::ready(Generation::Z17);
+        let swapped = rig.guest(0);
+        map(&swapped, MIB, swapped.base + MIB + 0x1000, MappingSize::Page);
+        map(&swapped, MIB + 0x1000, swapped.base + MIB, MappingSize::Page);
+        import_all(&rig, &swapped);
+        assert_eq!(merge(&rig, &swapped, MIB), refused(UvRc::LARGE_ORDER), "mapped where they lie, out of order");
+        let between = rig.guest(1);
+        (0..PAGES).for_each(|page| {
+            map(&between, MIB + (page << 12), between.base + MIB + 0x8000 + (page << 12), MappingSize::Page);
+        });
+        import_all(&rig, &between);
+        assert_eq!(merge(&rig, &between, MIB), refused(UvRc::LARGE_ORDER), "in order, across two large frames");
+        let other = rig.guest(2);
+        import_all(&rig, &other);
+        assert!((0..PAGES).all(|page| rig.import(&other, 2 * MIB + (page << 12)) == OK));
+        (0..PAGES)
+            .for_each(|page| map(&other, MIB + (page << 12), other.base + 2 * MIB + (page << 12), MappingSize::Page));
+        assert_eq!(merge(&rig, &other, MIB), refused(UvRc::LARGE_MAPPING), "another MiB of the guest");
+    }
+
+    #[test]
+    fn a_frame_stays_verified_for_its_guest_when_another_one_is_refused() {
+        let rig = Rig::ready(Generation::Z17);
+        let (guest, other) = (rig.guest(0), rig.guest(1));
+        [&guest, &other].into_iter().for_each(|guest| import_all(&rig, guest));
+        assert_eq!(merge(&rig, &guest, MIB), OK);
+        let conf = rig.machine.conf(guest.conf).unwrap();
+        let is_merged = || rig.machine.storage.frames.is_merged(HostAddr(guest.base + MIB), conf.id, 1);
+        assert!(is_merged());
+        for page in 0..PAGES {
+            map(&other, MIB + (page << 12), guest.base + MIB + (page << 12), MappingSize::Segment);
+        }
+        assert_eq!(merge(&rig, &other, MIB), refused(UvRc::LARGE_MAPPING));
+        assert!(is_merged());
+    }
 }

@@ -57,6 +57,9 @@ fn a_real_space_has_no_virtual_addresses() {
     rig.machine.set_home_space(Some(ASCE | REAL_SPACE));
     let real = refused(UvRc::HOME_REAL_SPACE);
     assert_eq!(rig.call(&mut rig.create_block(2)), real);
+    let mut empty = rig.create_block(2);
+    empty.guest_stor_len = 0.into();
+    assert_eq!(rig.call(&mut empty), real, "before all else");
     assert_eq!(rig.call(&mut SetParams::new(other.conf, other.base, 640)), real);
     assert_eq!(rig.call(&mut DumpCpu::new(cpu.handle, 0x50_0000)), real);
     assert_eq!(rig.call(&mut DumpStorageState::new(guest.conf, 0x50_0000, 0)), real);

@@ -195,6 +195,7 @@ fn what_was_measured_has_to_be_there() {
     let verify = || rig.no_data(UvCommand::VERIFY_IMG, guest.conf);
     assert_eq!(verify(), (Cc::Error, UvRc::VERIFY_MISMATCH, UvRrc(0x1b)));
     assert_eq!(verify(), refused(UvRc::STATE));
+    assert_eq!(rig.import(&guest, 0x8000), OK, "a whole configuration, without a future");
 }
 
 #[test]

@@ -2,9 +2,11 @@
 
 mod accesses;
 mod boot;
+mod fading;
 mod gate;
 mod home;
 mod hostile;
+mod limits;
 mod random;
 mod resume;
 mod threads;

@@ -194,3 +194,20 @@ fn an_end_of_the_configuration_is_an_end_of_its_pins() {
     assert_eq!(unpin(guest.conf), NO_CONF);
     assert_eq!(rig.storage(UvCommand::PIN_PAGE_SHARED, guest.base + 0x8000), refused(UvRc::STATE), "nobody's");
 }
+
+#[test]
+fn pins_of_what_ends() {
+    let rig = rig();
+    let steps = [uvc(&Share::new(UvCommand::SET_SHARED_ACCESS, 0x8000)), diag(0x44, [0; 5])];
+    let (guest, cpu, _) = rig.booted(0, steps);
+    assert_eq!(rig.import(&guest, 0x8000), OK);
+    assert_eq!(rig.enter(&guest, cpu).gr(5), 0x44);
+    let pin = || rig.storage(UvCommand::PIN_PAGE_SHARED, guest.base + 0x8000);
+    let conf = rig.machine.conf(guest.conf).unwrap();
+    let ending = conf.close().ok();
+    assert_eq!(pin(), (Cc::Busy, UvRc(0), UvRrc(0)), "a call that ends it is at work");
+    drop(ending);
+    assert_eq!(rig.call(&mut NoData::new(UvCommand::DESTROY_SEC_CPU, cpu.handle)), OK);
+    assert_eq!(rig.call(&mut crate::abi::uvcb::DestroyFast::new(guest.conf)), OK);
+    assert_eq!(pin(), STATE, "shared still, by nobody");
+}

@@ -11,4 +11,5 @@ mod reset;
 mod sharing;
 mod sigp;
 mod sthyi;
+mod stored;
 mod validity;

@@ -322,3 +322,18 @@ fn a_cpu_runs_once() {
         first.join().unwrap().unwrap();
     });
 }
+
+#[test]
+fn guest_storage_ends_with_a_mib() {
+    let load = |at| vec![Step::load(GuestAddr(at), 8)];
+    let mut inside = Lone::one(load(4 * MIB - 8));
+    assert_eq!(inside.enter().interception(), InterceptionCode::WAIT, "MSL is the address of the last MiB");
+    let mut across = Lone::one(load(4 * MIB - 4));
+    assert_eq!(across.enter().interception(), InterceptionCode::PROGRAM);
+    let mut moved = Lone::one(load(3 * MIB - 8));
+    moved.change(|sd| sd.mso = (MIB + 0x123).into());
+    assert_eq!(moved.enter().interception(), InterceptionCode::WAIT, "the low bits of MSO have no meaning");
+    let mut moved = Lone::one(load(3 * MIB - 4));
+    moved.change(|sd| sd.mso = (MIB + 0x123).into());
+    assert_eq!(moved.enter().interception(), InterceptionCode::PROGRAM);
+}

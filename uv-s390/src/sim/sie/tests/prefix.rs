@@ -39,7 +39,8 @@ fn also_when_they_are_shared() {
 #[test]
 fn and_where_the_guest_moves_them() {
     let rig = Rig::ready(Generation::Z17);
-    let (guest, cpu, _) = rig.booted(0, [Step::Call(GuestInsn::Spx { prefix: 0x8000 }), diag(0x9c, [42, 0, 0, 0, 0])]);
+    let (guest, cpu, _) =
+        rig.booted(0, [Step::Call(GuestInsn::Spx { prefix: 0x8000_9fff }), diag(0x9c, [42, 0, 0, 0, 0])]);
     assert_eq!((rig.import(&guest, 0x8000), rig.import(&guest, 0x9000)), (OK, OK));
     let sd = rig.enter(&guest, cpu);
     assert_eq!((sd.interception(), sd.ipa.get()), (InterceptionCode::PV_NOTIFICATION, 0xb210));

@@ -140,3 +140,28 @@ fn unshare_all_before_the_first_load_begins_a_reset() {
     assert_eq!([rig.import(&guest, 0), rig.import(&guest, 0x1000)], [OK; 2]);
     assert_eq!(rig.enter(&guest, cpu).validity(), Some(Validity::CPU_STATE), "nobody asked: a clear reset is due");
 }
+
+#[test]
+fn a_reset_that_is_over_leaves_nothing_to_the_next() {
+    let rig = Rig::ready(Generation::Z17);
+    let (guest, first, second) = prepared(&rig);
+    let conf = rig.machine.conf(guest.conf).unwrap();
+    assert!(conf.service_masked.load(core::sync::atomic::Ordering::Relaxed));
+    assert_eq!(rig.no_data(UvCommand::CPU_RESET_INITIAL, first.handle), OK);
+    assert_eq!(rig.no_data(UvCommand::CPU_RESET, second.handle), OK);
+    assert_eq!(rig.set_state(first, CpuState::OPERATING_LOAD), OK);
+    assert_eq!(rig.enter(&guest, first).gr(0), 42);
+    conf.service_masked.store(false, core::sync::atomic::Ordering::Relaxed);
+    assert_eq!(rig.set_state(first, CpuState::STOPPED), OK);
+    for command in [UvCommand::SET_UNSHARE_ALL, UvCommand::PREPARE_RESET] {
+        assert_eq!(rig.no_data(command, guest.conf), OK);
+    }
+    assert!(conf.service_masked.load(core::sync::atomic::Ordering::Relaxed), "no SERVC before the reset counts");
+    for cpu in [first, second] {
+        assert_eq!(rig.no_data(UvCommand::CPU_RESET_INITIAL, cpu.handle), OK);
+        assert!(
+            rig.machine.cpu(cpu.handle).unwrap().core.lock().due.is_some(),
+            "nobody asked this time: a clear reset"
+        );
+    }
+}

@@ -1,3 +1,5 @@
+mod limits;
+
 use crate::abi::se_header::{PlaintextControlFlags, SecretControlFlags};
 use crate::abi::secret::{SecretId, SecretList, SecretType};
 use crate::abi::uvc::UvRc;
@@ -80,6 +82,11 @@ fn codes_of_a_malformed_request() {
     let outside = AddSecret::new(GUEST_LEN);
     let rig = Rig::ready(Generation::Z17);
     assert_eq!(returned(rig.run(0, [uvc(&outside)]).last().unwrap()).1, 0x103);
+    let rig = Rig::ready(Generation::Z17);
+    let head = sealed(&rig, &request(&rig, plaintext("a")))[..1048].to_vec();
+    let at = GUEST_LEN - 1048;
+    let steps = [Step::store(GuestAddr(at), &head), uvc(&AddSecret::new(at))];
+    assert_eq!(returned(rig.run(0, steps).last().unwrap()).1, 0x103, "the head alone is in guest storage");
 }
 
 #[test]
@@ -206,10 +213,13 @@ fn a_wrapped_key_is_bound_to_its_id_and_type() {
     let key = |id| GuestSecret::key(SecretType::AES_256, id, &[6; 32]).unwrap();
     let requests = ids.map(|id| sealed(&rig, &request(&rig, key(id))));
     let mut steps = adding(requests.iter().map(Vec::as_slice));
-    steps.extend([uvc(&RetrieveSecret::new(0, ANSWER, 64)), Step::load(GuestAddr(ANSWER), 64)]);
+    let retrieve = || [uvc(&RetrieveSecret::new(0, ANSWER, 64)), Step::load(GuestAddr(ANSWER), 64)];
+    steps.extend(retrieve().into_iter().chain(retrieve()));
     let seen = rig.run(0, steps);
     assert_eq!([9, 11, 12].map(|n| returned(&seen[n]).1), [1; 3]);
     let wrapped = loaded(&seen[13]);
+    assert_ne!(wrapped[..12], loaded(&seen[15])[..12], "an initialization vector of its own");
+    assert_eq!(wrapped[12..16], [0; 4], "behind the initialization vector");
     let open = |kind: SecretType, id: &SecretId| {
         let mut key = wrapped[16..48].to_vec();
         let aad = [&kind.0.to_be_bytes()[..], &id.0].concat();
@@ -225,13 +235,15 @@ fn a_wrapped_key_is_bound_to_its_id_and_type() {
 fn a_long_list_goes_on_and_a_full_store_refuses() {
     let rig = Rig::ready(Generation::Z17);
     let request = sealed(&rig, &request(&rig, GuestSecret::association(SecretId::of_name("a"), &[5; 32])));
-    let mut steps = adding(core::iter::repeat_n(&request[..], 129));
+    let null = sealed(&rig, &super::tests::request(&rig, GuestSecret::null()));
+    let mut steps = adding(core::iter::repeat_n(&request[..], 129).chain([&null[..]]));
     let list = |start| [uvc(&ListSecrets::new(start, ANSWER)), Step::load(GuestAddr(ANSWER), 4096)];
     steps.extend(list(0).into_iter().chain(list(85)));
     let seen = rig.run(0, steps);
-    let adds: Vec<u16> = (0..129).map(|n| returned(&seen[9 + 2 * n]).1).collect();
+    let adds: Vec<u16> = (0..130).map(|n| returned(&seen[9 + 2 * n]).1).collect();
     assert!(adds[..128].iter().all(|rc| *rc == 1) && adds[128] == 0x10b);
-    let at = 8 + 2 * 129;
+    assert_eq!(adds[129], 1, "a null secret takes no room");
+    let at = 8 + 2 * 130;
     assert_eq!(returned(&seen[at]).1, 0x100);
     assert_eq!(SecretList::decode(&loaded(&seen[at + 1])).unwrap().next_index, 85);
     assert_eq!(returned(&seen[at + 2]).1, 1);
@@ -243,9 +255,10 @@ fn a_request_can_forbid_dumps() {
     let rig = Rig::ready(Generation::Z17);
     let mut asked = request(&rig, GuestSecret::null());
     asked.flags = AddSecretFlags::DISABLE_DUMP;
-    let (guest, cpu, seen) = rig.booted(0, adding([&sealed(&rig, &asked)[..]]));
+    let after = sealed(&rig, &request(&rig, plaintext("a")));
+    let (guest, cpu, seen) = rig.booted(0, adding([&sealed(&rig, &asked)[..], &after]));
     rig.serve(&guest, cpu);
-    assert_eq!(returned(&seen.lock()[9]).1, 1);
+    assert_eq!([9, 11].map(|n| returned(&seen.lock()[n]).1), [1, 1]);
     assert_eq!(rig.no_data(UvCommand::DUMP_INIT, guest.conf), refused(UvRc::NOT_ALLOWED));
 }
 
