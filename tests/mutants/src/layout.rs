@@ -37,6 +37,6 @@ pub(crate) const LIBRARIES: &[Library] = &[
         folder: "uv-s390",
         files: &["sim/calls/", "hypervisor/", "guest/uvdevice/"],
         testers: &["ultravisor"],
-        tests: &["s390_table", "host_side", "s390_lifecycle", "s390_run_loop", "conformance_s390"],
+        tests: &["s390_table", "host_side", "s390_lifecycle", "s390_run_loop", "s390_dump", "conformance_s390"],
     },
 ];

@@ -251,7 +251,7 @@ fn who_is_woken_for_what_floats() {
     for _ in 0..3 {
         guest.inject(None, Irq::Service { parameter: 1 }).unwrap();
     }
-    assert!(woken(ExecutionControl::EXTERNAL_INTERCEPT).contains(&0), "one that waits is preferred");
+    assert_eq!(woken(ExecutionControl::EXTERNAL_INTERCEPT), [0], "one that waits is preferred");
 }
 
 #[test]

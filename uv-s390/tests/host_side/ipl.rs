@@ -4,6 +4,7 @@ use std::sync::Mutex;
 
 use uv_core::{EnterSecureMode, Error, ErrorKind, Exit, Gfn, GuestAddr, PageOut, SecureVm, VmState};
 use uv_s390::abi::Errno;
+use uv_s390::abi::ipib::{self, Component, IpibForm};
 use uv_s390::abi::psw::Psw;
 use uv_s390::abi::uvc::{UvRc, UvRrc};
 use uv_s390::abi::uvcb::UvCommand as C;
@@ -285,6 +286,7 @@ fn re_ipl_and_reset_from_outside_leave_protection() {
     let after =
         reset(&mut NoDevices, &*guest, &guest.storage(), &options(&[]), false, ResetRequest::LoadNormal).unwrap();
     assert_eq!(after, AfterReset::Psw(Some(Psw::at(0x11000))));
+    assert_eq!(guest.is_stopped(0), Ok(false), "it goes on at once");
     guest.storage().write(GuestAddr(0), &[0; 8]).unwrap();
     let after =
         reset(&mut NoDevices, &*guest, &guest.storage(), &options(&[]), false, ResetRequest::LoadNormal).unwrap();
@@ -293,4 +295,64 @@ fn re_ipl_and_reset_from_outside_leave_protection() {
         unprotect(&mut NoDevices, &*guest, false).map_err(|error| (error.command, error.errno)),
         Err((PvCommand::DISABLE, Errno::EINVAL))
     );
+}
+
+/// A kernel that does all it is asked, and has these capabilities.
+struct Willing {
+    dumps: bool,
+    log: Mutex<Vec<(Target, u32, Vec<u8>)>>,
+}
+
+impl KvmPv for Willing {
+    fn ioctl(&self, target: Target, number: u32, argument: &mut Argument<'_>) -> Result<u64, Errno> {
+        let command = argument.block.get(3).copied().map_or(number, u32::from);
+        self.log.lock().expect("one thread").push((target, command, argument.data.to_vec()));
+        Ok(u64::from(number == request::CHECK_EXTENSION && self.dumps))
+    }
+}
+
+#[test]
+fn the_image_is_read_as_the_ipib_describes_it() {
+    let rig = Rig::new(Generation::Z17);
+    let guest = rig.guest(0);
+    let storage = guest.storage();
+    let component = |address: u64, length: u64| {
+        let mut component = rig.components[0];
+        (component.address, component.length) = (address.into(), length.into());
+        component
+    };
+    let build = |header, length, components: &[Component]| {
+        ipib::build(IpibForm::Exact, header, length, components).expect("few components")
+    };
+    let start =
+        |kvm: &Willing, block: &[u8]| start_with(&mut NoDevices, kvm, &storage, block, &options(&[]), &mut |_| {});
+    let willing = |dumps| Willing { dumps, log: Mutex::default() };
+    let components = [component(0x1000, 0x1001), component(0x4000, 0x2000)];
+    let sizes = |kvm: &Willing| -> Vec<u64> {
+        let log = kvm.log.lock().expect("one thread");
+        let unpacks = log.iter().filter(|(target, number, _)| (*target, *number) == (Target::Vm, 3));
+        unpacks.map(|(_, _, data)| u64::from_be_bytes(data[8..16].try_into().expect("eight bytes"))).collect()
+    };
+    for dumps in [false, true] {
+        let kvm = willing(dumps);
+        let started = start(&kvm, &build(0, 640, &components)).unwrap();
+        assert_eq!((started.pages, sizes(&kvm)), (4, vec![0x2000, 0x2000]), "whole pages");
+        assert_eq!(started.components.iter().map(|part| part.length.get()).collect::<Vec<_>>(), [0x2000, 0x2000]);
+        let infos =
+            kvm.log.lock().unwrap().iter().filter(|(target, number, _)| (*target, *number) == (Target::Vm, 7)).count();
+        assert_eq!(infos, if dumps { 2 } else { 0 }, "sizes are asked for where dumps are");
+    }
+    let end = crate::rig::PAGES << 12;
+    for (header, length, parts, step, errno) in [
+        (end - 639, 640, &components[..], StartStep::SetParameters, Errno::EFAULT),
+        (0, ipib::MAX_SE_HEADER_LENGTH + 1, &components[..], StartStep::SetParameters, Errno::EFAULT),
+        (0, 640, &[component(0x1000, u64::MAX)], StartStep::Unpack(0), Errno::EINVAL),
+    ] {
+        let error = start(&willing(true), &build(header, length, parts)).unwrap_err();
+        assert_eq!((error.step, error.errno, error.response), (step, Some(errno), Response::CANNOT_ENTER));
+        assert_eq!((error.rc, error.rrc, error.kind()), (UvRc(0), UvRrc(0), ErrorKind::WrongState));
+    }
+    for (header, length) in [(end - 640, 640), (0, ipib::MAX_SE_HEADER_LENGTH)] {
+        assert!(start(&willing(true), &build(header, length, &components)).is_ok());
+    }
 }

@@ -8,7 +8,7 @@ use uv_core::{
 };
 use uv_s390::abi::uvc::UvRc;
 use uv_s390::abi::uvcb::UvCommand as C;
-use uv_s390::hypervisor::kernel::{Hardware, Host, HostError, HostPages, Process};
+use uv_s390::hypervisor::kernel::{Hardware, Host, HostError, HostPages, MpState, Process};
 use uv_s390::sim::{Generation, Machine, MachineConfig};
 
 #[test]
@@ -267,4 +267,56 @@ fn dropping_a_protected_vm_gives_all_back() {
         let memory = rig.machine.host_memory();
         assert!(memory.check(HostAddr(16 << 20), PAGES << 12).is_ok());
     }
+}
+
+#[test]
+fn a_machine_that_lacks_one_dump_call_does_not_dump() {
+    for call in [C::DUMP_INIT, C::DUMP_CONF_STOR_STATE, C::DUMP_CPU, C::DUMP_COMPLETE] {
+        let bit = call.info().and_then(|info| info.bit).and_then(|bit| u16::try_from(bit).ok()).expect("a bit");
+        let rig = Rig::without(Generation::Z17, &[bit]);
+        assert!(!rig.host.can_dump() && !rig.guest(0).can_dump(), "{call}");
+    }
+    assert!(Rig::new(Generation::Z17).guest(0).can_dump());
+}
+
+#[test]
+fn states_that_the_ultravisor_is_told() {
+    let rig = Rig::new(Generation::Z17);
+    let guest = rig.guest(1);
+    rig.verified(&guest);
+    for state in [MpState::Load, MpState::Operating, MpState::Stopped, MpState::Operating, MpState::Stopped] {
+        guest.set_mp_state(0, state).unwrap();
+    }
+    let told: Vec<_> = rig.uvc.blocks(C::CPU_SET_STATE).iter().map(|block| block[0x20..0x28].to_vec()).collect();
+    assert_eq!(told.concat(), [5, 1, 2, 1, 2].map(|state| [0, 0, 0, 0, 0, 0, 0, state]).concat());
+}
+
+#[test]
+fn a_cpu_that_cannot_become_secure_is_as_it_was() {
+    let rig = Rig::new(Generation::Z17);
+    let guest = rig.guest(2);
+    rig.uvc.plan(C::CREATE_SEC_CPU, [Spoil::Pass, refuse(0x105)]);
+    assert_eq!(rc(guest.enable().unwrap_err()), UvRc::CPU_STORAGE);
+    for cpu in [0, 1] {
+        let state = guest.state(cpu).unwrap();
+        assert_eq!((state.sidad.get(), state.sdf, state.cpu_handle.get(), state.conf_handle.get()), (1, 0, 0, 0));
+    }
+    guest.enable().unwrap();
+    let free = rig.host.free_storage();
+    rig.uvc.plan(C::CREATE_SEC_CPU, [refuse(0x105)]);
+    assert_eq!(rc(guest.add_cpu(5).unwrap_err()), UvRc::CPU_STORAGE);
+    assert_eq!((rig.host.free_storage(), guest.cpu_count()), (free, 2), "nothing of it is left");
+}
+
+#[test]
+fn storage_in_neighbouring_ranges_stays_two() {
+    let pages = HostPages::new([(HostAddr(0x1_0000), 0x1000), (HostAddr(0x1_1000), 0x2000)]);
+    let first = pages.allocate(0x1000, 0, HostAddr(0)).unwrap();
+    assert_eq!((first.origin(), pages.free_bytes()), (HostAddr(0x1_0000), 0x2000));
+    let second = pages.allocate(0x2000, 0, HostAddr(0)).unwrap();
+    assert_eq!((second.origin(), pages.free_bytes()), (HostAddr(0x1_1000), 0));
+    assert_eq!(pages.allocate(1, 0, HostAddr(0)), None);
+    pages.free(second);
+    pages.free(first);
+    assert_eq!(pages.allocate(0x3000, 0x1000, HostAddr(0)).map(|all| all.origin()), Some(HostAddr(0x1_0000)));
 }

@@ -379,6 +379,9 @@ fn storage_state_clears_the_codes_before_it_looks() {
     assert_eq!(dump(0x1000, per_mib, &mut []), (Err(Errno::EINVAL), 0, 0));
     assert_eq!(dump(0, 0, &mut []), (Err(Errno::EINVAL), 0, 0));
     assert_eq!(dump(0, per_mib + 1, &mut []), (Err(Errno::EINVAL), 0, 0));
+    rig.uvc.plan(C::DUMP_CONF_STOR_STATE, [Spoil::Instead(Cc::Done, 1)]);
+    let last = u64::MAX << 20;
+    assert_eq!(dump(last, 2 * per_mib, &mut vec![0; 2 * step]), (Err(Errno::EINVAL), 1, 0), "past all addresses");
     let done = Spoil::Instead(Cc::Done, 1);
     rig.uvc.plan(C::DUMP_CONF_STOR_STATE, [done, done, refuse(0x1f0)]);
     assert_eq!(dump(0, per_mib, &mut vec![0; step - 1]), (Err(Errno::EFAULT), 1, 0), "the call was made");

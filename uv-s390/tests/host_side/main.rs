@@ -1,6 +1,10 @@
 //! The hypervisor half on the simulated machine, with calls that are made to fail.
 #![cfg(feature = "sim")]
 
+mod client;
+mod core_traits;
+mod dump;
+mod faults;
 mod interrupt;
 mod interrupt_random;
 mod interrupt_rules;
@@ -9,6 +13,7 @@ mod kernel;
 mod kvm;
 mod kvm_interrupt;
 mod large;
+mod lowcore;
 mod mem_op;
 mod memory;
 mod ordinary;
@@ -21,4 +26,5 @@ mod service;
 mod state;
 mod system;
 mod teardown;
+mod values;
 mod waiting;

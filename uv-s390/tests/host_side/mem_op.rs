@@ -3,14 +3,14 @@
 use uv_core::{Gfn, GuestAddr};
 use uv_s390::abi::Errno;
 use uv_s390::abi::psw::Psw;
-use uv_s390::hypervisor::kernel::Guest;
+use uv_s390::hypervisor::kernel::{Guest, Irq};
 use uv_s390::hypervisor::uapi::{
     Argument, KvmPv, KvmRun, MemOp, SKeys, Target, client, mem_op as op, mem_op_flags as flags, request,
 };
 use uv_s390::sim::Generation;
 use zerocopy::IntoBytes;
 
-use crate::rig::{PAGES, Rig};
+use crate::rig::{PAGES, Rig, Room};
 
 const VM: Target = Target::Vm;
 const CPU: Target = Target::Vcpu(0);
@@ -476,4 +476,52 @@ fn sida_operations_have_an_order() {
     client::sida_write(&*guest, 0, 4092, &[5, 6, 7, 8]).unwrap();
     client::sida_read(&*guest, 0, 4092, &mut back[..4]).unwrap();
     assert_eq!(back[..4], [5, 6, 7, 8]);
+}
+
+#[test]
+fn a_table_that_the_host_cannot_read_is_no_exception_of_the_guest() {
+    let rig = Rig::new(Generation::Z17);
+    let guest = rig.guest(1);
+    tables(&guest);
+    with_psw(&guest, MODE_64 | DAT, |state| {
+        (state.crs[0], state.crs[1]) = ((1_u64 << 23).into(), (THIRD | 0x04).into())
+    });
+    let read = || go(&guest, CPU, MemOp::new(op::LOGICAL_READ, 0x5123, 1), &mut [0]);
+    let results = [0, 1, 2, 3, 4].map(|after| {
+        rig.fail(Room::Guest, after);
+        (read(), rig.fails_still())
+    });
+    let unreadable = (Err(Errno::EFAULT), false);
+    assert_eq!(results, [unreadable, unreadable, unreadable, (PROTECTION, false), (Ok(0), true)]);
+}
+
+#[test]
+fn an_exception_tells_where_it_was() {
+    let rig = Rig::new(Generation::Z17);
+    let guest = rig.guest(1);
+    tables(&guest);
+    set_keys(&guest, 5, &mut [0x30]).unwrap();
+    let pending = |mask: u64, kind, at| {
+        let asce = SEGMENTS;
+        with_psw(&guest, MODE_64 | mask, |state| {
+            (state.crs[0], state.crs[1], state.crs[7]) = ((1_u64 << 28).into(), asce.into(), asce.into());
+        });
+        let flags = flags::INJECT_EXCEPTION | flags::SKEY_PROTECTION;
+        let op = MemOp::new(kind, at, 4).with_flags(flags).with_access(3, 1);
+        let code = go(&guest, CPU, op, &mut [0; 4]);
+        let pending = guest.pending_interruptions(0).unwrap();
+        guest.reset_cpu(0, uv_s390::hypervisor::kernel::CpuReset::Normal).unwrap();
+        let [Irq::Program(program)] = pending[..] else { panic!("{pending:?}, {code:?}") };
+        assert_eq!(code, Ok(program.code.into()));
+        (program.code, program.translation, program.exception_access)
+    };
+    let (read, write, secondary) = (op::LOGICAL_READ, op::LOGICAL_WRITE, 2 << 46);
+    assert_eq!(pending(0, write, 0x105), (4, 1 << 10 | 0x80, 3), "a low address");
+    assert_eq!(pending(0, write, 0x5ffe), (4, 0x5000 | 1 << 10 | 8, 3), "a key");
+    assert_eq!(pending(DAT | secondary, write, 0x6abc), (4, 0x6000 | 1 << 10 | 4 | 2, 3), "a table");
+    assert_eq!(pending(DAT | secondary, read, 0x7abc), (0x11, 0x7000 | 2 << 10 | 2, 3));
+    assert_eq!(pending(DAT, read, 0x8abc), (0x12, 0, 0));
+    assert_eq!(pending(0, read, END), (5, 0, 0));
+    // The address of the page that failed, not of the first.
+    assert_eq!(pending(DAT, read, 0x6ffe), (0x11, 0x7000 | 2 << 10, 3));
 }

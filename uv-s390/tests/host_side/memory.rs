@@ -81,7 +81,13 @@ fn what_the_kernel_refuses() {
         assert_eq!(set(&guest, slot, at, size, memory), Err(Errno::EINVAL), "{slot} {at:#x} {size:#x} {memory:#x}");
     }
     assert_eq!(set(&guest, 1, 3 * MIB, MIB, 0), Err(Errno::EEXIST));
-    let mut region = MemoryRegion { flags: 1.into(), memory_size: MIB.into(), ..MemoryRegion::new_zeroed() };
+    let mut region = MemoryRegion {
+        slot: 1.into(),
+        flags: 1.into(),
+        guest_phys_addr: (8 * MIB).into(),
+        memory_size: MIB.into(),
+        userspace_addr: MEMORY.0.into(),
+    };
     let mut argument = Argument { block: region.as_mut_bytes(), ..Argument::default() };
     assert_eq!(guest.ioctl(Target::Vm, request::SET_USER_MEMORY_REGION, &mut argument), Err(Errno::EINVAL));
     let nothing = guest.ioctl(Target::Vm, request::SET_USER_MEMORY_REGION, &mut Argument::default());

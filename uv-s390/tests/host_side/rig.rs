@@ -1,10 +1,10 @@
-//! A machine, a hypervisor and a small guest, with a UV call that can be told to refuse.
+//! A machine, a hypervisor and a small guest, with a UV call and host storage that can be told to refuse.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
-use uv_core::{Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, PageSize, SlotId};
+use uv_core::{AccessError, Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, NormalMemory, PageSize, SlotId};
 use uv_s390::abi::ipib::{self, Component, IpibForm};
-use uv_s390::abi::sie::Sie;
+use uv_s390::abi::sie::{AddressSpaces, GuestMap, Sie};
 use uv_s390::abi::uvc::{Cc, ProgramInterruption, UvCall, UvRc};
 use uv_s390::abi::uvcb::UvCommand;
 use uv_s390::hypervisor::kernel::{Guest, GuestConfig, Hardware, Host, HostPages};
@@ -36,8 +36,10 @@ pub(crate) struct Spoiler {
     machine: Arc<Machine>,
     plan: Mutex<Vec<(UvCommand, VecDeque<Spoil>)>>,
     log: Mutex<Vec<UvCommand>>,
-    /// Commands with the double word at 0x18 of the block after the call: the handle, in those that have one there.
-    handles: Mutex<Vec<(UvCommand, u64)>>,
+    /// Blocks as they were after the call.
+    blocks: Mutex<Vec<(UvCommand, Vec<u8>)>>,
+    /// Bits of calls that a query does not tell.
+    missing: Vec<u16>,
 }
 
 impl Spoiler {
@@ -51,10 +53,16 @@ impl Spoiler {
         core::mem::take(&mut *self.log.lock().expect("one thread"))
     }
 
-    /// Handles of the calls of this command, oldest first.
+    /// Blocks of the calls of this command, oldest first, as they were after the call.
+    pub(crate) fn blocks(&self, command: UvCommand) -> Vec<Vec<u8>> {
+        let blocks = self.blocks.lock().expect("one thread");
+        blocks.iter().filter(|(known, _)| *known == command).map(|(_, block)| block.clone()).collect()
+    }
+
+    /// Handles of the calls of this command, oldest first: the double word at 0x18, in those that have one there.
     pub(crate) fn handles(&self, command: UvCommand) -> Vec<u64> {
-        let handles = self.handles.lock().expect("one thread");
-        handles.iter().filter(|(known, _)| *known == command).map(|(_, handle)| *handle).collect()
+        let handle = |block: &Vec<u8>| u64::from_be_bytes(block[0x18..0x20].try_into().expect("eight bytes"));
+        self.blocks(command).iter().map(handle).collect()
     }
 
     fn next(&self, command: UvCommand) -> Spoil {
@@ -85,10 +93,12 @@ impl UvCall for Spoiler {
                 Ok(Cc::Error)
             }
         };
-        if let Some(handle) = block.get(0x18..0x20) {
-            let handle = u64::from_be_bytes(handle.try_into().expect("eight bytes"));
-            self.handles.lock().expect("one thread").push((command, handle));
+        if command == UvCommand::QUI {
+            for bit in self.missing.iter().map(|bit| usize::from(*bit)) {
+                block[0x10 + bit / 8] &= !(0x80 >> (bit % 8));
+            }
         }
+        self.blocks.lock().expect("one thread").push((command, block.to_vec()));
         done
     }
 }
@@ -109,10 +119,80 @@ impl Sie for Switch {
     }
 }
 
+/// The address spaces of the machine, and which of them are attached.
+struct Spaces {
+    machine: Arc<Machine>,
+    attached: Mutex<BTreeSet<u64>>,
+}
+
+impl AddressSpaces for Spaces {
+    fn attach(&self, asce: u64, map: Arc<dyn GuestMap>) {
+        self.attached.lock().expect("one thread").insert(asce);
+        self.machine.attach(asce, map);
+    }
+
+    fn detach(&self, asce: u64) {
+        self.attached.lock().expect("one thread").remove(&asce);
+        self.machine.detach(asce);
+    }
+}
+
+/// Where an access can be told to fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// The kernel's own storage.
+    Kernel,
+    /// What guests have for theirs.
+    Guest,
+}
+
+/// Host memory, of which one access can be told to fail.
+struct Memory {
+    inner: Arc<dyn NormalMemory>,
+    /// Where, and how many accesses there go well before the one that does not.
+    fails: Mutex<Option<(Room, u64)>>,
+}
+
+impl Memory {
+    fn pass(&self, at: HostAddr, len: usize) -> Result<(), AccessError> {
+        let mut fails = self.fails.lock().expect("nobody panics with it");
+        let room = if at.0 < KERNEL { Room::Guest } else { Room::Kernel };
+        match &mut *fails {
+            Some((wanted, 0)) if *wanted == room => {
+                *fails = None;
+                Err(AccessError::Unmapped { at, len })
+            }
+            Some((wanted, left)) if *wanted == room => {
+                *left -= 1;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl NormalMemory for Memory {
+    fn read(&self, at: HostAddr, into: &mut [u8]) -> Result<(), AccessError> {
+        self.pass(at, into.len())?;
+        self.inner.read(at, into)
+    }
+
+    fn write(&self, at: HostAddr, from: &[u8]) -> Result<(), AccessError> {
+        self.pass(at, from.len())?;
+        self.inner.write(at, from)
+    }
+
+    fn check(&self, at: HostAddr, len: u64) -> Result<(), AccessError> {
+        self.inner.check(at, len)
+    }
+}
+
 pub(crate) struct Rig {
     pub(crate) machine: Arc<Machine>,
     pub(crate) uvc: Arc<Spoiler>,
     sie: Arc<Switch>,
+    spaces: Arc<Spaces>,
+    memory: Arc<Memory>,
     pub(crate) host: Arc<Host>,
     /// The image, as a file.
     pub(crate) file: Vec<u8>,
@@ -125,6 +205,11 @@ pub(crate) struct Rig {
 
 impl Rig {
     pub(crate) fn new(generation: Generation) -> Self {
+        Self::without(generation, &[])
+    }
+
+    /// A machine whose query does not tell these calls, by their bits.
+    pub(crate) fn without(generation: Generation, missing: &[u16]) -> Self {
         let mut rng = SimRng::from_seed(11);
         let key = HostPrivateKey::generate(&mut rng);
         let built = ImageBuilder::new(&[0x77; 20_000])
@@ -145,15 +230,24 @@ impl Rig {
             machine: machine.clone(),
             plan: Mutex::default(),
             log: Mutex::default(),
-            handles: Mutex::default(),
+            blocks: Mutex::default(),
+            missing: missing.to_vec(),
         });
         let sie = Arc::new(Switch { machine: machine.clone(), instead: Mutex::default() });
-        let hardware =
-            Hardware { uvc: uvc.clone(), sie: sie.clone(), ..Hardware::new(&machine, machine.host_memory()) };
+        let spaces = Arc::new(Spaces { machine: machine.clone(), attached: Mutex::default() });
+        let memory = Arc::new(Memory { inner: Arc::new(machine.host_memory()), fails: Mutex::default() });
+        let hardware = Hardware {
+            uvc: uvc.clone(),
+            sie: sie.clone(),
+            spaces: spaces.clone(),
+            memory: memory.clone(),
+            ..Hardware::new(&machine, machine.host_memory())
+        };
         let host = Host::start(hardware, HostPages::new([(HostAddr(KERNEL), KERNEL_BYTES)])).expect("initialized");
         uvc.log();
         let free = host.free_storage();
-        Self { machine, uvc, sie, host, file: built.bytes, ipib, components, free, next: Mutex::new(GUEST) }
+        let (file, next) = (built.bytes, Mutex::new(GUEST));
+        Self { machine, uvc, sie, spaces, memory, host, file, ipib, components, free, next }
     }
 
     /// An ordinary VM with this many CPUs and the image in its memory.
@@ -177,6 +271,21 @@ impl Rig {
     /// Puts another SIE in the place of the machine's.
     pub(crate) fn enter_by(&self, sie: Arc<dyn Sie>) {
         *self.sie.instead.lock().expect("nobody panics with it") = Some(sie);
+    }
+
+    /// Lets the next access there fail after so many that go well.
+    pub(crate) fn fail(&self, room: Room, after: u64) {
+        *self.memory.fails.lock().expect("nobody panics with it") = Some((room, after));
+    }
+
+    /// Calls this off; whether it was still to come.
+    pub(crate) fn fails_still(&self) -> bool {
+        self.memory.fails.lock().expect("nobody panics with it").take().is_some()
+    }
+
+    /// The address spaces that are attached, by ASCE.
+    pub(crate) fn attached(&self) -> Vec<u64> {
+        self.spaces.attached.lock().expect("one thread").iter().copied().collect()
     }
 
     pub(crate) fn load(&self, guest: &Guest) {

@@ -54,7 +54,11 @@ fn what_is_refused_before_the_guest_runs() {
     let mut area = KvmRun::new();
     assert_eq!(client::run(&*guest, 0, &mut area), Ok(()));
     client::set_mp_state(&*guest, 0, MpState::Stopped).unwrap();
-    assert_eq!(client::run(&*guest, 0, &mut area), Err(Errno::EINVAL));
+    area.set_gr(3, 0x333);
+    (area.kvm_dirty_regs, area.regs.pp) = (SyncFields::ARCH0.bits().into(), 0x999.into());
+    let before = area;
+    assert_eq!((client::run(&*guest, 0, &mut area), area), (Err(Errno::EINVAL), before), "a stopped CPU");
+    assert_ne!((guest.registers(0).unwrap().grs[3], guest.state(0).unwrap().pp.get()), (0x333, 0x999));
     let other = rig.guest(1);
     assert!(client::disable(&*other).is_err());
     assert_eq!(client::run(&*other, 0, &mut area), Err(Errno::EINVAL), "any PV command hands the states over");
@@ -240,6 +244,8 @@ fn single_registers() {
         assert_eq!(guest.ioctl(Target::Vcpu(0), number, &mut argument), Err(Errno::EFAULT));
         assert_eq!(guest.ioctl(Target::Vcpu(0), number, &mut Argument::default()), Err(Errno::EFAULT));
         assert_eq!(guest.ioctl(Target::Vcpu(9), number, &mut argument), Err(Errno::EINVAL));
+        let mut argument = Argument { block: block.as_mut_bytes(), data: &mut [0; 8], ..Argument::default() };
+        assert_eq!(guest.ioctl(Target::Vcpu(0), number, &mut argument), Ok(0));
     }
     guest.reset_cpu(0, CpuReset::Initial).unwrap();
     assert_eq!(client::get_one_reg(&*guest, 0, RegId::GBEA), Ok(1));

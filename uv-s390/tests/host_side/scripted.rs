@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex};
 
 use uv_core::{Exit, HostAddr, NormalMemory, Vcpu};
 use uv_s390::abi::Errno;
-use uv_s390::abi::psw::{PSW_EXTERNAL, Psw, with_condition_code};
-use uv_s390::abi::sie::{InjectionControl, InterceptionCode, Sie, StateDescription};
+use uv_s390::abi::psw::{PSW_EXTERNAL, PSW_IO, PSW_MACHINE_CHECK, Psw, with_condition_code};
+use uv_s390::abi::sie::{ExecutionControl, InjectionControl, InterceptionCode, Sie, StateDescription};
 use uv_s390::abi::uvc::ProgramInterruption;
 use uv_s390::abi::uvcb::{Share, UvCommand as C};
-use uv_s390::hypervisor::kernel::{Guest, HostError, Irq, MpState, S390Exit, S390Vcpu};
+use uv_s390::hypervisor::kernel::{Guest, HostError, Irq, MachineCheckIrq, MpState, S390Exit, S390Vcpu};
 use uv_s390::hypervisor::uapi::{ExitReason, KvmRun, Target, capability, client};
 use uv_s390::sim::Generation;
 use zerocopy::{FromZeros, IntoBytes};
@@ -24,6 +24,8 @@ pub(crate) struct Script {
     memory: Arc<dyn NormalMemory>,
     exits: Mutex<VecDeque<Shown>>,
     entries: Mutex<Vec<StateDescription>>,
+    /// PSW mask and control registers at an exit.
+    open: Option<u64>,
 }
 
 /// A plain stop for the script's end.
@@ -39,8 +41,12 @@ impl Sie for Script {
         let (code, ipa, ipb, grs) = self.exits.lock().expect("one thread").pop_front().expect("one more exit");
         (sd.icptcode, sd.ipa, sd.ipb, sd.iictl) = (code, ipa.into(), ipb.into(), 0);
         // What SIGP answers is the kernel's to set.
-        sd.psw = Psw::new(with_condition_code(PSW_EXTERNAL, if ipa == SIGP { 3 } else { 0 }), 0);
+        let mask = self.open.unwrap_or(PSW_EXTERNAL);
+        sd.psw = Psw::new(with_condition_code(mask, if ipa == SIGP { 3 } else { 0 }), 0);
         sd.crs[0] = 0x200.into();
+        if self.open.is_some() {
+            sd.crs = [u64::MAX.into(); 16];
+        }
         (0..16).for_each(|number| sd.set_gr(number, 0));
         grs.into_iter().for_each(|(number, value)| sd.set_gr(number, value));
         self.memory.write(state, sd.as_bytes()).expect("host memory");
@@ -48,11 +54,44 @@ impl Sie for Script {
     }
 }
 
+const OPEN: Option<u64> = Some(PSW_EXTERNAL | PSW_IO | PSW_MACHINE_CHECK);
+
+/// Puts a script in the place of the machine's SIE.
+fn script(rig: &Rig, exits: Vec<Shown>, open: Option<u64>) -> Arc<Script> {
+    let memory: Arc<dyn NormalMemory> = Arc::new(rig.machine.host_memory());
+    let script = Arc::new(Script { memory, exits: Mutex::new(exits.into()), entries: Mutex::default(), open });
+    rig.enter_by(script.clone());
+    script
+}
+
+/// From now on the machine plays these exits.
+pub(crate) fn play(rig: &Rig, exits: Vec<Shown>) {
+    script(rig, exits, None);
+}
+
+/// As [`play`], and the guest is open for every interruption at every exit.
+pub(crate) fn play_open(rig: &Rig, exits: Vec<Shown>) {
+    script(rig, exits, OPEN);
+}
+
+/// An ordinary VM on a machine that plays these exits.
+pub(crate) fn ordinary(rig: &Rig, cpus: u16, exits: Vec<Shown>) -> (Arc<Guest>, Arc<Script>) {
+    let script = script(rig, exits, None);
+    (rig.guest(cpus), script)
+}
+
 /// A VM that is protected and operating, on a machine that plays these exits.
 pub(crate) fn scripted(rig: &Rig, cpus: u16, exits: Vec<Shown>) -> (Arc<Guest>, Arc<Script>) {
-    let memory: Arc<dyn NormalMemory> = rig.host.hardware().memory.clone();
-    let script = Arc::new(Script { memory, exits: Mutex::new(exits.into()), entries: Mutex::default() });
-    rig.enter_by(script.clone());
+    protected(rig, cpus, exits, None)
+}
+
+/// As [`scripted`], and the guest is open for every interruption at every exit.
+pub(crate) fn scripted_open(rig: &Rig, cpus: u16, exits: Vec<Shown>) -> (Arc<Guest>, Arc<Script>) {
+    protected(rig, cpus, exits, OPEN)
+}
+
+fn protected(rig: &Rig, cpus: u16, exits: Vec<Shown>, open: Option<u64>) -> (Arc<Guest>, Arc<Script>) {
+    let script = script(rig, exits, open);
     let guest = rig.guest(cpus);
     rig.verified(&guest);
     guest.set_mp_state(0, MpState::Load).expect("verified");
@@ -62,7 +101,7 @@ pub(crate) fn scripted(rig: &Rig, cpus: u16, exits: Vec<Shown>) -> (Arc<Guest>, 
 }
 
 impl Script {
-    fn entries(&self) -> Vec<StateDescription> {
+    pub(crate) fn entries(&self) -> Vec<StateDescription> {
         core::mem::take(&mut *self.entries.lock().expect("one thread"))
     }
 }
@@ -127,10 +166,7 @@ fn operation_exceptions_are_the_guests_unless_they_repeat() {
     let illegal = || (0x2c, 0, 0, vec![]);
     let sthyi = (0x2c, 0xb256, 0x0024_0000, vec![]);
     let exits = vec![illegal(), illegal(), sthyi, illegal(), illegal(), illegal(), (0x04, 0x8302, BASE5, vec![])];
-    let memory: Arc<dyn NormalMemory> = rig.host.hardware().memory.clone();
-    let script = Arc::new(Script { memory, exits: Mutex::new(exits.into()), entries: Mutex::default() });
-    rig.enter_by(script.clone());
-    let guest = rig.guest(1);
+    let (guest, script) = ordinary(&rig, 1, exits);
     let new_psw = |mask, address| {
         guest.storage().write(uv_core::GuestAddr(0x1d0), Psw::new(mask, address).as_bytes()).unwrap();
     };
@@ -245,12 +281,20 @@ fn system_information_of_a_protected_cpu() {
     assert!(is_end(vcpu(&guest).run()));
     let mut sida = [0; 0x1000];
     guest.sida_read(0, 0, &mut sida).unwrap();
-    assert_eq!(sida[..16], [0x80, 0, 0, 0, 0, 0, 0, 0, 0, 168, 0, 48, 0, 48, 0, 64], "what STHYI left");
-    assert_eq!(sida[16..20], [0, 112, 0, 56]);
-    assert_eq!(
-        (sida[50], sida[68..72].to_vec(), sida[114], sida[116..118].to_vec()),
-        (0x40, vec![0xf3, 0xf9, 0xf3, 0xf1], 0x10, vec![0, 1])
-    );
+    let mut block = [0; 0x1000];
+    let mut put = |at: usize, bytes: &[u8]| block[at..at + bytes.len()].copy_from_slice(bytes);
+    let name = |name: &[u8], len: usize| [name, &vec![0x40; len - name.len()]].concat();
+    put(0, &[0x80]);
+    put(8, &[0, 168, 0, 48, 0, 48, 0, 64, 0, 112, 0, 56]);
+    put(50, &[0x40]);
+    put(68, &[0xf3, 0xf9, 0xf3, 0xf1]);
+    put(72, &name(&[0xc9, 0xc2, 0xd4], 16));
+    put(88, &[&[0xf0; 15][..], &[0xf1]].concat());
+    put(104, &name(&[0xf0, 0xf2], 4));
+    put(114, &[0x10]);
+    put(116, &[0, 1]);
+    put(128, &name(&[0xd3, 0xd7, 0xc1, 0xd9, 0xf1], 8));
+    assert!(sida == block, "what STHYI left: {:x?}", &sida[..176]);
     let answers: Vec<_> =
         script.entries().iter().skip(1).map(|sd| (sd.iictl, sd.psw.mask.get() >> 44 & 3, sd.gr(0), sd.gr(5))).collect();
     let specification = InjectionControl::SPECIFICATION.0;
@@ -280,9 +324,13 @@ fn system_information_of_a_protected_cpu() {
     assert_eq!((stsi.addr.get(), stsi.ar, stsi.fc, stsi.sel1, stsi.sel2.get()), (0x123, 0, 3, 2, 2));
     assert_eq!((area.gr(0), area.psw_mask.get() >> 44 & 3), (0, 0));
     guest.sida_read(0, 0, &mut sida).unwrap();
-    assert_eq!((sida[31], sida[32..44].to_vec()), (1, vec![0, 0, 0, 0, 0, 3, 0, 3, 0, 0, 0, 0]), "three CPUs");
-    assert_eq!(sida[44..52], [0xd2, 0xe5, 0xd4, 0x87, 0xa4, 0x85, 0xa2, 0xa3], "KVMguest");
-    assert_eq!(sida[52..64], [0, 0, 3, 0xe8, 0xd2, 0xe5, 0xd4, 0x61, 0xd3, 0x89, 0x95, 0xa4]);
+    let mut block = [0; 0x1000];
+    let mut put = |at: usize, bytes: &[u8]| block[at..at + bytes.len()].copy_from_slice(bytes);
+    // Three CPUs; KVMguest; the factor; KVM/Linux.
+    put(31, &[1, 0, 0, 0, 0, 0, 3, 0, 3]);
+    put(44, &[0xd2, 0xe5, 0xd4, 0x87, 0xa4, 0x85, 0xa2, 0xa3, 0, 0, 3, 0xe8]);
+    put(56, &name(&[0xd2, 0xe5, 0xd4, 0x61, 0xd3, 0x89, 0x95, 0xa4, 0xa7], 16));
+    assert!(sida == block, "{:x?}", &sida[..96]);
 }
 
 #[test]
@@ -313,4 +361,61 @@ fn channel_io_of_a_protected_cpu() {
     client::run(&*guest, 0, &mut area).unwrap();
     // CR6 is closed in the script, so TPI finds nothing; a bad operand is found before.
     assert_eq!(cc(&script), [(0, 0), (0, 0), (InjectionControl::SPECIFICATION.0, 0), (0, 0)]);
+}
+
+#[test]
+fn a_stop_waits_for_what_is_deliverable_and_is_no_wake_up() {
+    let rig = Rig::new(Generation::Z17);
+    let stop = || (0x28, 0, 0, vec![]);
+    let (guest, script) = scripted(&rig, 1, vec![stop(), stop(), stop(), stop(), end()]);
+    let mut cpu = vcpu(&guest);
+    // Deliverable only once the guest has opened CR0, which the first exit shows.
+    guest.inject(None, Irq::Service { parameter: 1 }).unwrap();
+    guest.inject(Some(0), Irq::Stop).unwrap();
+    assert_eq!(cpu.run(), Ok(Exit::Arch(S390Exit::Stop)));
+    let asked: Vec<_> = script.entries().iter().map(|sd| (sd.iictl, sd.cpu_flags.get())).collect();
+    assert_eq!(asked.iter().map(|(iictl, _)| *iictl).collect::<Vec<_>>(), [0, InjectionControl::EXTERNAL.0]);
+    // A floating machine check kicks the CPU, which is to stop as well.
+    let report = MachineCheckIrq { mcic: 1 << 54, cr14: 1 << 28, ..MachineCheckIrq::default() };
+    guest.inject(None, Irq::MachineCheck(report)).unwrap();
+    assert_eq!((cpu.run(), script.entries().len()), (Ok(Exit::Arch(S390Exit::Stop)), 1));
+    // The kick alone is no stop, and is over then.
+    guest.set_mp_state(0, MpState::Stopped).unwrap();
+    guest.set_mp_state(0, MpState::Operating).unwrap();
+    guest.inject(None, Irq::MachineCheck(report)).unwrap();
+    assert!(is_end(cpu.run()));
+    let flags: Vec<_> = script.entries().iter().map(|sd| sd.cpu_flags.get()).collect();
+    let stop = ExecutionControl::STOP_INTERCEPT.bits();
+    assert_eq!(flags.iter().map(|flags| flags & stop).collect::<Vec<_>>(), [stop, 0]);
+}
+
+#[test]
+fn requests_ask_for_an_exit_by_class() {
+    let rig = Rig::new(Generation::Z17);
+    let (guest, script) = scripted(&rig, 1, vec![yields(), yields(), yields(), yields(), yields()]);
+    let mut cpu = vcpu(&guest);
+    assert!(cpu.run().is_ok());
+    let (external, io) = (ExecutionControl::EXTERNAL_INTERCEPT, ExecutionControl::IO_INTERCEPT);
+    guest.inject(None, Irq::Service { parameter: 1 }).unwrap();
+    guest.inject(None, Irq::Io(crate::interrupt::io(2, 1))).unwrap();
+    let (cr0, cr6) = (0x200, 1 << (31 - 2));
+    for (mask, open, flags, lctl) in [
+        (PSW_EXTERNAL | PSW_IO, (cr0, 0), external, 0x8200_u16),
+        (PSW_EXTERNAL | PSW_IO, (0, cr6), io, 0x8200),
+        (PSW_EXTERNAL, (0, 0), io, 0x8000),
+        (PSW_IO, (0, 0), external, 0x0200),
+    ] {
+        cpu.change_registers(|_, state| {
+            state.psw = Psw::new(mask, 0);
+            (state.crs[0], state.crs[6]) = (open.0.into(), open.1.into());
+            // User space has something for the guest already, so that the kernel has to wait.
+            state.iictl = InjectionControl::RESTART.0;
+        })
+        .unwrap();
+        script.entries();
+        assert!(cpu.run().is_ok());
+        let entry = script.entries()[0];
+        let both = ExecutionControl::from_bits_retain(entry.cpu_flags.get()) & (external | io);
+        assert_eq!((both, entry.lctl.get(), entry.iictl), (flags, lctl, InjectionControl::RESTART.0), "{mask:#x}");
+    }
 }

@@ -43,10 +43,13 @@ fn a_configuration_that_stays_keeps_its_handle_and_the_vm_protected() {
     guest.disable().unwrap();
     assert!(!guest.is_protected());
     assert_eq!((rig.host.protected_count(), rig.host.free_storage()), (0, before), "nothing is lost after all");
+    assert_eq!(rig.attached(), [second.0], "one root is left");
     rig.load(&guest);
     rig.verified(&guest);
+    assert_eq!(guest.unpacked_pages() << 12, rig.components.iter().map(|part| part.length.get()).sum::<u64>());
     drop(guest);
     assert_eq!((rig.host.free_storage(), rig.machine.secure_frames_in_use()), (rig.free, 0));
+    assert_eq!(rig.attached(), []);
 }
 
 #[test]
@@ -107,6 +110,7 @@ fn a_process_that_ends_tries_the_fast_way_only_without_cpus() {
     for (refused, fast) in [(false, 1), (true, 0)] {
         let rig = Rig::new(Generation::Z17);
         let guest = rig.guest(1);
+        let (ordinary, asce) = (rig.host.free_storage(), guest.asce());
         rig.verified(&guest);
         if refused {
             rig.uvc.plan(C::DESTROY_SEC_CPU, [refuse(0x1f0)]);
@@ -119,6 +123,11 @@ fn a_process_that_ends_tries_the_fast_way_only_without_cpus() {
         assert_eq!(rig.host.protected_count(), u64::from(refused), "refused as well, since a CPU is left");
         if refused {
             assert_eq!(log.last(), Some(&C::DESTROY_SEC_CONF), "after the pages");
+            // What the Ultravisor may still use stays taken, the tables that it knows among it.
+            assert!(rig.host.free_storage() < ordinary);
+            assert!(rig.attached().contains(&asce.0));
+        } else {
+            assert_eq!((rig.host.free_storage(), rig.attached()), (rig.free, vec![]));
         }
     }
 }
@@ -137,6 +146,7 @@ fn set_aside_with_the_fast_call() {
     assert_eq!((guest.vm_state(), guest.has_set_aside()), (VmState::Normal, true));
     assert_eq!(rig.host.free_storage(), before, "the storage came back at once");
     assert_eq!(rig.host.protected_count(), 1, "its pages are there still");
+    assert_eq!(rig.attached(), [guest.asce().0]);
     assert!(guest.storage().check(uv_core::GuestAddr(0), 4 << 20).is_ok());
 
     // The next protected life may begin before the last one is cleaned up.

@@ -41,7 +41,6 @@ impl View<'_> {
         if core::mem::take(&mut self.floating.repressible) {
             let floating = core::mem::take(&mut self.floating.machine_check);
             check.mcic |= floating.mcic;
-            check.cr14 |= floating.cr14;
         }
         check
     }

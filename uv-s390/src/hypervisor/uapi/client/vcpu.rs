@@ -45,7 +45,7 @@ pub fn run(kvm: &dyn KvmPv, cpu: u16, area: &mut KvmRun) -> Result<(), Errno> {
 /// The error number.
 pub fn get_one_reg(kvm: &dyn KvmPv, cpu: u16, id: RegId) -> Result<u64, Errno> {
     let mut value = [0; 8];
-    let data = value.get_mut(8_usize.saturating_sub(id.size())..).ok_or(Errno::EINVAL)?;
+    let data = &mut value[8_usize.saturating_sub(id.size())..];
     one_reg(kvm, cpu, request::GET_ONE_REG, id, data)?;
     Ok(u64::from_be_bytes(value))
 }
@@ -56,7 +56,7 @@ pub fn get_one_reg(kvm: &dyn KvmPv, cpu: u16, id: RegId) -> Result<u64, Errno> {
 /// The error number.
 pub fn set_one_reg(kvm: &dyn KvmPv, cpu: u16, id: RegId, value: u64) -> Result<(), Errno> {
     let mut value = value.to_be_bytes();
-    let data = value.get_mut(8_usize.saturating_sub(id.size())..).ok_or(Errno::EINVAL)?;
+    let data = &mut value[8_usize.saturating_sub(id.size())..];
     one_reg(kvm, cpu, request::SET_ONE_REG, id, data)
 }
 
