@@ -1,5 +1,7 @@
 //! Cipher blocks in fixed groups, and the one way in which groups go through the cipher's parallel interface.
 
+use core::slice;
+
 use cipher::array::Array;
 use cipher::consts::{U16, U64};
 use cipher::inout::InOutBuf;
@@ -15,6 +17,10 @@ pub(super) type Stripe = Array<Block, U64>;
 
 /// Blocks of a [`Stripe`].
 pub(super) const STRIPE: usize = 64;
+
+/// A value that begins on a cache line: vectors of 64 bytes then never cross one.
+#[repr(C, align(64))]
+pub(super) struct Aligned<T>(pub(super) T);
 
 /// Which way pages go.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -72,30 +78,42 @@ pub(super) fn wipe(blocks: &mut [Block]) {
     zeroize::optimization_barrier(blocks);
 }
 
+/// The 8-byte words of a run of blocks: in this form loops over blocks become loops over whole vectors.
+#[inline(always)]
+pub(super) fn words(blocks: &[Block]) -> &[[u8; 8]] {
+    Array::cast_slice_to_core(blocks).as_flattened().as_chunks().0
+}
+
+/// The same for writing.
+#[inline(always)]
+pub(super) fn words_mut(blocks: &mut [Block]) -> &mut [[u8; 8]] {
+    Array::cast_slice_to_core_mut(blocks).as_flattened_mut().as_chunks_mut().0
+}
+
 /// XORs blocks into blocks.
 #[inline(always)]
 pub(super) fn xor(to: &mut [Block], with: &[Block]) {
-    for (to, with) in to.iter_mut().zip(with) {
-        to.0 = (u128::from_ne_bytes(to.0) ^ u128::from_ne_bytes(with.0)).to_ne_bytes();
+    for (to, with) in words_mut(to).iter_mut().zip(words(with)) {
+        *to = (u64::from_ne_bytes(*to) ^ u64::from_ne_bytes(*with)).to_ne_bytes();
     }
 }
 
 /// Counter blocks in a row: `zero` with the 32-bit big-endian counter `first`, `first + 1`, ... XORed into its last 4 bytes.
 #[inline(always)]
 pub(super) fn count_up(stream: &mut [Block], zero: &Block, first: u32) {
-    let zero = u128::from_be_bytes(zero.0);
-    let mut value = first;
-    for block in stream {
-        block.0 = (zero ^ u128::from(value)).to_be_bytes();
-        value = value.wrapping_add(1);
+    let zero = words(slice::from_ref(zero));
+    let (front, back) = (zero[0], u64::from_ne_bytes(zero[1]));
+    for (block, offset) in words_mut(stream).as_chunks_mut::<2>().0.iter_mut().zip(0..) {
+        let counter = u64::from(first.wrapping_add(offset)).to_be();
+        *block = [front, (back ^ counter).to_ne_bytes()];
     }
 }
 
 /// Writes the XOR of two runs of blocks, as long as the shortest.
 #[inline(always)]
 pub(super) fn xor_into(to: &mut [Block], a: &[Block], b: &[Block]) {
-    for ((to, a), b) in to.iter_mut().zip(a).zip(b) {
-        to.0 = (u128::from_ne_bytes(a.0) ^ u128::from_ne_bytes(b.0)).to_ne_bytes();
+    for ((to, a), b) in words_mut(to).iter_mut().zip(words(a)).zip(words(b)) {
+        *to = (u64::from_ne_bytes(*a) ^ u64::from_ne_bytes(*b)).to_ne_bytes();
     }
 }
 

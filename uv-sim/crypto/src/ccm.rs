@@ -1,9 +1,8 @@
 //! AES-256-CCM (NIST SP 800-38C) over many pages side by side.
 //!
 //! The CBC-MAC of one page is a chain: each block waits for the one before. Chains of different pages do not wait for each
-//! other, so up to [`BATCH`] pages go through the cipher together, one block of each chain and one counter block of
-//! each page in a step. A call with a few pages only keeps the chains interleaved and makes the key stream of each page in
-//! long runs instead.
+//! other, so the chains of up to 8 pages go through the cipher side by side; the key stream of each page is made in long
+//! runs. A call takes up to [`BATCH`] pages.
 //!
 //! Parameters are fixed: nonce 12 bytes, length field 3 bytes (q = 3, so pages of up to 16 MiB - 16 bytes), tag 16
 //! bytes, additional data 0 to 32 bytes of the same length for all pages of a call.
@@ -23,8 +22,8 @@ use zeroize::{ZeroizeOnDrop, Zeroizing};
 use super::block::{Block, Direction, Row, wipe};
 use super::digest::equal;
 use super::error::{check_batch, check_count};
-use super::{BATCH, BLOCK_BYTES, CryptoError, FailedPages, TAG_BYTES};
-use lanes::{NARROW, Pass};
+use super::{BATCH, CryptoError, FailedPages, TAG_BYTES};
+use lanes::Pass;
 
 /// Bytes of a nonce (12).
 pub const NONCE_BYTES: usize = 12;
@@ -157,6 +156,9 @@ impl CcmKey {
     ) -> Row {
         const { assert!(A <= AAD_LIMIT, "additional data of at most 32 bytes") };
         let mut tags = [Block::default(); BATCH];
+        if src.is_empty() {
+            return tags;
+        }
         let mut header = [[Block::default(); BATCH]; HEADER_ROWS];
         let mut counters = [Block::default(); BATCH];
         for (page, (nonce, aad)) in nonces.iter().zip(aads).enumerate() {
@@ -166,14 +168,14 @@ impl CcmKey {
             }
         }
         let rows = if A == 0 { 1 } else { 1 + (2 + A).div_ceil(16) };
-        let blocks = page_bytes / BLOCK_BYTES;
-        let pass = Pass { direction, header: &header[..rows], counters: &counters, blocks, src, dst, tags: &mut tags };
-        if src.len() <= NARROW {
-            self.cipher.encrypt_with_backend(lanes::Narrow(pass));
-        } else {
-            self.cipher.encrypt_with_backend(lanes::Wide(pass));
-        }
+        self.cipher_batch(Pass { direction, header: &header[..rows], counters: &counters, src, dst, tags: &mut tags });
         tags
+    }
+
+    /// Not generic: it is compiled here, and not again with the settings of each crate that seals pages.
+    #[inline(never)]
+    fn cipher_batch(&self, pass: Pass<'_, '_>) {
+        self.cipher.encrypt_with_backend(pass);
     }
 }
 
@@ -185,8 +187,10 @@ fn header_blocks<const A: usize>(nonce: &[u8; NONCE_BYTES], aad: &[u8; A], page_
     bytes[0] = flags;
     bytes[1..13].copy_from_slice(nonce);
     bytes[13..16].copy_from_slice(&page_bytes.to_be_bytes()[size_of::<usize>() - 3..]);
-    bytes[16..18].copy_from_slice(&A.to_be_bytes()[size_of::<usize>() - 2..]);
-    bytes[18..18 + A].copy_from_slice(aad);
+    if A > 0 {
+        bytes[16..18].copy_from_slice(&A.to_be_bytes()[size_of::<usize>() - 2..]);
+        bytes[18..18 + A].copy_from_slice(aad);
+    }
     let mut blocks = [Block::default(); HEADER_ROWS];
     for (block, bytes) in blocks.iter_mut().zip(bytes.as_chunks().0) {
         *block = Array(*bytes);

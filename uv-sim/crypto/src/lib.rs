@@ -39,8 +39,8 @@ pub use xts::XtsKey;
 
 /// Pages in one batch: the most a slice-of-slices call takes at once (32).
 ///
-/// 32 chains of one page each together with 32 counter blocks fill the 64-block step in which wide vector units
-/// work; more pages at once bring nothing, fewer bring less.
+/// Keys, tweaks and nonces of one call are set up once for all its pages. More pages at once bring nothing, fewer than 8
+/// bring less.
 pub const BATCH: usize = 32;
 
 /// Bytes of one cipher block (16).

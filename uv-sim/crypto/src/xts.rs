@@ -11,7 +11,7 @@ mod pass;
 mod tests;
 mod tweaks;
 
-use core::{fmt, mem};
+use core::{array, fmt, mem, slice};
 
 use aes::{Aes256, Aes256Enc};
 use cipher::array::Array;
@@ -90,7 +90,7 @@ impl XtsKey {
     /// [`CryptoError::PageLength`] or [`CryptoError::LengthMismatch`]; `dst` is untouched then.
     pub fn encrypt_page(&self, tweak: [u8; 16], src: &[u8], dst: &mut [u8]) -> Result<(), CryptoError> {
         check_page(src.len(), UNIT_LIMIT)?;
-        self.pages(Direction::Seal, src.len(), |_| tweak, copying(src, dst)?);
+        self.page(Direction::Seal, tweak, copying(src, dst)?);
         Ok(())
     }
 
@@ -100,7 +100,7 @@ impl XtsKey {
     /// [`CryptoError::PageLength`] or [`CryptoError::LengthMismatch`]; `dst` is untouched then.
     pub fn decrypt_page(&self, tweak: [u8; 16], src: &[u8], dst: &mut [u8]) -> Result<(), CryptoError> {
         check_page(src.len(), UNIT_LIMIT)?;
-        self.pages(Direction::Open, src.len(), |_| tweak, copying(src, dst)?);
+        self.page(Direction::Open, tweak, copying(src, dst)?);
         Ok(())
     }
 
@@ -110,7 +110,7 @@ impl XtsKey {
     /// [`CryptoError::PageLength`]; the page is untouched then.
     pub fn encrypt_page_in_place(&self, tweak: [u8; 16], page: &mut [u8]) -> Result<(), CryptoError> {
         check_page(page.len(), UNIT_LIMIT)?;
-        self.pages(Direction::Seal, page.len(), |_| tweak, page.into());
+        self.page(Direction::Seal, tweak, page.into());
         Ok(())
     }
 
@@ -120,7 +120,7 @@ impl XtsKey {
     /// [`CryptoError::PageLength`]; the page is untouched then.
     pub fn decrypt_page_in_place(&self, tweak: [u8; 16], page: &mut [u8]) -> Result<(), CryptoError> {
         check_page(page.len(), UNIT_LIMIT)?;
-        self.pages(Direction::Open, page.len(), |_| tweak, page.into());
+        self.page(Direction::Open, tweak, page.into());
         Ok(())
     }
 
@@ -220,16 +220,13 @@ impl XtsKey {
         for (to, from) in ciphered.iter_mut().zip(tweaks) {
             *to = Array(*from);
         }
-        self.tweak.encrypt_blocks(&mut ciphered);
         // The lengths are checked: no page is left out.
-        let pages = src.iter().zip(dst).map_while(|(from, to)| InOutBuf::new(from, to).ok());
-        let units = ciphered.iter().zip(pages).map(|(&tweak, page)| Unit { tweak, blocks: blocks_of(page) });
-        self.run(direction, units);
-        wipe(&mut ciphered);
+        let mut pages = src.iter().zip(dst).map_while(|(from, to)| InOutBuf::new(from, to).ok());
+        self.batch(direction, &mut ciphered[..tweaks.len()], || pages.next().unwrap_or_else(nothing));
         Ok(())
     }
 
-    /// Cuts a contiguous range into pages; ciphers the tweaks of [`BATCH`] pages at a time.
+    /// Cuts a contiguous range into pages and ciphers [`BATCH`] pages at a time.
     fn pages(
         &self,
         direction: Direction,
@@ -237,34 +234,76 @@ impl XtsKey {
         mut tweak: impl FnMut(u64) -> [u8; 16],
         mut range: InOutBuf<'_, '_, u8>,
     ) {
-        let mut ciphered = [Block::default(); BATCH];
+        let mut tweaks = [Block::default(); BATCH];
         let mut index = 0_u64;
         while !range.is_empty() {
             let count = (range.len() / page_bytes).min(BATCH);
-            for to in &mut ciphered[..count] {
+            for to in &mut tweaks[..count] {
                 *to = Array(tweak(index));
                 index += 1;
             }
-            self.tweak.encrypt_blocks(&mut ciphered[..count]);
-            let (mut batch, rest) = range.split_at(count * page_bytes);
-            let units = ciphered[..count].iter().map(|&tweak| {
-                let nothing = InOutBuf::from(<&mut [u8]>::default());
-                let (page, rest) = mem::replace(&mut batch, nothing).split_at(page_bytes);
-                batch = rest;
-                Unit { tweak, blocks: blocks_of(page) }
-            });
-            self.run(direction, units);
+            let (batch, rest) = range.split_at(count * page_bytes);
+            self.consecutive(direction, page_bytes, &mut tweaks[..count], batch);
             range = rest;
         }
-        wipe(&mut ciphered);
     }
 
-    fn run<'i, 'o>(&self, direction: Direction, units: impl Iterator<Item = Unit<'i, 'o>>) {
+    /// One page; its tweak is ciphered first.
+    #[inline(never)]
+    fn page(&self, direction: Direction, tweak: [u8; 16], page: InOutBuf<'_, '_, u8>) {
+        let mut tweak = Array(tweak);
+        self.tweak.encrypt_block(&mut tweak);
+        self.run(direction, &mut [Unit { tweak, blocks: blocks_of(page) }]);
+        wipe(slice::from_mut(&mut tweak));
+    }
+
+    /// One batch of a contiguous range.
+    #[inline(never)]
+    fn consecutive(
+        &self,
+        direction: Direction,
+        page_bytes: usize,
+        tweaks: &mut [Block],
+        mut batch: InOutBuf<'_, '_, u8>,
+    ) {
+        self.batch(direction, tweaks, || {
+            let (page, rest) = mem::replace(&mut batch, nothing()).split_at(page_bytes);
+            batch = rest;
+            page
+        });
+    }
+
+    /// Ciphers the tweaks in their place, then the pages, one for each tweak; wipes the tweaks.
+    fn batch<'i, 'o>(
+        &self,
+        direction: Direction,
+        tweaks: &mut [Block],
+        mut page: impl FnMut() -> InOutBuf<'i, 'o, u8>,
+    ) {
+        self.tweak.encrypt_blocks(tweaks);
+        let mut units: [Unit<'i, 'o>; BATCH] = array::from_fn(|index| match tweaks.get(index) {
+            Some(&tweak) => Unit { tweak, blocks: blocks_of(page()) },
+            None => Unit { tweak: Block::default(), blocks: blocks_of(nothing()) },
+        });
+        self.run(direction, &mut units[..tweaks.len()]);
+        for unit in &mut units[..tweaks.len()] {
+            wipe(slice::from_mut(&mut unit.tweak));
+        }
+        wipe(tweaks);
+    }
+
+    #[inline(never)]
+    fn run(&self, direction: Direction, units: &mut [Unit<'_, '_>]) {
         match direction {
             Direction::Seal => self.data.encrypt_with_backend(Pass(units)),
             Direction::Open => self.data.decrypt_with_backend(Pass(units)),
         }
     }
+}
+
+/// No bytes.
+fn nothing<'i, 'o>() -> InOutBuf<'i, 'o, u8> {
+    InOutBuf::from(<&mut [u8]>::default())
 }
 
 /// Source and destination of one call as one buffer pair.

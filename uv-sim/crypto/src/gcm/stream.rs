@@ -3,7 +3,7 @@
 use cipher::consts::U16;
 use cipher::{BlockCipherEncBackend, BlockCipherEncClosure, BlockSizeUser};
 
-use super::super::block::{Block, Forward, STRIPE, Stripe, StripeCipher, count_up, wipe, xor_into};
+use super::super::block::{Aligned, Block, Forward, STRIPE, Stripe, StripeCipher, count_up, wipe, xor_into};
 
 /// XORs the key stream into `src`, giving `dst` (of equal length); `first` is the counter of the first block.
 pub(super) struct KeyStream<'a> {
@@ -21,14 +21,15 @@ impl BlockCipherEncClosure for KeyStream<'_> {
     #[inline(always)]
     fn call<B: BlockCipherEncBackend<BlockSize = U16>>(self, backend: &B) {
         let cipher = Forward(backend);
-        let mut stream = Stripe::default();
+        let mut stream = Aligned(Stripe::default());
+        let stream = &mut stream.0;
         let mut value = self.first;
         for (src, dst) in self.src.chunks(STRIPE).zip(self.dst.chunks_mut(STRIPE)) {
-            count_up(&mut stream, &self.zero, value);
-            cipher.stripe(&mut stream);
-            xor_into(dst, src, &stream);
+            count_up(stream, &self.zero, value);
+            cipher.stripe(stream);
+            xor_into(dst, src, stream);
             value = value.wrapping_add(64);
         }
-        wipe(&mut stream);
+        wipe(stream);
     }
 }

@@ -6,7 +6,7 @@ use cipher::{
     BlockCipherDecBackend, BlockCipherDecClosure, BlockCipherEncBackend, BlockCipherEncClosure, BlockSizeUser,
 };
 
-use super::super::block::{Backward, Block, Forward, Stripe, StripeCipher, wipe};
+use super::super::block::{Aligned, Backward, Block, Forward, Stripe, StripeCipher, wipe};
 use super::tweaks::Tweaks;
 
 /// A data unit on its way: its ciphered tweak, and its blocks (source and destination, or one buffer in place).
@@ -16,20 +16,23 @@ pub(super) struct Unit<'i, 'o> {
 }
 
 /// All units of one call: the cipher prepares its backend once for them.
-pub(super) struct Pass<I>(pub(super) I);
+///
+/// No parameter of any caller reaches this type: it is compiled here, and not again with the settings of each crate that
+/// ciphers pages.
+pub(super) struct Pass<'u, 'i, 'o>(pub(super) &'u mut [Unit<'i, 'o>]);
 
-impl<I> BlockSizeUser for Pass<I> {
+impl BlockSizeUser for Pass<'_, '_, '_> {
     type BlockSize = U16;
 }
 
-impl<'i, 'o, I: Iterator<Item = Unit<'i, 'o>>> BlockCipherEncClosure for Pass<I> {
+impl BlockCipherEncClosure for Pass<'_, '_, '_> {
     #[inline(always)]
     fn call<B: BlockCipherEncBackend<BlockSize = U16>>(self, backend: &B) {
         run(self.0, &Forward(backend));
     }
 }
 
-impl<'i, 'o, I: Iterator<Item = Unit<'i, 'o>>> BlockCipherDecClosure for Pass<I> {
+impl BlockCipherDecClosure for Pass<'_, '_, '_> {
     #[inline(always)]
     fn call<B: BlockCipherDecBackend<BlockSize = U16>>(self, backend: &B) {
         run(self.0, &Backward(backend));
@@ -37,26 +40,32 @@ impl<'i, 'o, I: Iterator<Item = Unit<'i, 'o>>> BlockCipherDecClosure for Pass<I>
 }
 
 #[inline(always)]
-fn run<'i, 'o>(units: impl Iterator<Item = Unit<'i, 'o>>, cipher: &impl StripeCipher) {
+fn run(units: &mut [Unit<'_, '_>], cipher: &impl StripeCipher) {
     let mut tweaks = Tweaks::new();
-    let mut work = Stripe::default();
+    let mut work = Aligned(Stripe::default());
     for unit in units {
         tweaks.start(&unit.tweak);
-        let (stripes, mut rest) = unit.blocks.into_chunks();
-        for stripe in stripes {
-            let mut stripe: InOut<'_, '_, Stripe> = stripe;
-            tweaks.mask(stripe.get_in(), &mut work);
-            cipher.stripe(&mut work);
-            tweaks.mask(&work, stripe.get_out());
-            tweaks.advance();
+        let (mut stripes, mut rest) = unit.blocks.reborrow().into_chunks();
+        let whole = stripes.len();
+        for index in 0..whole {
+            let mut stripe: InOut<'_, '_, Stripe> = stripes.get(index);
+            tweaks.mask(stripe.get_in(), &mut work.0);
+            cipher.stripe(&mut work.0);
+            tweaks.mask(&work.0, stripe.get_out());
+            if index + 1 < whole || !rest.is_empty() {
+                tweaks.advance();
+            }
         }
         if !rest.is_empty() {
             // A last stripe of fewer than 64 blocks: the lanes behind it cipher what is left in `work`.
-            tweaks.mask(rest.get_in(), &mut work);
-            cipher.stripe(&mut work);
-            tweaks.mask(&work, rest.get_out());
+            let count = rest.len();
+            work.0[..count].copy_from_slice(rest.get_in());
+            tweaks.mask_in_place(&mut work.0);
+            cipher.stripe(&mut work.0);
+            tweaks.mask_in_place(&mut work.0);
+            rest.get_out().copy_from_slice(&work.0[..count]);
         }
     }
-    wipe(&mut work);
+    wipe(&mut work.0);
     tweaks.wipe();
 }

@@ -5,10 +5,16 @@
 //! are made side by side, the next ones by doubling the number of known tweaks, and each further 64 by one multiplication by
 //! `x^64` each.
 
-use super::super::block::{Block, STRIPE};
+use super::super::block::{Aligned, Block, STRIPE, Stripe, words, words_mut};
 
-/// Tweaks of 64 blocks in a row, as low and high halves.
-pub(super) struct Tweaks([[u64; 2]; STRIPE]);
+/// Tweaks of 64 blocks in a row.
+///
+/// The halves are kept apart, so that stepping is the same shift in every lane, and once more as they lie in blocks.
+pub(super) struct Tweaks {
+    low: Aligned<[u64; STRIPE]>,
+    high: Aligned<[u64; STRIPE]>,
+    blocks: Aligned<[[u64; 2]; STRIPE]>,
+}
 
 /// `x^7 + x^2 + x + 1` times an element of degree below 57.
 #[inline(always)]
@@ -18,69 +24,85 @@ const fn reduce(carry: u64) -> u64 {
 
 /// Multiplies by `x^count`, `count <= 32`.
 #[inline(always)]
-const fn times_x([low, high]: [u64; 2], count: u32) -> [u64; 2] {
+const fn times_x(low: u64, high: u64, count: u32) -> (u64, u64) {
     // Two shifts, since a shift by 64 (count 0) has no value.
     let carry = high >> 1 >> (63 - count);
-    [(low << count) ^ reduce(carry), (high << count) | (low >> 1 >> (63 - count))]
+    ((low << count) ^ reduce(carry), (high << count) | (low >> 1 >> (63 - count)))
 }
 
 /// Multiplies by `x^64`.
 #[inline(always)]
-const fn times_x64([low, high]: [u64; 2]) -> [u64; 2] {
-    [reduce(high), low ^ (high >> 63) ^ (high >> 62) ^ (high >> 57)]
+const fn times_x64(low: u64, high: u64) -> (u64, u64) {
+    (reduce(high), low ^ (high >> 63) ^ (high >> 62) ^ (high >> 57))
 }
 
 impl Tweaks {
     /// An empty table.
     #[inline(always)]
     pub(super) const fn new() -> Self {
-        Self([[0; 2]; STRIPE])
+        Self { low: Aligned([0; STRIPE]), high: Aligned([0; STRIPE]), blocks: Aligned([[0; 2]; STRIPE]) }
     }
 
     /// Fills the table with the 64 tweaks starting at `first` (the ciphered tweak of the data unit).
     #[inline(always)]
     pub(super) fn start(&mut self, first: &Block) {
         let (low, high) = halves(u128::from_le_bytes(first.0));
-        for (tweak, count) in self.0[..8].iter_mut().zip(0..) {
-            *tweak = times_x([low, high], count);
+        for ((to_low, to_high), count) in self.low.0[..8].iter_mut().zip(&mut self.high.0[..8]).zip(0..) {
+            (*to_low, *to_high) = times_x(low, high, count);
         }
         self.extend::<8>(8);
         self.extend::<16>(16);
         self.extend::<32>(32);
+        self.lay_out();
     }
 
     /// Makes tweaks `N..2N` from tweaks `0..N`; `count` is `N`.
     #[inline(always)]
     fn extend<const N: usize>(&mut self, count: u32) {
-        let (known, next) = self.0.split_at_mut(N);
-        for (next, known) in next[..N].iter_mut().zip(known) {
-            *next = times_x(*known, count);
+        let (low, next_low) = self.low.0.split_at_mut(N);
+        let (high, next_high) = self.high.0.split_at_mut(N);
+        for lane in 0..N {
+            (next_low[lane], next_high[lane]) = times_x(low[lane], high[lane], count);
         }
     }
 
     /// Moves on to the next 64 tweaks.
     #[inline(always)]
     pub(super) fn advance(&mut self) {
-        for tweak in &mut self.0 {
-            *tweak = times_x64(*tweak);
+        for lane in 0..STRIPE {
+            (self.low.0[lane], self.high.0[lane]) = times_x64(self.low.0[lane], self.high.0[lane]);
+        }
+        self.lay_out();
+    }
+
+    #[inline(always)]
+    fn lay_out(&mut self) {
+        for lane in 0..STRIPE {
+            self.blocks.0[lane] = [self.low.0[lane], self.high.0[lane]];
         }
     }
 
     /// XORs the tweaks into `from` block by block, giving `to`.
     #[inline(always)]
-    pub(super) fn mask(&self, from: &[Block], to: &mut [Block]) {
-        for ((tweak, from), to) in self.0.iter().zip(from).zip(to) {
-            let (low, high) = halves(u128::from_le_bytes(from.0));
-            let masked = [low ^ tweak[0], high ^ tweak[1]];
-            to.0 = (u128::from(masked[0]) | (u128::from(masked[1]) << 64)).to_le_bytes();
+    pub(super) fn mask(&self, from: &Stripe, to: &mut Stripe) {
+        for ((to, from), tweak) in words_mut(to).iter_mut().zip(words(from)).zip(self.blocks.0.as_flattened()) {
+            *to = (u64::from_le_bytes(*from) ^ tweak).to_le_bytes();
+        }
+    }
+
+    /// XORs the tweaks into `blocks`.
+    #[inline(always)]
+    pub(super) fn mask_in_place(&self, blocks: &mut Stripe) {
+        for (word, tweak) in words_mut(blocks).iter_mut().zip(self.blocks.0.as_flattened()) {
+            *word = (u64::from_le_bytes(*word) ^ tweak).to_le_bytes();
         }
     }
 
     /// Clears the table.
     #[inline(always)]
     pub(super) fn wipe(&mut self) {
-        self.0.fill([0; 2]);
-        zeroize::optimization_barrier(&self.0);
+        *self = Self::new();
+        zeroize::optimization_barrier(self);
     }
 }
 
@@ -112,7 +134,7 @@ mod tests {
             let mut tweaks = Tweaks::new();
             tweaks.start(&Array(seed.to_le_bytes()));
             for _ in 0..5 {
-                let zeros = [Array([0; 16]); STRIPE];
+                let zeros = Stripe::default();
                 let mut seen = zeros;
                 tweaks.mask(&zeros, &mut seen);
                 for block in seen {
