@@ -89,9 +89,10 @@ fn by_state(platform: &Platform, svm: &Svm, gfn: Gfn, source: HostAddr, protect:
             .and_then(|()| svm.set_gfn_state(gfn, GfnState::Shared))
             .and_then(|()| svm.set_write_protected(gfn, protect))
             .and_then(|()| svm.space.restore(gfn, memory, source)),
-        (GfnState::SharedImplicit | GfnState::SharedImplicitInv, _) => svm
-            .space
-            .restore_withdrawn(gfn, memory, source)
+        (GfnState::SharedImplicit | GfnState::SharedImplicitInv, _) => memory
+            .check(source, PAGE_BYTES)
+            .map_err(SpaceError::from)
+            .and_then(|()| svm.space.restore_withdrawn(gfn, memory, source))
             .and_then(|()| svm.set_gfn_state(gfn, GfnState::SharedImplicit)),
         (GfnState::PseudoShared | GfnState::PseudoSharedInv, _) => {
             note(platform, svm, gfn, source, GfnState::PseudoShared)

@@ -144,7 +144,7 @@ mod tests {
                 tweaks.advance();
             }
             tweaks.wipe();
-            assert_eq!(tweaks.0, [[0; 2]; STRIPE]);
+            assert_eq!((tweaks.low.0, tweaks.high.0, tweaks.blocks.0), ([0; STRIPE], [0; STRIPE], [[0; 2]; STRIPE]));
         }
     }
 }
