@@ -154,7 +154,7 @@ def main():
         run("add", "-i", "boot/initrd.img", "-b", blob, "-o", carried)
         check_cpio(content(carried), content(blob), read("boot/initrd.img"))
 
-        run("create", "-b", blob, "-p", "keys/owner2pub.pem", "-c", "owner key 2")
+        run("create", "--overwrite", "-b", blob, "-p", "keys/owner2pub.pem", "-c", "owner key 2")
         secret = ["-s", "keys/owner2-encrypted.pem", "--passphrase-env", "OWNER2_PHRASE"]
         run("authorize", "-b", blob, "-p", "keys/machine1pub.pem", *secret)
         run("attach", "-b", blob, "-f", "attachments/rootd", "-r", "rootd", *secret)
