@@ -1,4 +1,4 @@
-//! The pages of normal memory behind a guest's pages (power-pef §6.3; docs/decisions/0040-host-pages.md).
+//! The pages of normal memory behind a guest's pages (power-pef §6.3; docs/decisions/0013-host-pages.md).
 //!
 //! A page that moves into secure memory leaves the host's page behind; when it comes out again, with its content
 //! (`UV_PAGE_OUT`) or without, it gets a page anew, as Linux takes one from its allocator. With [`HostPages`] that is a page of

@@ -1,7 +1,7 @@
 //! Device trees as ESM blobs use them: the container of the blob and of both inner trees (power-pef §12.1).
 //!
 //! [`Node::parse`] reads with the `dtoolkit` crate; [`Node::to_bytes`] writes. Our own writer exists because the
-//! order of names in the strings block is fixed by the format's history (docs/decisions/0010-esm-tree-writer.md).
+//! order of names in the strings block is fixed by the format's history (docs/decisions/0008-esm-tree-writer.md).
 
 mod read;
 mod write;
