@@ -87,6 +87,7 @@ fn is_row(name: &str) -> bool {
 }
 
 fn main() {
+    quiet::hear_all();
     let arguments = Arguments::from_args();
     let wanted: Vec<String> =
         FAMILIES.iter().flat_map(|(family, count, _)| (1..=*count).map(move |n| format!("{family}{n:02}"))).collect();

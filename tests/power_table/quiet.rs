@@ -4,6 +4,7 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use uv_power::abi::numbers::UvCall;
 use uv_power::abi::regs::Regs;
@@ -113,6 +114,12 @@ fn aborted(profile: Profile) -> String {
     rig.hook = Some(Box::new(|_, seen| (seen.args[0] == KERNEL).then_some(HvCode::H_PARAMETER)));
     rig.make_secure(vec![]);
     format!("{failure} {failure:?} {0} {0:?}", rig.machine.esm_failure(VM).unwrap())
+}
+
+/// Lets every event be heard by whoever listens, from the first one on: what a thread without a listener meets first would stay
+/// switched off for the others.
+pub(crate) fn hear_all() {
+    tracing_subscriber::registry().with(tracing_subscriber::filter::LevelFilter::TRACE).init();
 }
 
 pub(crate) fn quiet() {
