@@ -39,6 +39,7 @@ mod sync {
     }
 }
 
+// The engine's own file, compiled over loom's atomics: what the models do not call is unused here, and its visibility is the engine's.
 #[path = "../src/table/mod.rs"]
 #[allow(dead_code, unreachable_pub, unused_imports)]
 mod table;
