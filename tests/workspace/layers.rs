@@ -181,6 +181,16 @@ fn the_kernel_knows_no_user_space() {
 }
 
 #[test]
+fn a_strangers_vmm_needs_the_traits_and_one_machine() {
+    let metadata = metadata();
+    for (stranger, machine) in [("uv-stranger-s390", "uv-s390"), ("uv-stranger-power", "uv-power")] {
+        let dependencies = package(&metadata, stranger)["dependencies"].as_array().expect("a list");
+        let names: BTreeSet<_> = dependencies.iter().filter_map(|dependency| dependency["name"].as_str()).collect();
+        assert_eq!(names, BTreeSet::from(["uv-core", machine]), "{stranger}");
+    }
+}
+
+#[test]
 fn every_package_name_begins_with_uv() {
     let metadata = metadata();
     for package in metadata["packages"].as_array().expect("a list") {

@@ -56,3 +56,4 @@ pub use guest::{GuestCode, GuestInsn, InsnResult, Interruption};
 pub use machine::{FrameAddress, Machine, MachineConfig};
 pub use memory::HostView;
 pub use profile::Generation;
+pub use uv_sim::guest::{Outcome, Program, Script, Step, Transcript};

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 
 use uv_core::{Error, ErrorKind, Exit, Gfn, GuestAddr, PageOut, SecureVm, VmState};
 use uv_s390::abi::Errno;
+use uv_s390::abi::diag308::{Response, StartFailure};
 use uv_s390::abi::ipib::{self, Component, IpibForm};
 use uv_s390::abi::psw::Psw;
 use uv_s390::abi::uvc::{UvRc, UvRrc};
@@ -11,7 +12,7 @@ use uv_s390::abi::uvcb::UvCommand as C;
 use uv_s390::hypervisor::kernel::{Guest, S390Exit};
 use uv_s390::hypervisor::uapi::{Argument, KvmPv, PvCommand, Target, request};
 use uv_s390::hypervisor::vmm::VmmError;
-use uv_s390::hypervisor::vmm::diag308::{IplStores, ResetRequest, Response, StartFailure};
+use uv_s390::hypervisor::vmm::diag308::{IplStores, ResetRequest};
 use uv_s390::hypervisor::vmm::ipl::{
     AfterReset, Devices, IplOptions, NoDevices, Refused, StartStep, Unprotected, external_reset, reset, start_with,
     unprotect,

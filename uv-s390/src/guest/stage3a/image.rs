@@ -166,9 +166,9 @@ mod tests {
     use alloc::vec::Vec;
 
     use super::{BootImage, BootImageError};
+    use crate::abi::diag308::Response;
     use crate::abi::diag308::{Diag308, Subcode};
     use crate::guest::stage3a::{Loader, LoaderStep};
-    use crate::hypervisor::vmm::diag308::Response;
     use uv_core::GuestAddr;
 
     const FILE: &[u8] = include_bytes!("../../../../tests/fixtures/pvimg/b-odd-sizes/image.bin");

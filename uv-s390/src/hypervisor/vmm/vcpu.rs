@@ -7,8 +7,8 @@ use spin::Mutex;
 use uv_core::{ErrorType, Exit, Vcpu};
 
 use super::VmmError;
-use super::diag308::{self, IplStores, Machine, Operand, Outcome, ResetRequest, Response};
-use crate::abi::diag308::Diag308;
+use super::diag308::{self, IplStores, Machine, Operand, Outcome, ResetRequest};
+use crate::abi::diag308::{Diag308, Response};
 use crate::hypervisor::kernel::{HostError, Intercept, Irq, ProgramIrq, S390Exit, S390Vcpu};
 
 /// Function code of DIAGNOSE 0x308.

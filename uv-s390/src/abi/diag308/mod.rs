@@ -1,5 +1,9 @@
 //! DIAGNOSE 0x308 as a guest issues it (s390-ultravisor §5.1).
 
+mod response;
+
+pub use response::{Response, StartFailure};
+
 use core::fmt;
 
 /// One DIAG 308 with the guest state it depends on.
