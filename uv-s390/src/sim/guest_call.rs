@@ -16,7 +16,7 @@ use super::conf::Conf;
 use super::dispatch::{admit, finish};
 use super::guest::InsnResult;
 use super::machine::Machine;
-use super::sie::GuestView;
+use super::view::GuestView;
 use crate::abi::uvc::{Cc, ProgramInterruption};
 use crate::abi::uvcb::{Role, UvCommand, UvcbHeader};
 
