@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use uv_conformance::{Ability, Backend, GuestOp, Host, Saw};
-use uv_core::{Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, NormalMemory, PageSize, SecureVm, SlotId, VmState};
+use uv_core::{Gfn, GuestAddr, NormalMemory, SecureVm, VmState};
 use uv_s390::abi::ipib::{self, IpibForm};
 use uv_s390::abi::psw::Psw;
 use uv_s390::abi::uvcb::{Share, UvCommand};
-use uv_s390::hypervisor::kernel::{self, Guest, GuestConfig, Hardware, HostError, HostPages, S390Exit};
+use uv_s390::dev::{Rig, RigConfig};
+use uv_s390::hypervisor::kernel::{HostError, S390Exit};
 use uv_s390::hypervisor::vmm::{VmmError, VmmVcpu, VmmVm};
 use uv_s390::owner::crypto::HostPrivateKey;
 use uv_s390::owner::image::{Image, ImageBuilder};
@@ -18,8 +19,6 @@ use zerocopy::IntoBytes;
 
 use crate::todo::Todo;
 
-const KERNEL: u64 = 2 << 30;
-const KERNEL_BYTES: u64 = 64 << 20;
 const PAGES: u64 = 512;
 /// The image ends below this page.
 const TEST_PAGES: u64 = 256;
@@ -108,23 +107,10 @@ impl Backend for Z {
         let host_key = HostPrivateKey::generate(&mut rng);
         let image = build(&host_key, &mut rng);
         let foreign = build(&HostPrivateKey::generate(&mut rng), &mut rng);
-        let first = KERNEL + KERNEL_BYTES;
-        let memory = first + 2 * (PAGES << 12);
-        let config = MachineConfig { host_key, memory, ..MachineConfig::new(seed) };
-        let machine = Arc::new(Machine::new(config));
-        let hardware = Hardware::new(&machine, machine.host_memory());
-        let kernel =
-            kernel::Host::start(hardware, HostPages::new([(HostAddr(KERNEL), KERNEL_BYTES)])).expect("a kernel");
-        let vms = [0, 1].map(|index| {
-            let mut slots = MemSlots::new(PageSize::K4);
-            let host = HostAddr(first + index * (PAGES << 12));
-            slots.insert(SlotId(0), MemSlot { first: Gfn(0), pages: PAGES, host }).expect("one slot fits");
-            let guest = Guest::new(kernel.clone(), GuestConfig::new(slots)).expect("a VM");
-            guest.add_cpu(0).expect("a CPU");
-            VmmVm::new(guest)
-        });
-        let memory = Arc::new(machine.host_memory());
-        Self { machine, memory, vms, todo: Default::default(), image, foreign }
+        let config = RigConfig::with_machine(MachineConfig { host_key, ..MachineConfig::new(seed) });
+        let rig = Rig::with(config).expect("a kernel");
+        let vms = [0, 1].map(|_| VmmVm::new(rig.vm(PAGES, 1).expect("a VM")));
+        Self { machine: rig.machine, memory: Arc::new(rig.memory), vms, todo: Default::default(), image, foreign }
     }
 
     fn vm(&self, index: usize) -> &VmmVm {

@@ -106,6 +106,12 @@ impl BootImage {
         self.ipib_address
     }
 
+    /// The IPIB, and what follows it in the file.
+    #[must_use]
+    pub fn ipib_bytes(&self) -> &[u8] {
+        usize::try_from(self.ipib_address).ok().and_then(|at| self.file.get(at..)).unwrap_or_default()
+    }
+
     /// The components as the IPIB names them.
     #[must_use]
     pub fn components(&self) -> &[Component] {
