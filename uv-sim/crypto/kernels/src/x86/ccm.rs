@@ -9,7 +9,7 @@ use core::fmt;
 
 use super::Found;
 use super::keys::Schedule;
-use super::vector::{Line, fetch, four, load, store, transpose, xor, xor3};
+use super::vector::{Line, fetch_second, four, load, store, transpose, xor, xor3};
 use crate::{CcmBatch, Direction};
 
 /// Pages in the lanes of one vector.
@@ -18,8 +18,8 @@ const LANES: usize = 4;
 /// Pages at a time: four vectors of chains hide the latency of a round.
 const GROUP: usize = 4 * LANES;
 
-/// How many bytes ahead of the column at work memory is asked for.
-const AHEAD: usize = 8 * 64;
+/// How many columns ahead of the one at work memory is asked for.
+const AHEAD: usize = 6;
 
 /// AES-256-CCM over pages side by side. The key is wiped on drop; `Debug` shows nothing.
 pub struct Ccm {
@@ -49,10 +49,13 @@ impl Ccm {
     pub fn run(&self, batch: CcmBatch<'_, '_>) {
         let Found(()) = self.found;
         let CcmBatch { direction, header, counters, src, dst, tags } = batch;
-        for (n, (dst, tags)) in dst.chunks_mut(GROUP).zip(tags.chunks_mut(GROUP)).enumerate() {
+        let mut rest = dst;
+        for (n, tags) in tags.chunks_mut(GROUP).enumerate() {
             let first = n * GROUP;
-            let (src, counters) = (&src[first..first + dst.len()], &counters[first..first + dst.len()]);
-            let group = Group { header, first, counters, src, dst, tags };
+            let end = first + tags.len();
+            let (dst, behind) = rest.split_at_mut(tags.len());
+            let after = After::new(&src[end..], behind);
+            let group = Group { header, first, counters: &counters[first..end], src: &src[first..end], dst, tags, after };
             // SAFETY: `Found` shows that the processor has the units.
             match (direction, group.src.len().div_ceil(LANES)) {
                 (Direction::Seal, 1) => unsafe { run::<1, true>(&self.keys, group) },
@@ -71,6 +74,7 @@ impl Ccm {
                 // SAFETY: as above.
                 (Direction::Open, _) => unsafe { run::<4, false>(&self.keys, group) },
             }
+            rest = behind;
         }
     }
 }
@@ -84,13 +88,29 @@ struct Group<'g, 'b> {
     src: &'g [&'g [u8]],
     dst: &'g mut [&'b mut [u8]],
     tags: &'g mut [[u8; 16]],
+    after: After,
+}
+
+/// Where the pages of the next group begin; where there is none, any address.
+struct After {
+    src: [*const u8; GROUP],
+    dst: [*const u8; GROUP],
+}
+
+impl After {
+    fn new(src: &[&[u8]], dst: &[&mut [u8]]) -> Self {
+        Self {
+            src: array::from_fn(|page| src.get(page).map_or(core::ptr::null(), |page| page.as_ptr())),
+            dst: array::from_fn(|page| dst.get(page).map_or(core::ptr::null(), |page| page.as_ptr())),
+        }
+    }
 }
 
 /// `Q` vectors of four chains each; lanes without a page do the work of the last one again and their results go nowhere.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,vaes")]
 fn run<const Q: usize, const SEAL: bool>(keys: &Schedule, group: Group<'_, '_>) {
     let keys = &keys.wide();
-    let Group { header, first, counters, src, dst, tags } = group;
+    let Group { header, first, counters, src, dst, tags, after } = group;
     let last = src.len() - 1;
     let src: [&[Line]; GROUP] = array::from_fn(|page| src[page.min(last)].as_chunks().0);
     let columns = src[0].len();
@@ -100,6 +120,14 @@ fn run<const Q: usize, const SEAL: bool>(keys: &Schedule, group: Group<'_, '_>) 
         array::from_fn(|_| dst.next().map_or_else(Default::default, |page| page.as_chunks_mut().0));
     let counters: [&[u8; 16]; GROUP] = array::from_fn(|page| &counters[page.min(last)]);
 
+    if first == 0 {
+        for (src, dst) in src[..=last].iter().zip(&dst) {
+            for column in 0..AHEAD {
+                fetch_second(src.as_ptr().cast(), column * 64);
+                fetch_second(dst.as_ptr().cast(), column * 64);
+            }
+        }
+    }
     // The chains: what goes into the next first round, the first round's key in it.
     let mut chains = [keys[0]; Q];
     let row = |blocks: &[[u8; 16]]| -> [[u8; 64]; Q] {
@@ -165,12 +193,20 @@ fn run<const Q: usize, const SEAL: bool>(keys: &Schedule, group: Group<'_, '_>) 
                 for (lane, stream) in streams.iter().enumerate() {
                     let page = quad * LANES + lane;
                     let line = &src[page][column];
-                    fetch(line.as_ptr(), AHEAD);
                     let read = load(line);
                     let written = xor(read, *stream);
                     if page <= last {
-                        fetch(dst[page][column].as_ptr(), AHEAD);
                         store(&mut dst[page][column], written);
+                        match (column + AHEAD).checked_sub(columns) {
+                            None => {
+                                fetch_second(line.as_ptr(), AHEAD * 64);
+                                fetch_second(dst[page][column].as_ptr(), AHEAD * 64);
+                            }
+                            Some(beyond) => {
+                                fetch_second(after.src[page], beyond * 64);
+                                fetch_second(after.dst[page], beyond * 64);
+                            }
+                        }
                     }
                     plain[lane] = if SEAL { read } else { written };
                 }
