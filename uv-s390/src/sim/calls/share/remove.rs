@@ -16,6 +16,9 @@ use crate::sim::frames::Frame;
 use crate::sim::machine::Machine;
 
 pub(in crate::sim) fn remove(machine: &Machine, conf: &Conf, block: &mut Share) -> Answer {
+    if let Some(done) = super::in_place(machine, conf, block, true) {
+        return done;
+    }
     let (gfn, frame) = super::page(machine, conf, block)?;
     if let Frame::Pinned(..) = frame.old() {
         return Err(Refusal::Intercept);

@@ -14,6 +14,9 @@ use crate::sim::conf::Conf;
 use crate::sim::machine::Machine;
 
 pub(in crate::sim) fn set(machine: &Machine, conf: &Conf, block: &mut Share) -> Answer {
+    if let Some(done) = super::in_place(machine, conf, block, false) {
+        return done;
+    }
     let (gfn, frame) = super::page(machine, conf, block)?;
     machine.share(conf, gfn, &frame)
 }
