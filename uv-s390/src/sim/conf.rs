@@ -1,12 +1,12 @@
 //! A secure configuration: one protected VM, as the Ultravisor keeps it.
 
 use super::answer::Refusal;
-use super::calls::dump::Session;
-use super::cpu::Cpu;
+use super::cpu::{Cpu, LoadFrom};
 use super::frames::ConfId;
 use super::memory::Donation;
-use super::resume::Partial;
+use super::resume::Resumable;
 use super::secrets::SecretStore;
+use super::session::Session;
 use crate::abi::se_header::SeHeader;
 use crate::abi::sie::Asce;
 use crate::abi::uvc::UvRc;
@@ -53,17 +53,6 @@ pub(crate) enum Reset {
     Unshared,
     /// PREPARE_RESET is done: CPU resets and the load of the PSW follow.
     Prepared,
-}
-
-/// Where the start PSW comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LoadFrom {
-    /// The SE header.
-    Header,
-    /// The short PSW at guest absolute 0.
-    Zero,
-    /// The restart-new PSW in the prefix area.
-    Restart,
 }
 
 /// What changes over a configuration's life.
@@ -114,7 +103,7 @@ pub(crate) struct Conf {
     /// pages and end, and by SET_UNSHARE_ALL, which no import may cross.
     pub(crate) dump: RwLock<Option<Session>>,
     /// The call on the configuration that has answered cc 3 last.
-    pub(crate) partial: Mutex<Option<Partial>>,
+    pub(crate) resumable: Resumable,
     /// Host absolute address up to which DESTROY_SEC_CONF has given frames back.
     pub(crate) released: AtomicU64,
     /// Number of the page up to which SET_UNSHARE_ALL has come.
@@ -173,7 +162,7 @@ impl Conf {
             cpus: RwLock::new(BTreeMap::new()),
             secrets: Mutex::new(SecretStore::default()),
             dump: RwLock::new(None),
-            partial: Mutex::new(None),
+            resumable: Resumable::default(),
             released: AtomicU64::new(0),
             unshared: AtomicU64::new(0),
             service_masked: AtomicBool::new(true),

@@ -18,7 +18,7 @@ use super::answer::{Answer, Refusal};
 use super::calls;
 use super::machine::Machine;
 use super::profile::Generation;
-use super::sie::GuestView;
+use super::view::GuestView;
 use crate::abi::uvc::{Cc, PgmCode, ProgramInterruption, UvCall, UvRc, UvRrc};
 use crate::abi::uvcb::table::uv_calls;
 #[allow(clippy::wildcard_imports, reason = "the blocks that the rows name")]

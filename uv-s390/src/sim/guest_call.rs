@@ -18,7 +18,7 @@ use super::dispatch::{admit, finish};
 use super::execute::Uvc;
 use super::guest::InsnResult;
 use super::machine::Machine;
-use super::sie::{GuestView, ViewError};
+use super::view::{GuestView, ViewError};
 use crate::abi::uvc::{Cc, PgmCode, ProgramInterruption};
 use crate::abi::uvcb::{Role, UvCommand, UvcbHeader};
 

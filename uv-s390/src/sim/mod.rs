@@ -43,13 +43,16 @@ mod guest_call;
 mod home;
 mod machine;
 mod memory;
+mod ordinary_cpu;
 mod pages;
 mod profile;
 mod resume;
 #[cfg(test)]
 mod rig;
 mod secrets;
+mod session;
 mod sie;
+mod view;
 
 pub use ap::{ApCard, ApResult};
 pub use clock::TOD_PER_MICROSECOND;

@@ -28,7 +28,7 @@ macro_rules! block {
             $(assert!(core::mem::offset_of!($type, $field) == $offset);)+
         };
 
-        impl $crate::abi::uvc::Block for $type {
+        impl $crate::abi::uvcb::block::Block for $type {
             const LEN: u16 = $size;
 
             fn header(&self) -> &$crate::abi::uvcb::UvcbHeader {
@@ -39,6 +39,7 @@ macro_rules! block {
 }
 
 mod attest;
+pub(crate) mod block;
 mod calls;
 mod command;
 mod config;
@@ -47,6 +48,7 @@ mod dump;
 mod features;
 mod header;
 mod image;
+mod info;
 mod init;
 mod keys;
 mod query;
@@ -59,13 +61,14 @@ mod test_count;
 
 pub use attest::Attest;
 pub use calls::InstalledCalls;
-pub use command::{COMMANDS, CommandInfo, Length, Role, UvCommand};
+pub use command::UvCommand;
 pub use config::{ConfFlags, CreateConf, DestroyFast, NoData};
 pub use cpu::{CpuState, CreateCpu, SetCpuState};
 pub use dump::{DumpComplete, DumpCpu, DumpStorageState};
 pub use features::{Features, bit};
 pub use header::UvcbHeader;
 pub use image::{SetParams, Unpack};
+pub use info::{COMMANDS, CommandInfo, Length, Role};
 pub use init::InitUv;
 pub use keys::{KEY_HASHES, QueryKeys};
 pub use query::QueryInfo;

@@ -3,8 +3,8 @@
 use zerocopy::byteorder::big_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+use super::block::Block;
 use super::{Features, InstalledCalls, UvCommand, UvcbHeader};
-use crate::abi::uvc::Block;
 
 /// Block and result of QUI (0x120 bytes). A shorter block, from 0xa8 bytes on, is answered with what fits and rc 0x0100.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]

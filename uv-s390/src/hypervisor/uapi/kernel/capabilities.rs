@@ -14,8 +14,11 @@
 
 use super::super::structs::EnableCap;
 use super::super::{Target, capability};
-use super::{Argument, Errno, Guest, from_user};
+use super::copy::from_user;
+use crate::abi::Errno;
+use crate::hypervisor::kernel::Guest;
 use crate::hypervisor::kernel::VmOptions;
+use crate::hypervisor::uapi::Argument;
 
 /// `KVM_ENABLE_CAP`.
 pub(super) fn enable(guest: &Guest, target: Target, argument: &Argument<'_>) -> Result<u64, Errno> {

@@ -9,10 +9,13 @@
 //! | 5 | set: the VM has vCPUs | EBUSY |
 
 use super::super::model::{DeviceAttr, attr};
-use super::{Argument, Guest, from_user, mem_ctrl, to_user};
+use super::copy::{from_user, to_user};
+use super::mem_ctrl;
 use crate::abi::Errno;
 use crate::abi::uvcb::Features;
+use crate::hypervisor::kernel::Guest;
 use crate::hypervisor::kernel::HostError;
+use crate::hypervisor::uapi::Argument;
 use zerocopy::byteorder::big_endian::U64;
 
 /// The attribute that the argument names, of a group that is known.

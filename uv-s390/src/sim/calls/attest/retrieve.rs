@@ -32,7 +32,7 @@ use crate::owner::attest::{
 };
 use crate::owner::request::{ConfigUid, ImageIdentity};
 use crate::sim::answer::{Answer, Refusal};
-use crate::sim::sie::{GuestView, outside};
+use crate::sim::view::{GuestView, outside};
 
 /// Begins the firmware state.
 const FIRMWARE: &[u8] = b"SIMULATED ULTRAVISOR, NOT A MACHINE";

@@ -35,7 +35,7 @@ use crate::sim::answer::{Answer, Refusal};
 use crate::sim::conf::{Conf, Image};
 use crate::sim::profile::{MAX_ASSOCIATION, MAX_RETRIEVABLE};
 use crate::sim::secrets::{SecretStore, Stored};
-use crate::sim::sie::{GuestView, outside};
+use crate::sim::view::{GuestView, outside};
 
 pub(in crate::sim) fn add(view: &GuestView<'_>, block: &mut AddSecret) -> Answer {
     let (machine, conf) = (view.machine, view.conf);

@@ -11,7 +11,7 @@ use crate::abi::secret::{LIST_PAGE_SIZE, SecretList};
 use crate::abi::uvc::UvRc;
 use crate::abi::uvcb::ListSecrets;
 use crate::sim::answer::Answer;
-use crate::sim::sie::{GuestView, outside};
+use crate::sim::view::{GuestView, outside};
 
 pub(in crate::sim) fn list(view: &GuestView<'_>, block: &mut ListSecrets) -> Answer {
     let at = GuestAddr(block.list_addr.get());

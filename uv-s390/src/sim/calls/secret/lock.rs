@@ -8,7 +8,7 @@
 use crate::abi::uvc::UvRc;
 use crate::abi::uvcb::NoData;
 use crate::sim::answer::Answer;
-use crate::sim::sie::GuestView;
+use crate::sim::view::GuestView;
 
 pub(in crate::sim) fn lock(guest: &GuestView<'_>, _: &mut NoData) -> Answer {
     let mut store = guest.conf.secrets.lock();

@@ -22,7 +22,7 @@ use crate::owner::crypto::gcm;
 use crate::owner::secret::GuestSecret;
 use crate::sim::answer::Answer;
 use crate::sim::machine::Machine;
-use crate::sim::sie::{GuestView, outside};
+use crate::sim::view::{GuestView, outside};
 
 /// Where the wrapped key begins, after the initialization vector and zeros.
 const KEY: usize = 16;

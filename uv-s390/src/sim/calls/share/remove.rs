@@ -12,7 +12,7 @@
 use crate::abi::uvcb::Share;
 use crate::sim::answer::{Answer, Refusal};
 use crate::sim::frames::Frame;
-use crate::sim::sie::GuestView;
+use crate::sim::view::GuestView;
 
 pub(in crate::sim) fn remove(guest: &GuestView<'_>, block: &mut Share) -> Answer {
     let (machine, conf) = (guest.machine, guest.conf);

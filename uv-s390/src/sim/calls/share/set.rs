@@ -10,7 +10,7 @@
 
 use crate::abi::uvcb::Share;
 use crate::sim::answer::Answer;
-use crate::sim::sie::GuestView;
+use crate::sim::view::GuestView;
 
 pub(in crate::sim) fn set(guest: &GuestView<'_>, block: &mut Share) -> Answer {
     let (machine, conf) = (guest.machine, guest.conf);

@@ -7,13 +7,13 @@ use uv_core::{Access, GuestAddr, HostAddr};
 use uv_sim::GuestFault;
 use uv_sim::guest::GuestMemory;
 
+use super::answer::Refusal;
+use super::conf::Conf;
+use super::frames::Frame;
+use super::machine::Machine;
 use crate::abi::sie::MappingSize;
 use crate::abi::uvc::{PgmCode, ProgramInterruption, Teid, UvRc};
 use crate::abi::uvcb::Features;
-use crate::sim::answer::Refusal;
-use crate::sim::conf::Conf;
-use crate::sim::frames::Frame;
-use crate::sim::machine::Machine;
 
 impl Machine {
     /// The frame of the page at guest absolute `addr`, for a guest access.
@@ -64,8 +64,8 @@ pub(crate) fn outside(rc: UvRc) -> impl Fn(ViewError) -> Refusal {
 
 /// A guest's memory as its CPU reaches it: through the hypervisor's tables, to frames that are this guest's.
 pub(crate) struct GuestView<'a> {
-    pub(in crate::sim) machine: &'a Machine,
-    pub(in crate::sim) conf: &'a Arc<Conf>,
+    pub(crate) machine: &'a Machine,
+    pub(crate) conf: &'a Arc<Conf>,
     /// What the host takes, after an access that failed.
     fault: Cell<Option<ProgramInterruption>>,
 }
