@@ -14,6 +14,7 @@ use uv_power::abi::{HvCode, Msr, Profile, Regs, UvCode};
 use uv_power::hypervisor::kernel::{
     Defects, DevicePool, Entered, GfnState, Host, KvmError, KvmVcpu, PowerExit, Vm, VmConfig,
 };
+use uv_power::owner::keys::PrivateKey;
 use uv_power::sim::{EsmFailure, GuestInsn, GuestStep, Machine, MachineConfig, Tpm, TpmFailure, WrappingKey};
 use uv_power_programs::boot::{Input, Layout};
 use uv_sim::HostMemory;
@@ -46,11 +47,15 @@ fn secure(profile: Profile, steps: impl FnOnce(&Layout) -> Vec<GuestStep>) -> Ri
 
 /// A normal VM whose guest asks for secure mode, waits in `H_CEDE` and does these steps.
 fn normal(profile: Profile, steps: impl FnOnce(&Layout) -> Vec<GuestStep>) -> Rig {
-    with_key(profile, Input::sample().unwrap().machine_key, steps)
+    with_key(profile, WrappingKey::from, steps)
 }
 
-/// The same on a machine whose wrapping key is there.
-fn with_key(profile: Profile, key: impl Into<WrappingKey>, steps: impl FnOnce(&Layout) -> Vec<GuestStep>) -> Rig {
+/// The same on a machine whose wrapping key was put away like this.
+fn with_key(
+    profile: Profile,
+    put: impl FnOnce(PrivateKey) -> WrappingKey,
+    steps: impl FnOnce(&Layout) -> Vec<GuestStep>,
+) -> Rig {
     let input = Input::sample().unwrap();
     let layout = Layout::new(&input).unwrap();
     let memory = Arc::new(HostMemory::new(HOST + layout.memory));
@@ -58,7 +63,7 @@ fn with_key(profile: Profile, key: impl Into<WrappingKey>, steps: impl FnOnce(&L
     let pages = layout.memory / PAGE;
     let config = MachineConfig {
         secure_pages: u32::try_from(pages + 256).unwrap(),
-        ..MachineConfig::new(key).with_profile(profile)
+        ..MachineConfig::new(put(input.machine_key.clone())).with_profile(profile)
     };
     let machine = Machine::new(config, memory.clone());
     let seams = Arc::new(machine.clone());
@@ -172,9 +177,14 @@ fn a_failed_transition_costs_the_guest_what_the_ultravisor_does_not_give_back() 
 #[test]
 fn a_vm_becomes_secure_by_the_hosts_tpm() {
     for profile in Profile::ALL {
-        let (tpm, key) = Tpm::provision(Input::sample().unwrap().machine_key, 1);
-        let rig = with_key(profile, key, |_| Vec::new());
-        rig.vm.attach_tpm(Box::new(tpm));
+        let mut chip = None;
+        let in_tpm = |key| {
+            let (tpm, key) = Tpm::provision(key, 1);
+            chip = Some(tpm);
+            key.into()
+        };
+        let rig = with_key(profile, in_tpm, |_| Vec::new());
+        rig.vm.attach_tpm(Box::new(chip.unwrap()));
         rig.enter().unwrap();
         rig.until_call();
         assert_eq!((rig.vm.vm_state(), rig.machine.esm_failure(LPID)), (VmState::Secure, None));
@@ -184,8 +194,7 @@ fn a_vm_becomes_secure_by_the_hosts_tpm() {
 #[test]
 fn a_guest_without_a_tpm_that_its_machine_needs_gets_h_parameter() {
     for profile in Profile::ALL {
-        let (_, key) = Tpm::provision(Input::sample().unwrap().machine_key, 1);
-        let rig = with_key(profile, key, |_| Vec::new());
+        let rig = with_key(profile, |key| Tpm::provision(key, 1).1.into(), |_| Vec::new());
         assert_eq!(rig.enter().err(), Some(KvmError::Refused(HvCode::H_PARAMETER)));
         let failure = EsmFailure::Tpm(TpmFailure::Hypercall(HvCode::H_FUNCTION));
         assert_eq!(rig.machine.esm_failure(LPID), Some(failure));
