@@ -466,3 +466,10 @@ pub(crate) fn name(text: &str) -> [u64; 8] {
     bytes[..text.len()].copy_from_slice(text.as_bytes());
     core::array::from_fn(|index| u64::from_be_bytes(bytes[index * 8..index * 8 + 8].try_into().unwrap()))
 }
+
+/// AES-GCM as blobs and the firmware's pages have it: ciphertext and tag.
+pub(crate) fn sealed(key: &[u8], iv: &[u8], plain: &[u8]) -> (Vec<u8>, [u8; 16]) {
+    let mut data = plain.to_vec();
+    let tag = uv_crypto::gcm::seal(key, iv, &[], &mut data).unwrap();
+    (data, tag)
+}

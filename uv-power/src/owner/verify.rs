@@ -25,9 +25,9 @@ use zeroize::Zeroizing;
 
 use super::digests::{self, DIGEST, Sha512Digest};
 use super::files::{FileStore, TREE_LIMIT};
-use super::gcm::{self, GcmError};
 use super::keys::{PrivateKey, PublicKey};
 use super::lockbox::LockboxName;
+use super::sealed::{self, GcmError};
 use super::tree::{Node, TreeError};
 use crate::abi::profile::Profile;
 
@@ -297,10 +297,11 @@ fn open_digests(profile: Profile, root: &Node, key: &[u8]) -> Result<Zeroizing<V
     if ciphertext.len() > DIGESTS_MAX {
         return Err(Refusal::DigestsLength(ciphertext.len()));
     }
-    gcm::open(key, iv, ciphertext, mac).map_err(|error| match error {
+    sealed::open(key, iv, ciphertext, mac).map_err(|error| match error {
         GcmError::EmptyIv => Refusal::DigestsProperty("iv"),
         GcmError::TagLength(_) => Refusal::DigestsProperty("mac"),
         GcmError::KeyLength(length) => Refusal::KeyLength(length),
+        GcmError::TooLong(length) => Refusal::DigestsLength(length),
         GcmError::TagMismatch => Refusal::DigestsTag,
     })
 }

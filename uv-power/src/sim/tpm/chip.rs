@@ -7,6 +7,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use rand_core::Rng as _;
+use uv_crypto::digest::{equal, sha256};
 use uv_sim::rng::SimRng;
 use zeroize::Zeroizing;
 
@@ -252,10 +253,10 @@ impl Tpm {
             return Err(rc::POLICY_CC | rc::SESSION_1);
         }
         let code = Command::RsaDecrypt.code();
-        let digest = session::digest(&[&code, &super::name_of(&self.public), parameters]);
+        let digest = sha256(&[&code, &super::name_of(&self.public), parameters]);
         let secret: &[u8] = if session.password { &self.password } else { &[] };
         let nonces = Nonces { newer: caller, older: &session.nonce };
-        if !session::same(&session::authorisation(secret, &digest, &nonces, attributes), given) {
+        if !equal(&session::authorisation(secret, &digest, &nonces, attributes), given) {
             return Err(rc::BAD_AUTH | rc::SESSION_1);
         }
         let mut reader = Reader(parameters);
@@ -279,7 +280,7 @@ impl Tpm {
             session::encrypt(if session.password { &self.password } else { &[] }, &nonces, &mut plain);
         }
         let out = Writer::default().sized(&plain).done();
-        let digest = session::digest(&[&rc::SUCCESS.to_be_bytes(), &code, &out]);
+        let digest = sha256(&[&rc::SUCCESS.to_be_bytes(), &code, &out]);
         let secret: &[u8] = if session.password { &self.password } else { &[] };
         let acknowledged = session::authorisation(secret, &digest, &nonces, attributes);
         let len = u32::try_from(out.len()).unwrap_or(u32::MAX);

@@ -29,6 +29,7 @@ mod wire;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use uv_crypto::digest::sha256;
 use zeroize::Zeroizing;
 
 use super::sharing::Lost;
@@ -91,7 +92,7 @@ impl core::fmt::Debug for TpmKey {
 
 /// The name of a public area.
 fn name_of(public: &[u8]) -> Vec<u8> {
-    Writer::default().u16(wire::ALG_SHA256).bytes(&session::digest(&[public])).done()
+    Writer::default().u16(wire::ALG_SHA256).bytes(&sha256(&[public])).done()
 }
 
 /// Modulus and exponent in the public area of an RSA key, as [`Tpm`] makes it.

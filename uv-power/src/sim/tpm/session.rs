@@ -9,8 +9,8 @@ use alloc::vec::Vec;
 use aes::Aes128;
 use cipher::BlockCipherEncrypt as _;
 use hmac::{Hmac, KeyInit, Mac as _};
-use sha2::{Digest as _, Sha256};
-use subtle::ConstantTimeEq as _;
+use sha2::Sha256;
+use uv_crypto::digest::sha256;
 use zeroize::Zeroizing;
 
 use super::wire::Command;
@@ -22,12 +22,6 @@ const BLOCK: usize = 16;
 
 pub(super) type Digest = [u8; DIGEST];
 
-pub(super) fn digest(parts: &[&[u8]]) -> Digest {
-    let mut hash = Sha256::new();
-    parts.iter().for_each(|part| hash.update(part));
-    hash.finalize().into()
-}
-
 fn hmac(key: &[u8], parts: &[&[u8]]) -> Zeroizing<Digest> {
     let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(key).expect("any length is a key of an HMAC");
     parts.iter().for_each(|part| mac.update(part));
@@ -36,7 +30,7 @@ fn hmac(key: &[u8], parts: &[&[u8]]) -> Zeroizing<Digest> {
 
 /// The digest of a policy that was `before`, after an assertion.
 pub(super) fn extended(before: &Digest, command: Command, with: &[u8]) -> Digest {
-    digest(&[before, &command.code(), with])
+    sha256(&[before, &command.code(), with])
 }
 
 /// The digest after `TPM2_PolicyOR`.
@@ -54,11 +48,6 @@ pub(super) struct Nonces<'a> {
 /// The HMAC of a command or response: `parameters` is its digest (cpHash, rpHash).
 pub(super) fn authorisation(secret: &[u8], parameters: &Digest, nonces: &Nonces<'_>, attributes: u8) -> Digest {
     *hmac(secret, &[parameters, nonces.newer, nonces.older, &[attributes]])
-}
-
-/// Compares in constant time.
-pub(super) fn same(one: &[u8], other: &[u8]) -> bool {
-    one.ct_eq(other).into()
 }
 
 /// The stream that encrypts a parameter: AES-128 in CFB mode, key and iv by KDFa from the secret and the nonces.

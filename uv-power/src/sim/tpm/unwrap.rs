@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use uv_core::GuestAddr;
+use uv_crypto::digest::{equal, sha256};
 use zeroize::Zeroizing;
 
 use super::session::{self, DIGEST, Digest, Nonces};
@@ -107,7 +108,7 @@ impl<'a> Channel<'a> {
         let parameters = Writer::default().sized(wrapped).u16(wire::ALG_NULL).sized(&[]).done();
         let nonce = self.nonce();
         let attributes = wire::CONTINUE | wire::ENCRYPT;
-        let digest = session::digest(&[&command.code(), &self.key.name, &parameters]);
+        let digest = sha256(&[&command.code(), &self.key.name, &parameters]);
         let nonces = Nonces { newer: &nonce, older: &session.nonce };
         let proof = session::authorisation(&self.key.password, &digest, &nonces, attributes);
         let area = Writer::default().u32(session.handle).sized(&nonce).u8(attributes).sized(&proof).done();
@@ -123,10 +124,10 @@ impl<'a> Channel<'a> {
         if !reader.is_empty() {
             return Err(malformed);
         }
-        let digest = session::digest(&[&rc::SUCCESS.to_be_bytes(), &command.code(), out]);
+        let digest = sha256(&[&rc::SUCCESS.to_be_bytes(), &command.code(), out]);
         let nonces = Nonces { newer: theirs, older: &nonce };
         let expected = session::authorisation(&self.key.password, &digest, &nonces, attributes);
-        if !session::same(&expected, proof) {
+        if !equal(&expected, proof) {
             return Err(TpmFailure::Authentication);
         }
         // The TPM itself can answer without encrypting, if it was not asked to: then it saw another command.
