@@ -8,7 +8,7 @@
 //! |---|---|
 //! | [`xts`] | AES-256-XTS, one page = one data unit |
 //! | [`ccm`] | AES-256-CCM, up to [`BATCH`] pages side by side |
-//! | [`gcm`] | AES-128-GCM and AES-256-GCM, detached tag |
+//! | [`gcm`] | AES-128-GCM and AES-256-GCM of pages, detached tag; AES-GCM of messages of any length |
 //! | [`digest`] | SHA-256 over several parts, comparison in constant time |
 //!
 //! Both the owner's tools (images, dumps) and the page engine build on it.

@@ -7,7 +7,7 @@ use crate::sim::{Generation, GuestAnswer, Uvc};
 use alloc::sync::Arc;
 use uv_core::GuestAddr;
 
-use crate::sim::sie::GuestView;
+use crate::sim::view::GuestView;
 
 const BLOCK: u64 = COMPONENT + 0xff8;
 const DONE: Option<GuestAnswer> = Some(GuestAnswer::Done(Cc::Done));
