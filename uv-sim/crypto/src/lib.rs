@@ -10,7 +10,7 @@
 //! | [`ccm`] | AES-256-CCM, up to [`BATCH`] pages side by side |
 //! | [`gcm`] | AES-128-GCM and AES-256-GCM, detached tag |
 //! | [`mac`] | tags of pages: AES-256 over POLYVAL |
-//! | [`digest`] | SHA-256 over several parts, comparison in constant time |
+//! | [`digest`] | SHA-256 over several parts, SHA-512 over many, comparison in constant time |
 //!
 //! Where the processor has VAES and AVX-512, XTS, CCM and the tags run in the kernels of `uv-kernels`; else, and for lengths those do not
 //! take, over the `aes` and `polyval` crates.
