@@ -314,7 +314,7 @@ impl Machine {
     }
 
     /// The suite in which pages are exported.
-    pub(crate) const SUITE: Suite = Suite::Aes256XtsSha256;
+    pub(crate) const SUITE: Suite = Suite::Aes256XtsPolyval;
 }
 
 impl AddressSpaces for Machine {

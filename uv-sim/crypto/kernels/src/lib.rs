@@ -23,9 +23,9 @@ mod none;
 mod x86;
 
 #[cfg(not(target_arch = "x86_64"))]
-pub use none::{Ccm, Polyval, Xts};
+pub use none::{Ccm, Polyval, Xts, sha512};
 #[cfg(target_arch = "x86_64")]
-pub use x86::{Ccm, Polyval, Xts};
+pub use x86::{Ccm, Polyval, Xts, sha512};
 
 /// Lengths that kernels take are multiples of this: 512 bytes.
 pub const STRIDE: usize = 512;

@@ -55,3 +55,9 @@ impl Polyval {
         match self.0 {}
     }
 }
+
+/// Takes no block.
+#[must_use]
+pub const fn sha512(_: &mut [u64; 8], _: &[[u8; 128]]) -> bool {
+    false
+}

@@ -112,6 +112,17 @@ proptest! {
         plain.update(&[Array(last)]);
         prop_assert_eq!(kernel.hash(&data, &last), plain.finalize().0);
     }
+
+    #[test]
+    fn sha512_is_that_of_the_plain_crate(seed: u64, blocks in 0..20_usize) {
+        let mut state: [u64; 8] = std::array::from_fn(|at| seed.wrapping_mul(at as u64 + 3));
+        let message = bytes(seed, blocks * 128);
+        let mut expected = state;
+        sha2::block_api::compress512(&mut expected, message.as_chunks().0);
+        if uv_kernels::sha512(&mut state, message.as_chunks().0) {
+            prop_assert_eq!(state, expected);
+        }
+    }
 }
 
 /// Flags, nonce and a number of 3 bytes.
