@@ -31,6 +31,7 @@ mod answer;
 mod ap;
 mod calls;
 mod clock;
+mod closed;
 mod conf;
 mod cpu;
 mod dispatch;
@@ -51,6 +52,7 @@ mod sie;
 
 pub use ap::{ApCard, ApResult};
 pub use clock::TOD_PER_MICROSECOND;
+pub use closed::ClosedFrames;
 pub use execute::Uvc;
 pub use guest::{GuestCode, GuestInsn, InsnResult, Interruption};
 pub use machine::{FrameAddress, Machine, MachineConfig};

@@ -83,7 +83,7 @@ pub(in crate::sim) fn create(machine: &Machine, block: &mut CreateConf) -> Answe
     }
     machine.storage.host_check(HostAddr(sca), SCA).map_err(|_| UvRc::CONF_SCA)?;
     let variable = block.conf_virt_stor_origin.get();
-    let possible = |len: &u64| variable & 0xfff == 0 && *len <= machine.storage.bytes.size();
+    let possible = |len: &u64| variable & 0xfff == 0 && *len <= machine.storage.size;
     let variable = match info.variable_storage_len(msl).filter(possible) {
         Some(len) => Some(machine.home_frames(variable, len)?),
         None => None,

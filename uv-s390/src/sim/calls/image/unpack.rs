@@ -34,7 +34,7 @@ pub(in crate::sim) fn unpack(machine: &Machine, block: &mut Unpack) -> Answer {
     let addr = GuestAddr(block.gaddr.get());
     let gfn = conf.gfn(addr).filter(|_| addr.0 & 0xfff == 0).ok_or(UvRc::ADDRESS)?;
     let frame = machine.import_frame(&conf, addr)?;
-    let frame = machine.storage.frames.claim(frame)?;
+    let frame = machine.storage.claim(frame)?;
     if conf.space.state(gfn)? != PageState::Absent {
         return Err(UvRc::ALREADY_SECURE.into());
     }

@@ -20,6 +20,6 @@ fn page<'m>(machine: &'m Machine, conf: &Conf, block: &Share) -> Result<(Gfn, Fr
     let addr = GuestAddr(block.paddr.get());
     let gfn = conf.gfn(addr).filter(|_| addr.0 & 0xfff == 0).ok_or(UvRc::SHARE_RANGE)?;
     let frame = machine.locate(conf, addr, true).map_err(Refusal::Interrupted)?;
-    let claim = machine.storage.frames.claim(frame)?;
+    let claim = machine.storage.claim(frame)?;
     if claim.old().page() == Some((conf.id, gfn)) { Ok((gfn, claim)) } else { Err(Refusal::Busy) }
 }

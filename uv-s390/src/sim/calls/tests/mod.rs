@@ -7,6 +7,7 @@ mod gate;
 mod home;
 mod hostile;
 mod limits;
+mod memory;
 mod random;
 mod resume;
 mod threads;
