@@ -39,6 +39,6 @@ pub use platform::{PlatformMemory, PlatformRange, Scom, ScomList, ScomListError}
 pub use reflect::windows::{HCALLS, HcallRow, Window, window};
 pub use reflect::{Interrupt, vectors};
 pub use svm::{GfnState, SvmState};
-pub use uv_sim::guest::{Outcome, Program, Script, Step, Transcript};
 pub use tpm::{Tpm, TpmFailure, TpmKey, WrappingKey};
+pub use uv_sim::guest::{Outcome, Program, Script, Step, Transcript};
 pub use vcpu::{GuestInsn, GuestProgram, GuestStep};

@@ -3,8 +3,9 @@
 use uv_core::{GuestAddr, HostAddr};
 
 use super::EmulatedGuest;
+use crate::abi::diag308::Response;
 use crate::abi::psw::Psw;
-use crate::hypervisor::vmm::diag308::{ResetRequest, Response};
+use crate::hypervisor::vmm::diag308::ResetRequest;
 use crate::sim::memory::FRAME;
 
 impl EmulatedGuest {

@@ -10,11 +10,11 @@ use uv_core::{Gfn, GuestAddr, HostAddr, NormalMemory, PageSize};
 use zeroize::Zeroizing;
 
 use super::EmulatedGuest;
+use crate::abi::diag308::{Response, StartFailure};
 use crate::abi::ipib::IpibView;
 use crate::abi::psw::Psw;
 use crate::abi::uvc::{UvRc, UvRrc};
 use crate::abi::uvcb::ConfFlags;
-use crate::hypervisor::vmm::diag308::{Response, StartFailure};
 use crate::owner::image::{PageHasher, page_tweak};
 use crate::sim::answer::{Answer, Refusal};
 use crate::sim::calls::image::{accept, decipher};

@@ -7,12 +7,12 @@ use uv_sim::rng::SimRng;
 use zerocopy::IntoBytes;
 
 use super::EmulatedGuest;
-use crate::abi::diag308::{Diag308, Subcode};
+use crate::abi::diag308::{Diag308, Response, StartFailure, Subcode};
 use crate::abi::psw::Psw;
 use crate::abi::uvc::{Block, Cc, PgmCode, UvRc};
 use crate::abi::uvcb::{Attest, ListSecrets, NoData, QueryInfo, Share, UvCommand};
 use crate::guest::stage3a::{BootImage, Loader, LoaderStep};
-use crate::hypervisor::vmm::diag308::{Outcome, ResetRequest, Response, StartFailure};
+use crate::hypervisor::vmm::diag308::{Outcome, ResetRequest};
 use crate::owner::attest::{AttestationFlags, AttestationRequest, Measured};
 use crate::owner::crypto::HostPrivateKey;
 use crate::owner::image::Image;
