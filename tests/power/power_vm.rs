@@ -6,7 +6,7 @@ use spin::Mutex;
 use std::sync::Arc;
 use uv_core::{
     EnterSecureMode, Exit, Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, NormalMemory, PageIn, PageOut, PageSize,
-    SlotId, Vcpu,
+    SecureVm, SlotId, Vcpu, VmState,
 };
 use uv_power::abi::numbers::{HvCall, UvCall};
 use uv_power::abi::regs::Lpid;
@@ -14,7 +14,8 @@ use uv_power::abi::{HvCode, Msr, Profile, Regs, UvCode};
 use uv_power::hypervisor::kernel::{
     Defects, DevicePool, Entered, GfnState, Host, KvmError, KvmVcpu, PowerExit, Vm, VmConfig,
 };
-use uv_power::sim::{GuestInsn, GuestStep, Machine, MachineConfig};
+use uv_power::owner::keys::PrivateKey;
+use uv_power::sim::{EsmFailure, GuestInsn, GuestStep, Machine, MachineConfig, Tpm, TpmFailure, WrappingKey};
 use uv_power_programs::boot::{Input, Layout};
 use uv_sim::HostMemory;
 use uv_sim::guest::{Outcome, Script, Step, Transcript};
@@ -46,6 +47,15 @@ fn secure(profile: Profile, steps: impl FnOnce(&Layout) -> Vec<GuestStep>) -> Ri
 
 /// A normal VM whose guest asks for secure mode, waits in `H_CEDE` and does these steps.
 fn normal(profile: Profile, steps: impl FnOnce(&Layout) -> Vec<GuestStep>) -> Rig {
+    with_key(profile, WrappingKey::from, steps)
+}
+
+/// The same on a machine whose wrapping key was put away like this.
+fn with_key(
+    profile: Profile,
+    put: impl FnOnce(PrivateKey) -> WrappingKey,
+    steps: impl FnOnce(&Layout) -> Vec<GuestStep>,
+) -> Rig {
     let input = Input::sample().unwrap();
     let layout = Layout::new(&input).unwrap();
     let memory = Arc::new(HostMemory::new(HOST + layout.memory));
@@ -53,7 +63,7 @@ fn normal(profile: Profile, steps: impl FnOnce(&Layout) -> Vec<GuestStep>) -> Ri
     let pages = layout.memory / PAGE;
     let config = MachineConfig {
         secure_pages: u32::try_from(pages + 256).unwrap(),
-        ..MachineConfig::new(input.machine_key).with_profile(profile)
+        ..MachineConfig::new(put(input.machine_key.clone())).with_profile(profile)
     };
     let machine = Machine::new(config, memory.clone());
     let seams = Arc::new(machine.clone());
@@ -161,6 +171,37 @@ fn a_failed_transition_costs_the_guest_what_the_ultravisor_does_not_give_back() 
         // The firmware reports success for UV_PAGE_OUT and writes nothing; what never moved is untouched.
         let expected = if profile == Profile::Firmware { vec![0; 16] } else { kernel[..16].to_vec() };
         assert_eq!((rig.loaded(2), rig.loaded(3)), (expected, b"work".to_vec()), "{profile:?}");
+    }
+}
+
+#[test]
+fn a_vm_becomes_secure_by_the_hosts_tpm() {
+    for profile in Profile::ALL {
+        let mut chip = None;
+        let in_tpm = |key| {
+            let (tpm, key) = Tpm::provision(key, 1);
+            chip = Some(tpm);
+            key.into()
+        };
+        let rig = with_key(profile, in_tpm, |_| Vec::new());
+        rig.vm.attach_tpm(Box::new(chip.unwrap()));
+        rig.enter().unwrap();
+        rig.until_call();
+        assert_eq!((rig.vm.vm_state(), rig.machine.esm_failure(LPID)), (VmState::Secure, None));
+    }
+}
+
+#[test]
+fn a_guest_without_a_tpm_that_its_machine_needs_gets_h_parameter() {
+    for profile in Profile::ALL {
+        let rig = with_key(profile, |key| Tpm::provision(key, 1).1.into(), |_| Vec::new());
+        assert_eq!(rig.enter().err(), Some(KvmError::Refused(HvCode::H_PARAMETER)));
+        let failure = EsmFailure::Tpm(TpmFailure::Hypercall(HvCode::H_FUNCTION));
+        assert_eq!(rig.machine.esm_failure(LPID), Some(failure));
+        rig.until_call();
+        let Outcome::Returned(regs) = rig.seen.lock()[0].clone() else { panic!("UV_ESM returned") };
+        assert_eq!(HvCode::from_register(regs.gpr[3]), HvCode::H_PARAMETER);
+        assert_eq!(rig.vm.vm_state(), VmState::Normal);
     }
 }
 

@@ -91,6 +91,19 @@ fn the_ciphers_depend_on_no_sibling() {
     assert_eq!(siblings(&metadata, "uv-crypto", &features(&metadata, "uv-crypto")), set(&[]));
 }
 
+/// Whoever needs AES-GCM takes it from there. Tests hold it against another one.
+#[test]
+fn aes_gcm_is_in_the_crate_of_the_ciphers_alone() {
+    let metadata = metadata();
+    for package in metadata["packages"].as_array().expect("a list") {
+        let dependencies = package["dependencies"].as_array().expect("a list");
+        let parts = dependencies.iter().filter(|d| d["kind"] != "dev").filter_map(|d| d["name"].as_str());
+        let parts: Vec<_> = parts.filter(|name| ["aes-gcm", "ghash"].contains(name)).collect();
+        let expected: &[&str] = if package["name"] == "uv-crypto" { &["ghash"] } else { &[] };
+        assert_eq!(parts, expected, "{}", package["name"]);
+    }
+}
+
 #[test]
 fn the_engine_knows_no_machine() {
     let metadata = metadata();

@@ -86,6 +86,8 @@ mod state;
 mod through;
 mod vcpu;
 mod vm;
+#[cfg(feature = "vm-memory")]
+mod vm_memory;
 
 pub use addr::{Gfn, GuestAddr, HostAddr, PageRange, PageSize};
 pub use check::{ArgumentError, check_aligned, check_in_slots, check_range};
@@ -97,3 +99,5 @@ pub use share::{AcceptSharing, SharePages};
 pub use state::{PageCounts, PageState, VmState};
 pub use vcpu::{Access, Exit, Vcpu};
 pub use vm::{EnterSecureMode, SecureVm};
+#[cfg(feature = "vm-memory")]
+pub use vm_memory::VmMemory;

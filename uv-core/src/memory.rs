@@ -25,8 +25,9 @@ pub enum AccessError {
 /// Byte access to the hypervisor's normal memory.
 ///
 /// Who calls: the hypervisor for its own accesses, the ultravisor for moving pages. Implementations are shared
-/// between threads; an access of one page is not torn by another access of the same page. Own buffers implement it
-/// today; a `vm-memory` `GuestMemory` fits behind the same three methods.
+/// between threads; an access of one page is not torn by another access of the same page, if the memory can promise that. It is the
+/// caller's: a buffer of its own, a mapping that it shares with another process, or with the feature `vm-memory` the memory of
+/// a VMM on rust-vmm (`VmMemory`).
 pub trait NormalMemory: Send + Sync {
     /// Copies `into.len()` bytes at `at` out of normal memory.
     ///

@@ -4,7 +4,8 @@ use uv_core::{EnterSecureMode, ErrorKind, Exit, Gfn, SecureVm, Vcpu, VmState};
 use uv_power::abi::HvCode;
 use uv_power::abi::msr::SC_LEVEL_1;
 use uv_power::abi::numbers::{HvCall, UvCall};
-use uv_power::hypervisor::kernel::{HostTpm, KvmError, PowerExit, SecureGuest, TpmError};
+use uv_power::abi::tpm::{HostTpm, TpmError};
+use uv_power::hypervisor::kernel::{KvmError, PowerExit, SecureGuest};
 
 use crate::rig::*;
 

@@ -40,6 +40,7 @@ mod x_pages;
 mod x_sharing;
 mod x_slots;
 mod x_state;
+mod x_tpm;
 mod x_tree;
 
 use libtest_mimic::{Arguments, Trial};
@@ -75,6 +76,7 @@ const FAMILIES: &[(char, usize, &[Row])] = &[
     ('x', 0, x_sharing::ROWS),
     ('x', 0, x_slots::ROWS),
     ('x', 0, x_state::ROWS),
+    ('x', 0, x_tpm::ROWS),
     ('x', 0, x_tree::ROWS),
 ];
 

@@ -25,21 +25,35 @@ pub fn file(path: &str) -> PathBuf {
 /// When the program does not build, or when the caller is not a test that cargo runs.
 #[must_use]
 pub fn example(name: &str) -> PathBuf {
-    static BUILT: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
-    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
-    built.entry(name.into()).or_insert_with(|| build(name)).clone()
+    built(&["--example", name], &format!("examples/{name}"))
 }
 
-fn build(name: &str) -> PathBuf {
+/// Path of the program of a package of the same name, as [`example`].
+///
+/// # Panics
+/// As [`example`].
+#[must_use]
+pub fn program(package: &str) -> PathBuf {
+    built(&["--package", package, "--bin", package], package)
+}
+
+fn built(what: &[&str], path: &str) -> PathBuf {
+    static BUILT: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    built.entry(path.into()).or_insert_with(|| build(what, path)).clone()
+}
+
+fn build(what: &[&str], path: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test has a path");
     let profile = test.ancestors().nth(2).expect("tests are in target/PROFILE/deps");
     let release = profile.ends_with("release").then_some("--release");
     let status = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--example", name])
+        .args(["build", "--quiet"])
+        .args(what)
         .args(release)
         .current_dir(root())
         .status()
         .expect("cargo runs");
-    assert!(status.success(), "the example builds");
-    profile.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
+    assert!(status.success(), "the program builds");
+    profile.join(format!("{path}{}", std::env::consts::EXE_SUFFIX))
 }

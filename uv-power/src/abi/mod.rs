@@ -7,6 +7,7 @@
 //! | [`regs`], [`msr`] | registers, special purpose registers, the machine state |
 //! | [`ultracall`] | the seam: one `sc 2`; typed calls on top |
 //! | [`entry`] | the second seam: one guest entry |
+//! | [`tpm`] | the third seam: the host's TPM behind `H_SVM_TPM_COMM` |
 //! | [`profile`] | which ultravisor is meant where documents and code disagree |
 //! | [`differences`] | every such point, with what each profile does |
 
@@ -17,6 +18,7 @@ pub mod msr;
 pub mod numbers;
 pub mod profile;
 pub mod regs;
+pub mod tpm;
 pub mod ultracall;
 
 pub use codes::{HvCode, UvCode};

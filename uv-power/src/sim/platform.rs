@@ -6,9 +6,9 @@ mod scom_list;
 
 use super::config::MachineConfig;
 use super::esm::EsmFailure;
+use super::tpm::WrappingKey;
 use crate::abi::Profile;
 use crate::abi::regs::{Lpid, Spr};
-use crate::owner::keys::PrivateKey;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -29,7 +29,7 @@ pub(crate) struct Platform {
     pub(crate) profile: Profile,
     pub(crate) engine: Engine,
     pub(crate) memory: Arc<dyn NormalMemory>,
-    pub(crate) key: PrivateKey,
+    pub(crate) key: WrappingKey,
     pub(crate) tolerate_failed_check: bool,
     pub(crate) partition_table: Mutex<BTreeMap<Lpid, (u64, u64)>>,
     /// How often a partition's translations were flushed.

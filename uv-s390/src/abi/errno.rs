@@ -50,6 +50,8 @@ errnos! {
     EINVAL = 22;
     /// No such command.
     ENOTTY = 25;
+    /// Not supported by this machine.
+    EOPNOTSUPP = 95;
     /// The buffer is too small for what is pending.
     ENOBUFS = 105;
 }

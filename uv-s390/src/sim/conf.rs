@@ -111,6 +111,9 @@ pub(crate) struct Conf {
     /// Service-signal interruptions are masked: no SERVC was seen since the last one. They float, so this is not a CPU's.
     pub(crate) service_masked: AtomicBool,
     pub(crate) uid: [u8; 16],
+    /// The guest's storage is the machine's, in clear: whoever emulates the guest's CPUs reaches it there. No frame is claimed and
+    /// no page is in the engine; the bits of the closed frames alone say what is private.
+    pub(crate) in_place: bool,
     /// Read by every call at work on the configuration, written by the one that ends it; `false` after the end.
     alive: RwLock<bool>,
 }
@@ -128,6 +131,7 @@ pub(crate) struct NewConf {
     pub(crate) sca: u64,
     pub(crate) space: Arc<SecureSpace>,
     pub(crate) uid: [u8; 16],
+    pub(crate) in_place: bool,
 }
 
 impl Conf {
@@ -163,6 +167,7 @@ impl Conf {
             unshared: AtomicU64::new(0),
             service_masked: AtomicBool::new(true),
             uid: new.uid,
+            in_place: new.in_place,
             alive: RwLock::new(true),
         }
     }

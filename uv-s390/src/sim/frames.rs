@@ -12,11 +12,14 @@
 //! appear when one of its frames is first claimed, and carry the mark that the MiB is verified as one large frame.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use spin::Once;
 use uv_core::{Gfn, HostAddr};
+
+use super::closed::ClosedFrames;
 
 /// Number of a configuration in frame words; 0 is the Ultravisor itself. Never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -105,13 +108,22 @@ struct Leaf {
 pub(crate) struct FrameTable {
     leaves: Box<[Once<Box<Leaf>>]>,
     frames: u64,
+    /// What the words say of the host's accesses.
+    closed: Arc<ClosedFrames>,
 }
 
 impl FrameTable {
     /// A table for `bytes` bytes of host memory, all normal.
     pub(crate) fn new(bytes: u64) -> Self {
         let leaves = usize::try_from(bytes.div_ceil(1 << 20)).expect("the frame table fits the address space");
-        Self { leaves: (0..leaves).map(|_| Once::new()).collect(), frames: bytes >> 12 }
+        let frames = bytes >> 12;
+        let closed = Arc::new(ClosedFrames::new(frames));
+        Self { leaves: (0..leaves).map(|_| Once::new()).collect(), frames, closed }
+    }
+
+    /// Which frames are closed to the host.
+    pub(crate) fn closed(&self) -> &Arc<ClosedFrames> {
+        &self.closed
     }
 
     fn split(&self, at: HostAddr) -> Option<(usize, usize)> {
@@ -136,7 +148,7 @@ impl FrameTable {
             return Err(ClaimError::Busy);
         }
         let old = Frame::from_word(old);
-        Ok(FrameClaim { leaf, index, at, old, new: Cell::new(old) })
+        Ok(FrameClaim { leaf, index, closed: &self.closed, at, old, new: Cell::new(old) })
     }
 
     fn leaf(&self, leaf: usize) -> &Leaf {
@@ -191,6 +203,7 @@ fn merged_word(owner: ConfId, mib: u64) -> u64 {
 pub(crate) struct FrameClaim<'a> {
     leaf: &'a Leaf,
     index: usize,
+    closed: &'a ClosedFrames,
     at: HostAddr,
     old: Frame,
     new: Cell<Frame>,
@@ -216,11 +229,18 @@ impl FrameClaim<'_> {
 impl Drop for FrameClaim<'_> {
     fn drop(&mut self) {
         let new = self.new.get();
+        let (was, is) = (self.old.is_closed_to_host(), new.is_closed_to_host());
+        if is && !was {
+            self.closed.set(self.at, true);
+        }
         self.leaf.words[self.index].store(new.to_word(), Ordering::SeqCst);
         // A frame that changes hands breaks the large frame it is part of. After the word: whoever marks the large frame
         // in between sees the new word when it looks again.
         if new.page() != self.old.page() {
             self.leaf.merged.store(0, Ordering::SeqCst);
+        }
+        if was && !is {
+            self.closed.set(self.at, false);
         }
     }
 }

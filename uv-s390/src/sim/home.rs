@@ -120,7 +120,7 @@ impl Machine {
             FrameAddress::HomeVirtual if address & (FRAME - 1) == 0 => self.home_frame(address, false)?,
             FrameAddress::Absolute | FrameAddress::HomeVirtual => HostAddr(address),
         };
-        Ok(self.storage.frames.claim(frame)?)
+        Ok(self.storage.claim(frame)?)
     }
 
     /// Whether `len` bytes at a host virtual address can be stored to.

@@ -3,6 +3,7 @@
 use super::answer::Refusal;
 use super::ap::Queue;
 use super::clock::Clock;
+use super::closed::ClosedFrames;
 use super::conf::Conf;
 use super::cpu::Cpu;
 use super::frames::ConfId;
@@ -22,18 +23,18 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering};
 use rand_core::Rng;
 use spin::{Mutex, RwLock};
-use uv_core::{GuestAddr, HostAddr, PageCounts, PageSize};
+use uv_core::{GuestAddr, HostAddr, NormalMemory, PageCounts, PageSize};
 use uv_sim::rng::SimRng;
 use uv_sim::seal::Suite;
-use uv_sim::{Engine, EngineConfig};
+use uv_sim::{Engine, EngineConfig, HostMemory};
 
 /// What a machine is made of. It prints without the seed, from which keys come.
 #[derive(Clone)]
 pub struct MachineConfig {
     /// Generation.
     pub generation: Generation,
-    /// Bytes of host memory, from host absolute 0 on. Only what is used costs real memory. The storage that INIT_UV takes must
-    /// lie at or above 2 GiB, so a useful machine has more.
+    /// Bytes of host memory, from host absolute 0 on. The storage that INIT_UV takes must lie at or above 2 GiB, so a useful
+    /// machine has more.
     pub memory: u64,
     /// The machine's host key.
     pub host_key: HostPrivateKey,
@@ -86,7 +87,7 @@ impl MachineConfig {
 ///
 /// | who | uses |
 /// |---|---|
-/// | the hypervisor | [`UvCall`](crate::abi::uvc::UvCall), [`Sie`](crate::abi::sie::Sie), [`AddressSpaces`], [`Machine::host_memory`], [`Machine::set_home_space`], [`Machine::assign_ap_queue`], [`Machine::zeroize_ap_queue`] |
+/// | the hypervisor | [`UvCall`](crate::abi::uvc::UvCall), [`Sie`](crate::abi::sie::Sie), [`AddressSpaces`], [`Machine::host_memory`], [`Machine::closed_frames`], [`Machine::set_home_space`], [`Machine::assign_ap_queue`], [`Machine::zeroize_ap_queue`] |
 /// | the operator | [`MachineConfig`], [`Machine::load_normal`], [`Machine::set_running_cpus`], [`Machine::install_ap_queue`], [`Machine::set_secret_changes`] |
 /// | the guest's owner | [`Machine::set_guest`] |
 /// | a test | [`Machine::page_counts`], [`Machine::advance_clock`] |
@@ -127,9 +128,22 @@ impl core::fmt::Debug for Machine {
 }
 
 impl Machine {
-    /// A machine after power-on: the Ultravisor is not initialized.
+    /// A machine after power-on, with memory of its own, of which only what is used costs real memory: the Ultravisor is not
+    /// initialized.
     #[must_use]
     pub fn new(config: MachineConfig) -> Self {
+        let memory = Arc::new(HostMemory::new(config.memory));
+        Self::with_memory(config, memory)
+    }
+
+    /// A machine over the caller's memory: a host absolute address is an address in `memory`, of which the machine has the first
+    /// [`MachineConfig::memory`] bytes. A frame that is not all there can neither be donated nor hold a secure page.
+    ///
+    /// The Ultravisor writes there what a host may see: the ciphertext of exported pages, shared pages, zeros in what it
+    /// gives back. The content of secure pages never lies there. Who reaches `memory` past [`Machine::host_memory`]
+    /// asks [`Machine::closed_frames`] what a host cannot reach.
+    #[must_use]
+    pub fn with_memory(config: MachineConfig, memory: Arc<dyn NormalMemory>) -> Self {
         // A secure page lies in a host frame of its own, so there are never more of them than frames.
         let frames = u32::try_from(config.memory >> 12).unwrap_or(u32::MAX);
         let engine = Engine::new(EngineConfig { page_size: PageSize::K4, frames, seed: config.seed });
@@ -140,7 +154,7 @@ impl Machine {
             backup_key: config.backup_key,
             frame_address: config.frame_address,
             wrapping_key: RequestKey::random(&mut engine.rng("wrapping key")),
-            storage: Arc::new(Storage::new(config.memory)),
+            storage: Arc::new(Storage::new(config.memory, memory)),
             engine,
             rng: Mutex::new(rng),
             clock: Clock::new(),
@@ -169,6 +183,12 @@ impl Machine {
     #[must_use]
     pub fn host_memory(&self) -> HostView {
         HostView(Arc::clone(&self.storage))
+    }
+
+    /// Which frames of host memory are closed to the host, as bits that can be looked at without a call.
+    #[must_use]
+    pub fn closed_frames(&self) -> Arc<ClosedFrames> {
+        Arc::clone(self.storage.frames.closed())
     }
 
     /// How many host CPUs run; INIT_UV wants one.
@@ -294,7 +314,7 @@ impl Machine {
     }
 
     /// The suite in which pages are exported.
-    pub(crate) const SUITE: Suite = Suite::Aes256XtsSha256;
+    pub(crate) const SUITE: Suite = Suite::Aes256XtsPolyval;
 }
 
 impl AddressSpaces for Machine {

@@ -4,7 +4,6 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use uv_core::{AccessError, HostAddr, NormalMemory};
-use uv_sim::HostMemory;
 
 use super::answer::Refusal;
 use super::frames::{ClaimError, ConfId, Frame, FrameClaim, FrameTable};
@@ -18,25 +17,36 @@ const LOWCORE_END: u64 = 0x2000;
 
 /// All storage of the machine, with the owner of each frame.
 pub(crate) struct Storage {
-    pub(crate) bytes: Arc<HostMemory>,
+    /// The caller's, so nothing is taken on trust: frames are claimed only where it has memory, and what may lie in a frame is
+    /// what the host may see.
+    pub(crate) bytes: Arc<dyn NormalMemory>,
+    pub(crate) size: u64,
     pub(crate) frames: FrameTable,
 }
 
 impl Storage {
-    pub(crate) fn new(size: u64) -> Self {
-        Self { bytes: Arc::new(HostMemory::new(size)), frames: FrameTable::new(size) }
+    pub(crate) fn new(size: u64, bytes: Arc<dyn NormalMemory>) -> Self {
+        Self { bytes, size, frames: FrameTable::new(size) }
+    }
+
+    /// Whether there is memory: `len` bytes at `at`, whoever owns them.
+    fn exists(&self, at: HostAddr, len: u64) -> Result<(), AccessError> {
+        match at.0.checked_add(len) {
+            Some(end) if end <= self.size => self.bytes.check(at, len),
+            _ => Err(AccessError::Unmapped { at, len: usize::try_from(len).unwrap_or(usize::MAX) }),
+        }
     }
 
     /// Whether the host may access `len` bytes at `at` now.
     pub(crate) fn host_check(&self, at: HostAddr, len: u64) -> Result<(), AccessError> {
-        self.bytes.check(at, len)?;
+        self.exists(at, len)?;
         if len == 0 {
             return Ok(());
         }
         let last = at.0 + (len - 1);
         for page in (at.0 >> 12)..=(last >> 12) {
             let page = HostAddr(page << 12);
-            if self.frames.get(page).is_some_and(Frame::is_closed_to_host) {
+            if self.frames.closed().is_closed(page) {
                 return Err(AccessError::Secure { at: page });
             }
         }
@@ -46,8 +56,15 @@ impl Storage {
     /// Clears a frame.
     pub(crate) fn clear(&self, at: HostAddr) {
         const ZEROS: [u8; 4096] = [0; 4096];
-        // A frame in the table lies in memory, so the write cannot fail.
-        let _ = self.bytes.write(at, &ZEROS);
+        if let Err(error) = self.bytes.write(at, &ZEROS) {
+            tracing::error!(%error, "a frame that was claimed is no longer there");
+        }
+    }
+
+    /// Claims the frame at `at`, the address of its first byte: one that there is memory for.
+    pub(crate) fn claim(&self, at: HostAddr) -> Result<FrameClaim<'_>, ClaimError> {
+        self.exists(at, FRAME).map_err(|_| ClaimError::Outside)?;
+        self.frames.claim(at)
     }
 
     /// Waits for a frame that another call is changing. For calls that must not stop half way.
@@ -85,7 +102,7 @@ impl Storage {
     fn donate_areas(&self, areas: Vec<Area>, owner: ConfId) -> Result<Donation, NotAvailable> {
         let donation = Donation(areas);
         for (done, frame) in donation.frames().enumerate() {
-            let refused = match self.frames.claim(frame) {
+            let refused = match self.claim(frame) {
                 Ok(claim) if claim.old() == Frame::Normal => {
                     claim.set(Frame::Donated(owner));
                     continue;
@@ -193,7 +210,7 @@ impl HostView {
     /// Size of host memory in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
-        self.0.bytes.size()
+        self.0.size
     }
 }
 
@@ -216,10 +233,15 @@ impl NormalMemory for HostView {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use uv_sim::HostMemory;
+
+    fn storage() -> Storage {
+        Storage::new(0x10_0000, Arc::new(HostMemory::new(0x10_0000)))
+    }
 
     #[test]
     fn donated_storage_is_closed_and_comes_back_cleared() {
-        let storage = Arc::new(Storage::new(0x10_0000));
+        let storage = Arc::new(storage());
         let host = HostView(Arc::clone(&storage));
         host.write(HostAddr(0x5ff0), &[7; 32]).unwrap();
         let donation = storage.donate(0x5000, 0x1800, ConfId(9)).unwrap();
@@ -237,7 +259,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_donated() {
-        let storage = Storage::new(0x10_0000);
+        let storage = storage();
         let scattered = [0x3000, 0x5000, 0x6000].map(HostAddr);
         let donation = storage.donate_frames(scattered, ConfId(1)).unwrap();
         assert_eq!(donation.0.len(), 2, "neighbours are one area");

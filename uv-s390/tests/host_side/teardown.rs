@@ -49,7 +49,7 @@ fn a_configuration_that_stays_keeps_its_handle_and_the_vm_protected() {
     assert_eq!(guest.unpacked_pages() << 12, rig.components.iter().map(|part| part.length.get()).sum::<u64>());
     drop(guest);
     assert_eq!((rig.host.free_storage(), rig.machine.secure_frames_in_use()), (rig.free, 0));
-    assert_eq!(rig.attached(), []);
+    assert_eq!(rig.attached(), [0_u64; 0]);
 }
 
 #[test]

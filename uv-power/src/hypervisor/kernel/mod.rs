@@ -37,7 +37,7 @@ pub use gfn::GfnState;
 pub use host_pages::HostPages;
 pub use inject::InterruptCause;
 pub use pool::{DevicePage, DevicePool};
-pub use tpm_comm::{HostTpm, TPM_BUFFER, TpmError, tpm_comm};
+pub use tpm_comm::tpm_comm;
 pub use traits::Entered;
 pub use vcpu::{KvmVcpu, PowerExit};
 pub use vm::{Defects, Host, KvmError, SecureGuest, Vm, VmConfig};

@@ -9,6 +9,7 @@ use crate::abi::numbers::HvCall;
 use crate::owner::cpio::CpioError;
 use crate::owner::tree::TreeError;
 use crate::owner::verify::Refusal;
+use crate::sim::tpm::TpmFailure;
 
 /// Why a transition was aborted. For whoever watches the machine: the guest sees what the hypervisor answers to
 /// `H_SVM_INIT_ABORT`.
@@ -80,6 +81,9 @@ pub enum EsmFailure {
     /// The blob was refused.
     #[error(transparent)]
     Blob(#[from] Refusal),
+    /// The host's TPM did not open the lockbox.
+    #[error("the TPM did not open the lockbox: {0}")]
+    Tpm(#[from] TpmFailure),
     /// The boot CPU is not one of the VM's.
     #[error("boot CPU {boot} of {max}")]
     BootCpu {
@@ -91,7 +95,7 @@ pub enum EsmFailure {
 }
 
 impl EsmFailure {
-    /// The step that failed, in one word: `init-start`, `page-in`, `device-tree`, `rtas`, `initrd`, `blob`, `lockbox`, `files`,
+    /// The step that failed, in one word: `init-start`, `page-in`, `device-tree`, `rtas`, `initrd`, `blob`, `tpm`, `lockbox`, `files`,
     /// `digests`, `kernel`, `bootargs`, `init-done`, `boot-cpu`.
     #[must_use]
     pub fn stage(&self) -> &'static str {
@@ -110,6 +114,7 @@ impl EsmFailure {
             Self::NoInitrd => "initrd",
             Self::NoBlob(_) => "blob",
             Self::Blob(refusal) => refusal.stage(),
+            Self::Tpm(_) => "tpm",
             Self::BootCpu { .. } => "boot-cpu",
         }
     }
@@ -122,6 +127,7 @@ impl EsmFailure {
             Self::Blob(Refusal::NoLockbox | Refusal::NoWrappedKey | Refusal::Unwrap | Refusal::KeyLength(_)) => {
                 UvCode::U_NO_KEY
             }
+            Self::Tpm(_) => UvCode::U_NO_KEY,
             Self::Blob(_) => UvCode::U_PERMISSION,
             _ => UvCode::U_PARAMETER,
         }

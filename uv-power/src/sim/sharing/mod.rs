@@ -4,6 +4,7 @@
 //! Each step looks at the page's state under its lock and makes one move. While a guest access to the page's normal page is at
 //! work the engine refuses the move; the step is then repeated after the hypervisor had its turn ([`Uv::pause`]).
 
+mod buffer;
 mod share;
 mod unshare;
 
@@ -13,6 +14,7 @@ use uv_sim::SpaceError;
 
 use super::flow::Uv;
 use super::svm::GfnState;
+pub(crate) use buffer::Lost;
 
 /// Who shares, and so who sees the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

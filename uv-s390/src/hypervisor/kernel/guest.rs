@@ -11,10 +11,12 @@ use super::conf::SecureConf;
 use super::cpu::Cpu;
 use super::gmap::Gmap;
 use super::interrupt::Floating;
+use super::settings::Settings;
 use super::skeys::StorageKeys;
 use super::teardown::Aside;
-use super::{Allocation, Host, HostError};
+use super::{Allocation, CpuModel, Host, HostError};
 use crate::abi::sie::Asce;
+use crate::abi::uvcb::UvCommand;
 use crate::hypervisor::GuestStorage;
 
 /// What a virtual machine is made of.
@@ -96,6 +98,7 @@ pub struct Guest {
     pub(super) aside: Mutex<Aside>,
     pub(super) dumping: AtomicBool,
     pub(super) storage_keys: Mutex<StorageKeys>,
+    pub(super) settings: Mutex<Settings>,
     /// Serializes exchanges of guest storage that user space asks for.
     pub(super) exchange: Mutex<()>,
     /// Serializes life-cycle operations (KVM's VM lock).
@@ -150,6 +153,7 @@ impl Guest {
             aside: Mutex::new(Aside::default()),
             dumping: AtomicBool::new(false),
             storage_keys: Mutex::default(),
+            settings: Mutex::new(Settings::new(CpuModel::of(&host.hardware.system, host.has(UvCommand::INIT_UV)))),
             exchange: Mutex::new(()),
             lock: Mutex::new(()),
             async_destroy: config.async_destroy,

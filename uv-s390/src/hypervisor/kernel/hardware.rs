@@ -24,6 +24,8 @@ pub struct Hardware {
     pub memory: Arc<dyn NormalMemory>,
     /// What the machine says of itself; guests are told.
     pub system: SystemInformation,
+    /// The TOD clock.
+    pub clock: Arc<dyn Fn() -> u64 + Send + Sync>,
 }
 
 impl fmt::Debug for Hardware {
@@ -33,7 +35,7 @@ impl fmt::Debug for Hardware {
 }
 
 impl Hardware {
-    /// A machine that is the first three in one value, and its memory.
+    /// A machine that is the first three in one value, and its memory. Its clock stands at 0.
     pub fn new<T>(machine: &Arc<T>, memory: impl NormalMemory + 'static) -> Self
     where
         T: UvCall + Sie + AddressSpaces + 'static,
@@ -44,6 +46,7 @@ impl Hardware {
             spaces: machine.clone(),
             memory: Arc::new(memory),
             system: SystemInformation::default(),
+            clock: Arc::new(|| 0),
         }
     }
 

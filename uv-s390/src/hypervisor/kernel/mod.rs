@@ -12,7 +12,8 @@
 //! | `model` | which Ultravisor features a protected life has | `kvm-s390.c` |
 //! | `run`, `ordinary`, `exit` | the loop around SIE | `intercept.c` |
 //! | `service` | instructions that the kernel serves in it | `priv.c`, `sigp.c`, `diag.c`, `intercept.c` |
-//! | `options` | what user space may switch on | `kvm-s390.c` |
+//! | `options`, `settings` | what user space may switch on, and set | `kvm-s390.c` |
+//! | `cpu_model` | what a CPU is | `kvm-s390.c` |
 //! | `system` | what the machine says of itself | `sysinfo` |
 //! | `status` | a CPU's registers in its prefix area | `kvm-s390.c` |
 //! | `answer`, `sida` | what a hypervisor changes between two entries | |
@@ -39,6 +40,7 @@ mod conf;
 mod convert;
 mod core_traits;
 mod cpu;
+mod cpu_model;
 mod cpu_state;
 mod dat;
 pub mod diag308;
@@ -61,6 +63,7 @@ mod reset;
 mod restart;
 mod run;
 mod service;
+mod settings;
 mod sida;
 mod skeys;
 mod slots;
@@ -71,6 +74,7 @@ mod teardown;
 mod wait;
 
 pub use answer::Answer;
+pub use cpu_model::CpuModel;
 pub use cpu_state::MpState;
 pub(crate) use dat::{Access, Logical, Translation};
 pub use error::HostError;
@@ -86,6 +90,7 @@ pub use registers::{CR0_INITIAL, CR14_INITIAL, PFAULT_NONE, Registers};
 pub use reset::CpuReset;
 pub use run::S390Vcpu;
 pub use service::{SubchannelTest, SystemInformationRequest};
+pub use settings::{Adapter, KeyWrapping, Notification};
 pub use start::Host;
 pub use status::StatusPlace;
 pub use system::SystemInformation;

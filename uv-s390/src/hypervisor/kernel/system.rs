@@ -25,6 +25,8 @@ pub struct SystemInformation {
     pub model: &'static str,
     /// Sequence code, 16 characters.
     pub sequence: &'static str,
+    /// Lowest and highest instruction blocking control.
+    pub ibc: (u16, u16),
     /// Plant of manufacture, 4 characters.
     pub plant: &'static str,
     /// CPU capability.
@@ -47,6 +49,7 @@ impl Default for SystemInformation {
             machine_type: "3931",
             model: "A01",
             sequence: "0000000000000001",
+            ibc: (0x270, 0x370),
             plant: "02",
             capability: 492,
             cpus: 8,
@@ -58,6 +61,12 @@ impl Default for SystemInformation {
 }
 
 impl SystemInformation {
+    /// What STIDP stores in a guest: version 0xff and the machine type.
+    #[must_use]
+    pub fn cpu_id(&self) -> u64 {
+        0xff << 56 | u64::from(u16::from_str_radix(self.machine_type, 16).unwrap_or(0)) << 16
+    }
+
     /// Fills a block, as the machine's STSI does for the kernel; `false` for one that it does not have.
     pub(super) fn store(&self, function: u8, selector1: u8, selector2: u16, block: &mut Block) -> bool {
         let mut put = |at: usize, bytes: &[u8]| block[at..at + bytes.len()].copy_from_slice(bytes);

@@ -32,13 +32,17 @@ pub mod request {
         CHECK_EXTENSION = 0xae03, "KVM_CHECK_EXTENSION";
         /// KVM_RUN (vcpu). The block is the shared [`KvmRun`](super::super::KvmRun) area, 2368 bytes.
         RUN = 0xae80, "KVM_RUN";
+        /// KVM_CREATE_DEVICE (vm), 12 bytes.
+        CREATE_DEVICE = 0xc00c_aee0, "KVM_CREATE_DEVICE";
+        /// KVM_IOEVENTFD (vm), 64 bytes.
+        IOEVENTFD = 0x4040_ae79, "KVM_IOEVENTFD";
         /// KVM_SET_USER_MEMORY_REGION (vm), 32 bytes.
         SET_USER_MEMORY_REGION = 0x4020_ae46, "KVM_SET_USER_MEMORY_REGION";
-        /// KVM_SET_DEVICE_ATTR (vm), 24 bytes.
+        /// KVM_SET_DEVICE_ATTR (vm and FLIC), 24 bytes.
         SET_DEVICE_ATTR = 0x4018_aee1, "KVM_SET_DEVICE_ATTR";
-        /// KVM_GET_DEVICE_ATTR (vm), 24 bytes.
+        /// KVM_GET_DEVICE_ATTR (vm and FLIC), 24 bytes.
         GET_DEVICE_ATTR = 0x4018_aee2, "KVM_GET_DEVICE_ATTR";
-        /// KVM_HAS_DEVICE_ATTR (vm), 24 bytes.
+        /// KVM_HAS_DEVICE_ATTR (vm and FLIC), 24 bytes.
         HAS_DEVICE_ATTR = 0x4018_aee3, "KVM_HAS_DEVICE_ATTR";
         /// KVM_S390_PV_COMMAND (vm).
         PV_COMMAND = 0xc020_aec5, "KVM_S390_PV_COMMAND";
@@ -99,6 +103,10 @@ pub mod capability {
     pub const DESTROY_MEMORY_REGION_WORKS: u64 = 21;
     /// A memory slot can be put where others were.
     pub const JOIN_MEMORY_REGIONS_WORKS: u64 = 30;
+    /// User space hears of notifications by file descriptors.
+    pub const IOEVENTFD: u64 = 36;
+    /// An internal error comes with data.
+    pub const INTERNAL_ERROR_DATA: u64 = 40;
     /// KVM_ENABLE_CAP of a vCPU.
     pub const ENABLE_CAP: u64 = 54;
     /// How many vCPUs a VM can have.
@@ -113,6 +121,8 @@ pub mod capability {
     pub const S390_COW: u64 = 79;
     /// User space has the channel subsystem.
     pub const CSS_SUPPORT: u64 = 85;
+    /// Devices in the kernel: the floating interruption controller.
+    pub const DEVICE_CTRL: u64 = 89;
     /// KVM_ENABLE_CAP of a VM.
     pub const ENABLE_CAP_VM: u64 = 98;
     /// KVM_CREATE_IRQCHIP, with interruption routes.
@@ -135,6 +145,8 @@ pub mod capability {
     pub const INJECT_IRQ: u64 = 113;
     /// Pending interruptions of a vCPU can be read and set.
     pub const IRQ_STATE: u64 = 114;
+    /// File descriptors for notifications of any length.
+    pub const IOEVENTFD_ANY_LENGTH: u64 = 122;
     /// The highest number of a vCPU, plus one.
     pub const MAX_VCPU_ID: u64 = 128;
     /// User space serves the instruction 0x0000.

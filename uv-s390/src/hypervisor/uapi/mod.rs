@@ -8,13 +8,15 @@
 //! | `structs` | its structures |
 //! | [`KvmRun`], [`SyncRegs`], [`SyncFields`], [`ExitReason`] | the shared area of a vCPU, for `KVM_RUN` |
 //! | [`OneReg`], [`RegId`] | single registers |
-//! | [`DeviceAttr`], [`attr`] | the CPU model |
+//! | [`DeviceAttr`], [`attr`] | CPU model, memory, clock, cryptography |
+//! | [`flic_group`], [`IoAdapter`] | the floating interruption controller |
+//! | [`addresses`] | which field of which structure is an address |
 //! | [`MemOp`], [`SKeys`] | guest storage, the SIDA, storage keys |
 //! | [`Interrupt`], [`IrqBlock`], [`irq_type`] | interruptions to be injected |
 //! | `kernel` | the kernel's side: [`Guest`](crate::hypervisor::kernel::Guest) answers the ioctls |
 //! | [`client`] | user space's side: each command as a function |
 //!
-//! What user space writes against [`KvmPv`] runs on the kernel of this library today; an implementor for `/dev/kvm` only has to
+//! What user space writes against [`KvmPv`] runs on the kernel of this library; an implementor for `/dev/kvm` only has to
 //! pass addresses instead of slices.
 //!
 //! Source: s390-ultravisor §7; layouts and numbers without a place there are those of Linux's public headers.
@@ -30,19 +32,23 @@ macro_rules! layout {
 }
 
 use crate::abi::Errno;
+pub use flic::{IoAdapter, IoAdapterReq, flic_group};
 pub use interrupt::{Interrupt, IrqBlock, MchkInfo, PgmInfo, STOP_FLAG_STORE_STATUS, irq_type, pgm_flags};
 pub use ioctl::{PvCommand, capability, request};
-pub use model::{DeviceAttr, attr};
+pub use model::{CPU_FEAT_BYTES, CPU_SUBFUNC_BYTES, CpuMachine, CpuProcessor, DeviceAttr, TodClock, attr};
 pub use one_reg::{OneReg, RegId};
 pub use run::{ExitReason, KvmRun, Sieic, Stsi, Tsch};
 pub use storage::{MemOp, SKeys, mem_op, mem_op_extension, mem_op_flags};
 pub use structs::{
-    Dmp, EnableCap, InfoDump, InfoHeader, InfoVm, IrqState, MemoryRegion, PvCmd, SecParm, Unp, dump_sub, info_id,
+    CreateDevice, Dmp, EnableCap, InfoDump, InfoHeader, InfoVm, IoEventFd, IrqState, MemoryRegion, PvCmd, SecParm, Unp,
+    dump_sub, info_id,
 };
 pub use sync::{SyncFields, SyncRegs};
 pub use system::{System, SystemAnswer};
 
+pub mod addresses;
 pub mod client;
+mod flic;
 mod interrupt;
 mod ioctl;
 mod kernel;
@@ -61,6 +67,8 @@ pub enum Target {
     Vm,
     /// The vCPU with this number.
     Vcpu(u16),
+    /// The floating interruption controller of the VM.
+    Flic,
 }
 
 /// Argument of an ioctl, with what its addresses point to.

@@ -188,3 +188,51 @@ pub struct IrqState {
     pub reserved: [U32; 4],
 }
 layout!(IrqState, 32, buf at 0, flags at 8, len at 12, reserved at 16);
+
+/// Argument of `KVM_CREATE_DEVICE`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct CreateDevice {
+    /// [`CreateDevice::FLIC`].
+    pub kind: U32,
+    /// Out: file descriptor.
+    pub fd: U32,
+    /// [`CreateDevice::TEST`].
+    pub flags: U32,
+}
+layout!(CreateDevice, 12, kind at 0, fd at 4, flags at 8);
+
+impl CreateDevice {
+    /// The floating interruption controller.
+    pub const FLIC: u32 = 6;
+    /// Flag: only whether there is such a device.
+    pub const TEST: u32 = 1;
+}
+
+/// Argument of `KVM_IOEVENTFD`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct IoEventFd {
+    /// Number of the queue.
+    pub datamatch: U64,
+    /// Subchannel identification and number.
+    pub addr: U64,
+    /// Bytes: 0, 1, 2, 4, 8.
+    pub len: U32,
+    /// File descriptor.
+    pub fd: U32,
+    /// [`IoEventFd::DATAMATCH`], [`IoEventFd::DEASSIGN`], [`IoEventFd::VIRTIO_CCW_NOTIFY`].
+    pub flags: U32,
+    /// Zero.
+    pub pad: [u8; 36],
+}
+layout!(IoEventFd, 64, datamatch at 0, addr at 8, len at 16, fd at 20, flags at 24, pad at 28);
+
+impl IoEventFd {
+    /// Flag: only notifications of the queue `datamatch`.
+    pub const DATAMATCH: u32 = 1;
+    /// Flag: takes it back.
+    pub const DEASSIGN: u32 = 4;
+    /// Flag: notifications of virtio devices on channels.
+    pub const VIRTIO_CCW_NOTIFY: u32 = 8;
+}

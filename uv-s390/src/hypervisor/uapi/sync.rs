@@ -40,6 +40,17 @@ bitflags! {
     }
 }
 
+impl SyncFields {
+    /// The groups that this kernel keeps.
+    pub const KEPT: Self = Self::PREFIX
+        .union(Self::GPRS)
+        .union(Self::ACRS)
+        .union(Self::CRS)
+        .union(Self::ARCH0)
+        .union(Self::PFAULT)
+        .union(Self::VRS);
+}
+
 /// Registers of a vCPU as user space and the kernel exchange them (`kvm_sync_regs`, 1984 bytes).
 ///
 /// For a protected CPU the general registers are those of the save area; the rest is not the guest's.

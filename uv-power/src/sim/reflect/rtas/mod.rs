@@ -94,7 +94,7 @@ async fn os_term(uv: Uv) -> FlowEnd {
     let args = uv.svm.rtas.read().as_ref().map_or(GuestAddr(0), |rtas| rtas.args);
     let block = [OS_TERM, 1, 1, 0, 0].map(u32::to_be_bytes).concat();
     // Without the page the hypervisor still gets the call. A page that it does not give back is not written.
-    if bounce::put(&uv, args, &block).await.is_err() {
+    if uv.put(args, &block).await.is_err() {
         tracing::warn!(lpid = uv.svm.lpid.0, "no page for the arguments of ibm,os-term");
     }
     uv.hypercall(HvCall::H_RTAS, &[args.0]).await;

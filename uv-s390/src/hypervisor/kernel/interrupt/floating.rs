@@ -1,8 +1,9 @@
 //! What is pending for a VM, to be taken by the first CPU that is enabled for it.
 
-use super::{IoIrq, MachineCheckIrq};
+use super::{IoIrq, Irq, MachineCheckIrq};
 use crate::hypervisor::kernel::{Guest, HostError};
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 /// Most I/O interruptions that can be pending.
 const MAX_IO: usize = 266_250;
@@ -120,6 +121,19 @@ impl Floating {
         let Self { service_masked, next_cpu, .. } = *self;
         *self = Self { service_masked, next_cpu, ..Self::default() };
     }
+}
+
+/// All that is pending, I/O first.
+pub(in crate::hypervisor::kernel) fn floating_list(floating: &Floating) -> Vec<Irq> {
+    let service = floating.service || floating.service_event;
+    let io = floating.io.iter().flatten().copied().map(Irq::Io);
+    let virtio = floating.virtio.iter().map(|&(parameter, parameter64)| Irq::Virtio { parameter, parameter64 });
+    let rest = [
+        service.then_some(Irq::Service { parameter: floating.parameter }),
+        floating.repressible.then_some(Irq::MachineCheck(floating.machine_check)),
+    ];
+    let pfault = floating.pfault.iter().map(|&token| Irq::PfaultDone { token });
+    io.chain(rest.into_iter().flatten()).chain(virtio).chain(pfault).collect()
 }
 
 impl Guest {

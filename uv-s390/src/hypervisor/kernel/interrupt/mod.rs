@@ -31,7 +31,7 @@ mod protected;
 mod request;
 mod state;
 
-pub(super) use floating::Floating;
+pub(super) use floating::{Floating, floating_list};
 pub(super) use local::Local;
 pub(super) use lowcore::PROGRAM_NEW_PSW;
 

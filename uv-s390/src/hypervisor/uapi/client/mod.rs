@@ -67,7 +67,7 @@ fn pv(kvm: &dyn KvmPv, target: Target, command: PvCommand, data: &mut [u8], buff
     let mut cmd = PvCmd::new(command);
     let (number, tries) = match target {
         Target::Vm => (request::PV_COMMAND, INTERRUPTED_TRIES),
-        Target::Vcpu(_) => (request::PV_CPU_COMMAND, 1),
+        Target::Vcpu(_) | Target::Flic => (request::PV_CPU_COMMAND, 1),
     };
     let mut result = Err(Errno::EINTR);
     for _ in 0..tries {

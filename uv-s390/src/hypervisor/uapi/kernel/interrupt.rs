@@ -43,6 +43,26 @@ pub(super) fn floating(guest: &Guest, argument: &Argument<'_>) -> Result<u64, Er
     guest.inject(None, irq).map(|()| 0).map_err(errno)
 }
 
+/// The floating interruption that a block describes.
+pub(super) fn floating_irq(block: &IrqBlock) -> Result<Irq, Errno> {
+    let ext = block.read::<[u8; 16]>();
+    let [p0, p1, p2, p3, _, _, _, _, q @ ..] = ext;
+    let (parameter, parameter64) = (u32::from_be_bytes([p0, p1, p2, p3]), u64::from_be_bytes(q));
+    Ok(match u32::try_from(block.kind.get()).map_err(|_| Errno::EINVAL)? {
+        irq_type::INT_VIRTIO => Irq::Virtio { parameter, parameter64 },
+        irq_type::INT_SERVICE => Irq::Service { parameter },
+        irq_type::INT_PFAULT_DONE => Irq::PfaultDone { token: parameter64 },
+        irq_type::MCHK => Irq::MachineCheck(block.read::<MchkInfo>().irq()),
+        0..=irq_type::INT_IO_MAX => {
+            let ((subchannel_id, subchannel_nr), [_, _, _, _, io @ ..]) = (halves(parameter), ext);
+            let [a, b, c, d, e, f, g, h, ..] = io;
+            let (parameter, word) = words(u64::from_be_bytes([a, b, c, d, e, f, g, h]));
+            Irq::Io(IoIrq { subchannel_id, subchannel_nr, parameter, word })
+        }
+        _ => return Err(Errno::EINVAL),
+    })
+}
+
 /// `KVM_S390_INTERRUPT` on a vCPU: the older form, with two parameters.
 pub(super) fn local(guest: &Guest, cpu: u16, argument: &Argument<'_>) -> Result<u64, Errno> {
     let interrupt: Interrupt = from_user(argument.block)?;

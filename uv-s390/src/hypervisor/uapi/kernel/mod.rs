@@ -3,8 +3,12 @@
 mod capabilities;
 mod codes;
 mod copy;
+mod cpu_model;
+mod crypto;
 mod dump;
+mod eventfd;
 mod extension;
+mod flic;
 mod image;
 mod info;
 mod interrupt;
@@ -16,6 +20,7 @@ mod memory;
 mod model;
 mod one_reg;
 mod run;
+mod tod;
 mod vcpu;
 
 use super::{Argument, KvmPv, PvCmd, PvCommand, Target, request};
@@ -30,6 +35,7 @@ impl KvmPv for Guest {
         let result = match target {
             Target::Vm => vm(self, number, argument),
             Target::Vcpu(cpu) => vcpu::ioctl(self, cpu, number, argument),
+            Target::Flic => flic::ioctl(self, number, argument),
         };
         match request::name(number) {
             Some(request) => tracing::debug!(?target, request, ?result, "ioctl"),
@@ -44,6 +50,8 @@ fn vm(guest: &Guest, number: u32, argument: &mut Argument<'_>) -> Result<u64, Er
         request::CHECK_EXTENSION => Ok(extension::check(guest, argument.value)),
         request::ENABLE_CAP => capabilities::enable(guest, Target::Vm, argument),
         request::CREATE_IRQCHIP => capabilities::create_irqchip(guest),
+        request::CREATE_DEVICE => flic::create(guest, argument),
+        request::IOEVENTFD => eventfd::assign(guest, argument),
         request::CREATE_VCPU => vcpu::create(guest, argument.value),
         request::PV_COMMAND => pv_command(guest, argument),
         request::SET_USER_MEMORY_REGION => memory::set_region(guest, argument),

@@ -12,15 +12,6 @@ use crate::hypervisor::uapi::Argument;
 use alloc::sync::Arc;
 use uv_core::Exit;
 
-/// The register groups that this kernel keeps.
-const VALID: SyncFields = SyncFields::PREFIX
-    .union(SyncFields::GPRS)
-    .union(SyncFields::ACRS)
-    .union(SyncFields::CRS)
-    .union(SyncFields::ARCH0)
-    .union(SyncFields::PFAULT)
-    .union(SyncFields::VRS);
-
 /// Runs the vCPU whose `kvm_run` area is the block. The area is copied back in any case.
 ///
 /// | what happens | result |
@@ -121,7 +112,7 @@ fn take(area: &mut KvmRun, vcpu: &mut S390Vcpu, protected: bool) -> Result<(), H
 fn give(area: &mut KvmRun, vcpu: &S390Vcpu, protected: bool) -> Result<(), HostError> {
     let (state, registers) = (vcpu.state()?, vcpu.registers());
     area.set_psw(state.psw);
-    area.kvm_valid_regs = VALID.bits().into();
+    area.kvm_valid_regs = SyncFields::KEPT.bits().into();
     let regs = &mut area.regs;
     regs.prefix = state.prefix_address().into();
     regs.crs = state.crs;

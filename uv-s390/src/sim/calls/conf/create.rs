@@ -83,7 +83,7 @@ pub(in crate::sim) fn create(machine: &Machine, block: &mut CreateConf) -> Answe
     }
     machine.storage.host_check(HostAddr(sca), SCA).map_err(|_| UvRc::CONF_SCA)?;
     let variable = block.conf_virt_stor_origin.get();
-    let possible = |len: &u64| variable & 0xfff == 0 && *len <= machine.storage.bytes.size();
+    let possible = |len: &u64| variable & 0xfff == 0 && *len <= machine.storage.size;
     let variable = match info.variable_storage_len(msl).filter(possible) {
         Some(len) => Some(machine.home_frames(variable, len)?),
         None => None,
@@ -107,7 +107,8 @@ pub(in crate::sim) fn create(machine: &Machine, block: &mut CreateConf) -> Answe
     }
     let pages = if variable.is_some() { msl >> 12 } else { 0 };
     let space = machine.engine.create_space(pages, Machine::SUITE);
-    let conf = Arc::new(Conf::new(NewConf { id: ConfId(id), handle, flags, asce, mso, msl, sca, space, uid }));
+    let new = NewConf { id: ConfId(id), handle, flags, asce, mso, msl, sca, space, uid, in_place: false };
+    let conf = Arc::new(Conf::new(new));
     conf.storage.lock().push(base);
     confs.insert(handle, Arc::clone(&conf));
     machine.owners.write().insert(conf.id, Arc::clone(&conf));

@@ -58,7 +58,7 @@ fn unshare(machine: &Machine, conf: &Conf) -> Answer {
 
 fn take_back(machine: &Machine, conf: &Conf, gfn: Gfn) -> Answer {
     let Some(at) = conf.space.shared_at(gfn) else { return Ok(()) };
-    let claim = machine.storage.frames.claim(at)?;
+    let claim = machine.storage.claim(at)?;
     if conf.space.state(gfn)? == PageState::Withdrawn {
         conf.space.destroy(gfn)?;
     } else if claim.old().page() == Some((conf.id, gfn)) {

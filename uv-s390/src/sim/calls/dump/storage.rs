@@ -83,7 +83,7 @@ fn export_private(machine: &Machine, conf: &Conf, first: GuestAddr) -> Answer {
 
 /// Exports the private page in a frame, if there still is one.
 fn export(machine: &Machine, conf: &Conf, at: HostAddr) -> Answer {
-    let frame = machine.storage.frames.claim(at).map_err(|_| Refusal::Partial)?;
+    let frame = machine.storage.claim(at).map_err(|_| Refusal::Partial)?;
     match frame.old() {
         Frame::Secure(owner, gfn) if owner == conf.id => match machine.export_open(conf, gfn, &frame) {
             Err(Refusal::Busy) => Err(Refusal::Partial),

@@ -171,7 +171,7 @@ fn a_mib_is_dumped_and_no_page_besides_it() {
     let astray = HostMapping { frame, writable: true, size: MappingSize::Page };
     guest.tables.moved.lock().extend([(inside[1], Some(astray)), (inside[2], None)]);
     // Another guest's frames are of no interest, even while somebody holds them.
-    let held = inside.map(|page| rig.machine.storage.frames.claim(HostAddr(other.base + page)).unwrap());
+    let held = inside.map(|page| rig.machine.storage.claim(HostAddr(other.base + page)).unwrap());
     assert_eq!(storage(AREA, MIB), OK);
     drop(held);
     assert_eq!(private(&rig, &guest, &inside), [false; 3]);
@@ -189,7 +189,7 @@ fn a_mib_is_dumped_and_no_page_besides_it() {
     guest.tables.moved.lock().clear();
     assert_eq!(rig.import(&guest, MIB), OK);
     assert_eq!(rig.no_data(UvCommand::DUMP_INIT, guest.conf), OK);
-    let held = rig.machine.storage.frames.claim(HostAddr(guest.base + MIB)).unwrap();
+    let held = rig.machine.storage.claim(HostAddr(guest.base + MIB)).unwrap();
     assert_eq!(storage(AREA, MIB).0, crate::abi::uvc::Cc::Partial);
     drop(held);
     assert_eq!(storage(AREA, MIB), OK);

@@ -16,6 +16,9 @@ use crate::sim::view::GuestView;
 
 pub(in crate::sim) fn remove(guest: &GuestView<'_>, block: &mut Share) -> Answer {
     let (machine, conf) = (guest.machine, guest.conf);
+    if let Some(done) = super::in_place(machine, conf, block, true) {
+        return done;
+    }
     let (gfn, frame) = super::page(machine, conf, block)?;
     if let Frame::Pinned(..) = frame.old() {
         return Err(Refusal::Intercept);

@@ -14,6 +14,9 @@ use crate::sim::view::GuestView;
 
 pub(in crate::sim) fn set(guest: &GuestView<'_>, block: &mut Share) -> Answer {
     let (machine, conf) = (guest.machine, guest.conf);
+    if let Some(done) = super::in_place(machine, conf, block, false) {
+        return done;
+    }
     let (gfn, frame) = super::page(machine, conf, block)?;
     machine.share(conf, gfn, &frame)
 }

@@ -31,7 +31,7 @@ pub(in crate::sim) fn import(machine: &Machine, block: &mut ConvertTo) -> Answer
         return Err(UvRc::STATE.into());
     }
     let frame = machine.import_frame(&conf, addr)?;
-    let frame = machine.storage.frames.claim(frame)?;
+    let frame = machine.storage.claim(frame)?;
     machine.import(&conf, gfn, &frame)
 }
 
@@ -84,7 +84,7 @@ mod tests {
     fn a_frame_being_changed_is_busy() {
         let rig = Rig::ready(Generation::Z17);
         let guest = rig.guest(0);
-        let claim = rig.machine.storage.frames.claim(HostAddr(guest.base)).unwrap();
+        let claim = rig.machine.storage.claim(HostAddr(guest.base)).unwrap();
         let busy = (crate::abi::uvc::Cc::Busy, UvRc(0), crate::abi::uvc::UvRrc(0));
         assert_eq!(rig.import(&guest, 0), busy);
         assert_eq!(rig.export(guest.base), busy);

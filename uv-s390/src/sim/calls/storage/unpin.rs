@@ -18,7 +18,7 @@ pub(in crate::sim) fn unpin(machine: &Machine, block: &mut ConvertTo) -> Answer 
     let _open = conf.open_whole()?;
     let (_, gfn) = conf.seen_page(block.gaddr.get()).ok_or(UvRc::ADDRESS)?;
     let at = conf.space.shared_at(gfn).ok_or(UvRc::STATE)?;
-    let frame = machine.storage.frames.claim(at)?;
+    let frame = machine.storage.claim(at)?;
     if frame.old() != Frame::Pinned(conf.id, gfn) {
         return Err(UvRc::STATE.into());
     }

@@ -8,7 +8,6 @@ use std::thread;
 
 use spin::Mutex;
 use uv_core::{Gfn, GuestAddr, HostAddr, NormalMemory, PageState};
-use uv_sim::HostMemory;
 use uv_sim::guest::Step;
 use uv_sim::wrap::Stalled;
 
@@ -30,7 +29,7 @@ fn share() -> Step<crate::sim::GuestInsn> {
 
 /// Runs `act` while a store of another CPU of the guest to its page [`AT`] stands still in the normal page.
 fn during_a_store(rig: &Rig, guest: &Guest, act: impl FnOnce()) {
-    struct Opens<'a>(&'a Stalled<Arc<HostMemory>>);
+    struct Opens<'a>(&'a Stalled<Arc<dyn NormalMemory>>);
     impl Drop for Opens<'_> {
         fn drop(&mut self) {
             self.0.open();

@@ -205,7 +205,7 @@ fn storage_that_another_call_holds_for_a_moment_is_busy() {
     let (base, variable) = (block.conf_base_stor_origin.get(), block.conf_virt_stor_origin.get());
     rig.host.write(HostAddr(base), b"host").unwrap();
     for at in [base, variable] {
-        let held = rig.machine.storage.frames.claim(HostAddr(at)).ok().unwrap();
+        let held = rig.machine.storage.claim(HostAddr(at)).ok().unwrap();
         assert_eq!((rig.call(&mut block).0, block.guest_handle.get()), (Cc::Busy, 0));
         drop(held);
         let mut word = [0; 4];

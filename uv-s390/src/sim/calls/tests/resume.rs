@@ -84,7 +84,7 @@ fn the_rest_of_a_dump_that_is_over_cannot_be_told() {
     rig.serve(&guest, cpu);
     let storage = || rig.call(&mut DumpStorageState::new(guest.conf, AREA, 0));
     assert_eq!(rig.no_data(UvCommand::DUMP_INIT, guest.conf), OK);
-    let held = rig.machine.storage.frames.claim(HostAddr(guest.base + 0x8000)).ok().unwrap();
+    let held = rig.machine.storage.claim(HostAddr(guest.base + 0x8000)).ok().unwrap();
     assert_eq!([storage(), storage()], [PARTIAL; 2], "another call holds a page");
     assert_eq!(rig.call(&mut DumpComplete::new(guest.conf, AREA)), OK);
     drop(held);

@@ -171,7 +171,7 @@ fn unpin_page_shared() {
     assert_eq!(rig.import(&guest, PAGE), OK);
     assert_eq!(pin(), OK);
     assert_eq!(with(other.conf, PAGE), STATE, "pinned by another guest");
-    let frame = rig.machine.storage.frames.claim(uv_core::HostAddr(at)).unwrap();
+    let frame = rig.machine.storage.claim(uv_core::HostAddr(at)).unwrap();
     assert_eq!(unpin(), (Cc::Busy, UvRc(0), UvRrc(0)), "somebody has the frame");
     drop(frame);
     assert_eq!([unpin(), unpin()], [OK, STATE], "once");
