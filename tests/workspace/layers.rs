@@ -204,6 +204,28 @@ fn a_strangers_vmm_needs_the_traits_and_one_machine() {
 }
 
 #[test]
+fn every_public_module_says_who_uses_it() {
+    let root = uv_test_support::root().join("uv-s390/src");
+    let mut modules = vec![root.join("lib.rs")];
+    let mut seen = 0;
+    while let Some(path) = modules.pop() {
+        let text = std::fs::read_to_string(&path).expect("UTF-8");
+        let folder = path.parent().expect("in a folder");
+        for name in text.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')) {
+            let (file, room) = (folder.join(format!("{name}.rs")), folder.join(name).join("mod.rs"));
+            let module = if file.exists() { file } else { room };
+            let text = std::fs::read_to_string(&module).expect("the module's file");
+            let says =
+                text.lines().take_while(|line| line.starts_with("//!")).any(|line| line.contains("Who uses it: "));
+            assert!(says, "{} does not say who uses it", module.display());
+            modules.push(module);
+            seen += 1;
+        }
+    }
+    assert!(seen > 30, "{seen} modules");
+}
+
+#[test]
 fn every_package_name_begins_with_uv() {
     let metadata = metadata();
     for package in metadata["packages"].as_array().expect("a list") {

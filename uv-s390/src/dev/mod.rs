@@ -1,6 +1,8 @@
 //! A machine with its hypervisor, ready for use (feature `dev`): for tests, tables, programs and fuzz targets, and for whoever
 //! tries the library out.
 //!
+//! Who uses it: tests, programs, fuzz targets.
+//!
 //! | part | what it is |
 //! |---|---|
 //! | [`Rig`] | a machine with an initialized Ultravisor, the hypervisor's kernel on it, memory for VMs |

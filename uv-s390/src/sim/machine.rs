@@ -211,7 +211,7 @@ impl Machine {
     }
 
     /// Says what the guest CPU with its state description at `state` runs, as an ordinary and as a protected one. For the
-    /// guest's owner; may be called before the CPU exists. A CPU for which nothing was said waits for ever. What an ordinary
+    /// guest's owner; may be called before the CPU exists. A CPU for which nothing was said waits without end. What an ordinary
     /// CPU was doing is forgotten: the new code is asked at its next entry.
     pub fn set_guest(&self, state: HostAddr, code: impl GuestCode + 'static) {
         self.guests.lock().insert(state, Box::new(code));

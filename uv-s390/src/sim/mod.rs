@@ -1,5 +1,7 @@
 //! The Ultravisor half: a simulated IBM Z machine.
 //!
+//! Who uses it: a hypervisor without a real machine: under development, in a test, in a demonstration.
+//!
 //! [`Machine`] answers UV calls and runs guests, ordinary and protected, as a real machine does, over the page engine of
 //! `uv-sim`. A hypervisor talks to it through the seams [`UvCall`](crate::abi::uvc::UvCall), [`Sie`](crate::abi::sie::Sie),
 //! [`AddressSpaces`](crate::abi::sie::AddressSpaces) and through [`Machine::host_memory`], and through nothing else.

@@ -1,5 +1,7 @@
 //! Wrappers around an [`UvCall`](crate::abi::uvc::UvCall): to see the calls, to keep them, to disturb them.
 //!
+//! Who uses it: tests of whatever works over a seam; tools that look at calls.
+//!
 //! A wrapper is itself an `UvCall`, so wrappers stack and everything above the seam runs on them unchanged.
 //!
 //! | wrapper | job |

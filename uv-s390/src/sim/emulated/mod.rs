@@ -1,5 +1,7 @@
 //! A guest whose CPUs somebody else emulates, with its storage in the caller's memory.
 //!
+//! Who uses it: an emulator of a whole guest.
+//!
 //! An emulator of a whole guest (QEMU without KVM) has no host below the guest: no hypervisor's tables, no imports and
 //! exports, and the guest's instructions reach its storage where it lies. [`EmulatedGuest`] is what the guest sees of
 //! machine, Ultravisor and VMM then.
@@ -110,7 +112,8 @@ impl EmulatedGuest {
     pub fn diag308(&self, call: Diag308) -> Outcome {
         let mut state = self.state.lock();
         // A protected guest has no subcodes 8 to 10.
-        let machine = diag308::Machine { unpack_facility: state.conf.is_none(), ..diag308::Machine::default() };
+        let machine =
+            diag308::MachineModel { unpack_facility: state.conf.is_none(), ..diag308::MachineModel::default() };
         diag308::handle(&mut state.stores, &machine, call, Operand::Guest(self.storage()))
     }
 
