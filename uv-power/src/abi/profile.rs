@@ -17,6 +17,9 @@ impl Profile {
     /// Both profiles, for tests and tables.
     pub const ALL: [Self; 2] = [Self::Documented, Self::Firmware];
 
+    /// The firmware alone, for a call that the documents do not know.
+    pub const FIRMWARE: [Self; 1] = [Self::Firmware];
+
     /// `documented` or `firmware`, as the example programs name them.
     #[must_use]
     pub const fn name(self) -> &'static str {

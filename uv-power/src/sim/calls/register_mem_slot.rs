@@ -19,9 +19,9 @@ use core::sync::atomic::Ordering;
 
 use uv_core::{Gfn, PageRange};
 
-use super::super::machine::Inner;
+use super::super::inner::Inner;
 use super::super::svm::Slots;
-use super::busy;
+use super::checks::busy;
 use super::unregister_mem_slot::give_up;
 use crate::abi::codes::UvCode;
 use crate::abi::numbers::{MEM_SLOTS, PAGE_BYTES, PAGE_ORDER};
