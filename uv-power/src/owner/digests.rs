@@ -5,8 +5,7 @@ use core::fmt;
 
 use sha2::{Digest as _, Sha512};
 
-use super::blob::COMPATIBLE;
-use super::tree::{Node, Property, TreeError};
+use super::tree::{COMPATIBLE, Node, Property, TreeError};
 
 /// Bytes of a digest.
 pub const DIGEST: usize = 64;

@@ -16,10 +16,7 @@ use super::files::FilesError;
 use super::keys::{PrivateKey, PublicKey};
 use super::lockbox::{Lockbox, LockboxError, LockboxName};
 use super::sealed::{CommentError, MasterKey, SealedError};
-use super::tree::{Node, Property, TreeError};
-
-/// `compatible` of a blob and of the digests inside.
-pub(crate) const COMPATIBLE: &str = "ibm,esm";
+use super::tree::{COMPATIBLE, Node, Property, TreeError};
 
 /// Property names in the order of a complete blob's strings block.
 const NAMES: [&str; 9] = [

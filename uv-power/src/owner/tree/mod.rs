@@ -10,6 +10,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
+/// `compatible` of a blob and of the digests inside.
+pub(crate) const COMPATIBLE: &str = "ibm,esm";
+
 /// The deepest tree that is read or written, in nodes. A blob needs four.
 pub const MAX_DEPTH: usize = 32;
 

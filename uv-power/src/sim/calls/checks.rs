@@ -56,3 +56,9 @@ pub(super) fn lock<'a>(
     let held = if platform.firmware() { svm.lock(gfn) } else { svm.try_lock(gfn).ok_or(UvCode::U_BUSY)? };
     if svm.slots.read().contains(gfn) { Ok(held) } else { Err(outside) }
 }
+
+/// The low 16 bits of a register: the slot number.
+pub(super) fn slot_number(register: u64) -> u16 {
+    let [.., high, low] = register.to_be_bytes();
+    u16::from_be_bytes([high, low])
+}

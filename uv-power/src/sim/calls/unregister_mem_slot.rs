@@ -16,8 +16,7 @@ use uv_sim::SpaceError;
 
 use super::super::inner::Inner;
 use super::super::svm::Svm;
-use super::checks::{ACCESS_TRIES, busy};
-use super::register_mem_slot::slot_number;
+use super::checks::{ACCESS_TRIES, busy, slot_number};
 use crate::abi::codes::UvCode;
 use crate::abi::numbers::MEM_SLOTS;
 use crate::abi::regs::Regs;

@@ -11,6 +11,7 @@
 
 use alloc::sync::Arc;
 
+use super::caller::Guest;
 use super::enter::{Reason, enter, to_guest};
 use super::neutral::Frame;
 use super::rtas::rtas;
@@ -25,23 +26,6 @@ use crate::sim::inner::Inner;
 use crate::sim::svm::Svm;
 use crate::sim::vcpu::state::VcpuState;
 use crate::sim::vectors;
-
-/// The guest that makes the call, and the machine it runs on.
-pub(super) struct Guest<'a> {
-    pub(super) machine: &'a Inner,
-    pub(super) svm: &'a Arc<Svm>,
-    pub(super) st: &'a mut VcpuState,
-    pub(super) hv: &'a mut Regs,
-}
-
-impl Guest<'_> {
-    /// The guest goes on with this in R3.
-    fn answered(self, code: HvCode) -> Next {
-        self.st.regs.gpr[3] = code.to_register();
-        self.st.finish_call();
-        Next::Guest
-    }
-}
 
 /// What serves a row.
 type Serve = fn(Guest<'_>, &HypercallRow) -> Next;

@@ -8,7 +8,7 @@ use alloc::sync::Arc;
 
 use uv_core::GuestAddr;
 
-use super::hypercalls::Guest;
+use super::caller::Guest;
 use crate::abi::calls::HypercallRow;
 use crate::abi::numbers::HvCall;
 use crate::sim::flow::{Flow, FlowEnd, Next, Port, Uv};
