@@ -1,4 +1,6 @@
 //! Numbers of ultracalls and hypercalls (power-pef §1.3), made from the rows of [`calls`](super::calls), and their flags.
+//!
+//! Who uses it: everybody who makes or answers a call.
 
 use bitflags::bitflags;
 

@@ -1,4 +1,6 @@
 //! Which ultravisor is meant where its documents and its published code disagree.
+//!
+//! Who uses it: whoever builds a simulated machine or checks a blob.
 
 /// The behaviour that is asked for at every point where the API document and the published firmware differ.
 ///

@@ -1,4 +1,6 @@
 //! The digests a machine compares before it makes a VM secure (power-pef §12.4).
+//!
+//! Who uses it: the owner's tools, which measure; the ultravisor, which compares.
 
 use alloc::vec::Vec;
 use core::fmt;

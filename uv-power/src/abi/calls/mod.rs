@@ -1,5 +1,7 @@
 //! The tables of calls: one row for each ultracall and each hypercall.
 //!
+//! Who uses it: the simulated ultravisor, which dispatches by the rows; whoever wants to know what calls there are.
+//!
 //! Dispatch, names in events and the page `docs/power-calls.md` are made from the rows; a row names the function that serves it, so a row without
 //! one does not compile, and a function without a row is dead code.
 

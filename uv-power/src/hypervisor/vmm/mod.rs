@@ -1,4 +1,6 @@
 //! User space's part (power-pef §6.5): the `pef-guest` object of QEMU.
+//!
+//! Who uses it: a VMM.
 
 use alloc::sync::Arc;
 

@@ -1,5 +1,7 @@
 //! Device trees as ESM blobs use them: the container of the blob and of both inner trees (power-pef §12.1).
 //!
+//! Who uses it: all of the blob's parts; whoever looks into a blob.
+//!
 //! [`Node::parse`] reads with the `dtoolkit` crate; [`Node::to_bytes`] writes. Our own writer exists because the
 //! order of names in the strings block is fixed by the format's history (docs/decisions/0008-esm-tree-writer.md).
 

@@ -112,7 +112,7 @@ async fn exchange(
 
 /// A handler that refuses is only noted: the call is made with the guest's own arguments.
 fn refused(service: Option<Service>, why: &'static str) {
-    tracing::warn!(?service, why, "RTAS handler refuses; the call is made all the same");
+    tracing::warn!(?service, why, "RTAS handler refuses; the call is made nevertheless");
 }
 
 async fn with_buffer(
