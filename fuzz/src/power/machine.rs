@@ -17,6 +17,22 @@ use uv_sim::guest::{Outcome, Step};
 
 use crate::feed::{Feed, Numbers};
 
+/// Hypercalls in which kernel or ultravisor have a part; all others are alike.
+const HYPERCALLS: &[HvCall] = &[
+    HvCall::H_CEDE,
+    HvCall::H_RANDOM,
+    HvCall::H_LOGICAL_CI_LOAD,
+    HvCall::H_LOGICAL_CI_STORE,
+    HvCall::H_REGISTER_VPA,
+    HvCall::H_SVM_PAGE_IN,
+    HvCall::H_SVM_PAGE_OUT,
+    HvCall::H_SVM_INIT_START,
+    HvCall::H_SVM_INIT_DONE,
+    HvCall::H_SVM_TPM_COMM,
+    HvCall::H_SVM_INIT_ABORT,
+    HvCall::H_RTAS,
+];
+
 const HOST: u64 = 16 << 20;
 const LPID: Lpid = Lpid(1);
 const SPARE: u64 = 256;
@@ -180,7 +196,7 @@ pub fn ultracall_guest(data: &[u8]) {
                 Step::Call(GuestInsn::Load(Box::new(Regs { gpr: [at.0; 32], srr1: at.0, pidr: 7, ..Regs::default() })))
             }
             6 => {
-                let call = feed.pick(HvCall::ALL).unwrap_or(HvCall(0));
+                let call = feed.pick(HYPERCALLS).unwrap_or(HvCall(0));
                 Step::Call(GuestInsn::hypercall(call, &arguments))
             }
             7 => {

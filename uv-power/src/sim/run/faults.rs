@@ -13,17 +13,17 @@
 //! Where the access is tried again and cannot work yet, the hypervisor gets its decrementer interrupt (0x980) first: on
 //! hardware time passes, a script would spin.
 
-use super::run::uv;
-use super::view::LastAccess;
-use super::{Stop, VcpuState, apply, poll_flow};
 use crate::abi::codes::HvCode;
 use crate::abi::msr::STATUS_NO_TRANSLATION;
 use crate::abi::numbers::{HvCall, PAGE_ORDER, PageInFlags};
 use crate::abi::regs::Regs;
-use crate::sim::flow::{FlowEnd, Uv};
-use crate::sim::machine::Inner;
-use crate::sim::reflect::{self, vectors};
+use crate::sim::flow::{FlowEnd, Next, Uv};
+use crate::sim::inner::Inner;
+use crate::sim::reflect::enter;
 use crate::sim::svm::{GfnState, Svm};
+use crate::sim::vcpu::state::VcpuState;
+use crate::sim::vcpu::view::LastAccess;
+use crate::sim::vectors;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use uv_core::{Access, Gfn, GuestAddr, PageState};
@@ -43,11 +43,11 @@ pub(super) fn serve(
     hv: &mut Regs,
     fault: GuestFault,
     last: Option<LastAccess>,
-) -> Stop {
+) -> Next {
     let (gfn, access) = match fault {
         GuestFault::Missing { gfn, access, .. } => (gfn, access),
         GuestFault::OutOfRange(gfn) | GuestFault::Busy(gfn) | GuestFault::Memory { gfn, .. } => (gfn, Access::Load),
-        GuestFault::Closed => return reflect::exception(machine, svm, st, hv, vectors::SYSTEM_RESET),
+        GuestFault::Closed => return enter::exception(machine, svm, st, hv, vectors::SYSTEM_RESET),
     };
     let at = last.map_or(GuestAddr(gfn.0 << PAGE_ORDER), |last| last.at);
     let vector = if access == Access::Fetch { vectors::INSTRUCTION_STORAGE } else { vectors::DATA_STORAGE };
@@ -58,41 +58,41 @@ pub(super) fn serve(
     st.regs.hdsisr = DSISR_NO_TRANSLATION | if access == Access::Store { DSISR_STORE } else { 0 };
     if !svm.slots.read().contains(gfn) {
         return match (access, last) {
-            (Access::Fetch, _) | (_, None) => reflect::exception(machine, svm, st, hv, vectors::INSTRUCTION_STORAGE),
+            (Access::Fetch, _) | (_, None) => enter::exception(machine, svm, st, hv, vectors::INSTRUCTION_STORAGE),
             (_, Some(last)) => {
-                let uv = uv(machine, svm);
+                let uv = Uv::new(&machine.platform, svm);
                 let (port, store) = (uv.port.clone(), access == Access::Store);
-                poll_flow(machine, svm, st, hv, Box::pin(device(uv, last, gfn, store)), port)
+                Next::Flow(Arc::clone(svm), port, Box::pin(device(uv, last, gfn, store)))
             }
         };
     }
     if let GuestFault::Memory { .. } = fault {
-        return reflect::exception(machine, svm, st, hv, vector);
+        return enter::exception(machine, svm, st, hv, vector);
     }
     let state = svm.gfn_state(gfn);
     let there = matches!(svm.space.state(gfn), Ok(PageState::Secure | PageState::Shared));
     if access == Access::Store && there && svm.is_write_protected(gfn) {
         st.regs.hdsisr = DSISR_PROTECTION | DSISR_STORE;
-        return reflect::exception(machine, svm, st, hv, vector);
+        return enter::exception(machine, svm, st, hv, vector);
     }
     match (state, access) {
         (GfnState::PagedOut, _) => {
-            let uv = uv(machine, svm);
+            let uv = Uv::new(&machine.platform, svm);
             let port = uv.port.clone();
-            poll_flow(machine, svm, st, hv, Box::pin(bring_back(uv, gfn)), port)
+            Next::Flow(Arc::clone(svm), port, Box::pin(bring_back(uv, gfn)))
         }
-        (GfnState::SharedInv, Access::Load | Access::Store) => reflect::exception(machine, svm, st, hv, vector),
+        (GfnState::SharedInv, Access::Load | Access::Store) => enter::exception(machine, svm, st, hv, vector),
         (GfnState::SharedImplicit | GfnState::SharedImplicitInv, Access::Load | Access::Store) => {
-            apply(machine, svm, st, hv, FlowEnd::Kill("access to a page shared by the ultravisor"))
+            Next::End(Arc::clone(svm), FlowEnd::Kill("access to a page shared by the ultravisor"))
         }
         _ if svm.space.state(gfn) == Ok(PageState::Absent) => {
-            let uv = uv(machine, svm);
+            let uv = Uv::new(&machine.platform, svm);
             let port = uv.port.clone();
-            poll_flow(machine, svm, st, hv, Box::pin(first_touch(uv, gfn)), port)
+            Next::Flow(Arc::clone(svm), port, Box::pin(first_touch(uv, gfn)))
         }
         // The page came back meanwhile.
-        _ if there => Stop::No,
-        _ => reflect::exception(machine, svm, st, hv, vectors::HYPERVISOR_DECREMENTER),
+        _ if there => Next::Guest,
+        _ => enter::exception(machine, svm, st, hv, vectors::HYPERVISOR_DECREMENTER),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::abi::numbers::HvCall;
 use crate::owner::cpio::CpioError;
 use crate::owner::tree::TreeError;
 use crate::owner::verify::Refusal;
-use crate::sim::tpm::TpmFailure;
+use crate::sim::tpm::failure::TpmFailure;
 
 /// Why a transition was aborted. For whoever watches the machine: the guest sees what the hypervisor answers to
 /// `H_SVM_INIT_ABORT`.

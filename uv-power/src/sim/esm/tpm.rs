@@ -6,14 +6,16 @@ use uv_core::GuestAddr;
 use uv_crypto::digest::{equal, sha256};
 use zeroize::Zeroizing;
 
-use super::session::{self, DIGEST, Digest, Nonces};
-use super::wire::{self, Command, Reader, Writer, rc};
-use super::{TpmFailure, TpmKey};
 use crate::abi::codes::HvCode;
 use crate::abi::numbers::HvCall;
 use crate::abi::tpm::{TPM_BUFFER, TPM_CLOSE, TPM_EXECUTE};
 use crate::owner::keys::PublicKey;
 use crate::sim::flow::Uv;
+use crate::sim::sharing::buffer::Lost;
+use crate::sim::tpm::failure::TpmFailure;
+use crate::sim::tpm::key::{TpmKey, name_of, numbers_of};
+use crate::sim::tpm::session::{self, DIGEST, Digest, Nonces};
+use crate::sim::tpm::wire::{self, Command, Reader, Writer, rc};
 
 /// The way to the TPM for one transition.
 pub(crate) struct Channel<'a> {
@@ -21,6 +23,12 @@ pub(crate) struct Channel<'a> {
     key: &'a TpmKey,
     /// The page that the hypervisor sees, for commands and responses.
     bounce: GuestAddr,
+}
+
+impl From<Lost> for TpmFailure {
+    fn from(Lost(why): Lost) -> Self {
+        Self::Buffer(why)
+    }
 }
 
 /// A session as `TPM2_StartAuthSession` gave it.
@@ -41,10 +49,10 @@ impl<'a> Channel<'a> {
         let mut reader = Reader(&answer);
         let (public, name) = (reader.sized(), reader.sized());
         let (Some(public), Some(name)) = (public, name) else { return Err(TpmFailure::Malformed(command.name())) };
-        if name != self.key.name || super::name_of(public) != self.key.name {
+        if name != self.key.name || name_of(public) != self.key.name {
             return Err(TpmFailure::Name);
         }
-        let (modulus, exponent) = super::numbers_of(public).ok_or(TpmFailure::Name)?;
+        let (modulus, exponent) = numbers_of(public).ok_or(TpmFailure::Name)?;
         Ok(PublicKey::from_numbers(modulus, exponent)?)
     }
 

@@ -1,4 +1,6 @@
 //! Interrupt vectors (power-pef §8.1).
+//!
+//! Who uses it: tests that look at what a hypervisor is entered for.
 
 /// System reset.
 pub const SYSTEM_RESET: u64 = 0x100;

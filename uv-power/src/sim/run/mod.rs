@@ -1,15 +1,23 @@
-//! Runs a virtual CPU until the hypervisor is entered.
+//! Runs a virtual CPU until the hypervisor is entered. What calls, reflections and flows come to is carried out here, in one place.
 
-use super::view::{NormalGuest, SvmView};
-use super::{Emulated, GuestInsn, VcpuState, faults};
+mod faults;
+pub(crate) mod uv_return;
+
 use crate::abi::msr::{Msr, STATUS_NO_TRANSLATION};
 use crate::abi::numbers::HvCall;
 use crate::abi::regs::Regs;
-use crate::sim::calls::{self, Effect};
-use crate::sim::flow::{self, Flow, FlowEnd, Port, Uv};
-use crate::sim::machine::Inner;
-use crate::sim::reflect::{self, vectors};
+use crate::sim::calls;
+use crate::sim::calls::effect::Effect;
+use crate::sim::flow::{self, Flow, FlowEnd, Next, Port, Uv};
+use crate::sim::inner::Inner;
+use crate::sim::reflect::enter;
+use crate::sim::reflect::hypercalls::hypercall;
+use crate::sim::reflect::{enter_guest, rtas};
 use crate::sim::svm::Svm;
+use crate::sim::vcpu::insn::GuestInsn;
+use crate::sim::vcpu::state::VcpuState;
+use crate::sim::vcpu::view::{Emulated, NormalGuest, SvmView};
+use crate::sim::vectors;
 use alloc::sync::Arc;
 use core::cell::Cell;
 use core::task::Poll;
@@ -31,18 +39,31 @@ pub(crate) fn go_on(machine: &Inner, st: &mut VcpuState, hv: &mut Regs) {
 }
 
 fn step(machine: &Inner, st: &mut VcpuState, hv: &mut Regs) -> Stop {
-    match st.secure.clone() {
+    let next = match st.secure.clone() {
         Some(svm) => secure_step(machine, &svm, st, hv),
         None => normal_step(machine, st, hv),
+    };
+    settle(machine, st, hv, next)
+}
+
+/// Carries out what a step came to, until the guest can go on or the hypervisor is entered.
+pub(crate) fn settle(machine: &Inner, st: &mut VcpuState, hv: &mut Regs, mut next: Next) -> Stop {
+    loop {
+        next = match next {
+            Next::Guest => return Stop::No,
+            Next::Hypervisor => return Stop::Hypervisor,
+            Next::End(svm, end) => apply(machine, &svm, st, hv, end),
+            Next::Flow(svm, port, flow) => poll(machine, svm, st, hv, (port, flow)),
+        };
     }
 }
 
 /// A guest of its own partition, without the ultravisor: exceptions go to the hypervisor with everything in the registers.
-fn normal_step(machine: &Inner, st: &mut VcpuState, hv: &mut Regs) -> Stop {
+fn normal_step(machine: &Inner, st: &mut VcpuState, hv: &mut Regs) -> Next {
     st.status = 0;
     if let Some(interrupt) = st.interrupts.pop_front() {
-        let vector = reflect::take(st, hv, interrupt);
-        return reflect::plain(st, hv, vector);
+        let vector = enter::take(st, hv, interrupt);
+        return enter::plain(st, hv, vector);
     }
     let slots = machine.partition_memory(st.regs.lpidr).unwrap_or(MemSlots::new(PageSize::K64));
     let last = Cell::new(Access::Load);
@@ -52,22 +73,22 @@ fn normal_step(machine: &Inner, st: &mut VcpuState, hv: &mut Regs) -> Stop {
     match event {
         GuestEvent::Halted => {
             load_call(st, &[HvCall::H_CEDE.0]);
-            reflect::plain(st, hv, vectors::SYSTEM_CALL)
+            enter::plain(st, hv, vectors::SYSTEM_CALL)
         }
         GuestEvent::Call(insn) => {
             st.in_call = true;
             match insn {
                 GuestInsn::Syscall { level: 1, gpr } => {
                     load_call(st, &gpr);
-                    reflect::plain(st, hv, vectors::SYSTEM_CALL)
+                    enter::plain(st, hv, vectors::SYSTEM_CALL)
                 }
                 GuestInsn::Syscall { level: 2, gpr } => {
                     load_call(st, &gpr);
-                    guest_ultracall(machine, st, hv)
+                    guest_ultracall(machine, st)
                 }
                 other => {
                     harmless(st, other);
-                    Stop::No
+                    Next::Guest
                 }
             }
         }
@@ -77,27 +98,27 @@ fn normal_step(machine: &Inner, st: &mut VcpuState, hv: &mut Regs) -> Stop {
             | GuestFault::Busy(gfn)
             | GuestFault::Memory { gfn, .. }) = fault
             else {
-                return reflect::plain(st, hv, vectors::SYSTEM_RESET);
+                return enter::plain(st, hv, vectors::SYSTEM_RESET);
             };
             st.regs.asdr = gfn.0 << PageSize::K64.shift();
             st.regs.hdar = st.regs.asdr;
             if last.get() == Access::Fetch {
                 st.status = STATUS_NO_TRANSLATION;
-                return reflect::plain(st, hv, vectors::INSTRUCTION_STORAGE);
+                return enter::plain(st, hv, vectors::INSTRUCTION_STORAGE);
             }
-            reflect::plain(st, hv, vectors::DATA_STORAGE)
+            enter::plain(st, hv, vectors::DATA_STORAGE)
         }
     }
 }
 
-fn secure_step(machine: &Inner, svm: &Arc<Svm>, st: &mut VcpuState, hv: &mut Regs) -> Stop {
+fn secure_step(machine: &Inner, svm: &Arc<Svm>, st: &mut VcpuState, hv: &mut Regs) -> Next {
     if svm.is_killed() {
-        return reflect::exception(machine, svm, st, hv, vectors::SYSTEM_RESET);
+        return enter::exception(machine, svm, st, hv, vectors::SYSTEM_RESET);
     }
     st.status = 0;
-    reflect::enter_guest(&mut st.regs, hv);
+    enter_guest(&mut st.regs, hv);
     if let Some(interrupt) = st.interrupts.pop_front() {
-        return reflect::interrupt(machine, svm, st, hv, interrupt);
+        return enter::interrupt(machine, svm, st, hv, interrupt);
     }
     let emulated = Cell::new(st.emulated.take());
     let last = Cell::new(None);
@@ -108,7 +129,7 @@ fn secure_step(machine: &Inner, svm: &Arc<Svm>, st: &mut VcpuState, hv: &mut Reg
     match event {
         GuestEvent::Halted => {
             load_call(st, &[HvCall::H_CEDE.0]);
-            reflect::hypercall(machine, svm, st, hv)
+            hypercall(machine, svm, st, hv)
         }
         GuestEvent::Call(insn) => {
             st.in_call = true;
@@ -118,33 +139,33 @@ fn secure_step(machine: &Inner, svm: &Arc<Svm>, st: &mut VcpuState, hv: &mut Reg
     }
 }
 
-fn secure_insn(machine: &Inner, svm: &Arc<Svm>, st: &mut VcpuState, hv: &mut Regs, insn: GuestInsn) -> Stop {
+fn secure_insn(machine: &Inner, svm: &Arc<Svm>, st: &mut VcpuState, hv: &mut Regs, insn: GuestInsn) -> Next {
     match insn {
         GuestInsn::Syscall { level: 1, gpr } => {
             load_call(st, &gpr);
-            reflect::hypercall(machine, svm, st, hv)
+            hypercall(machine, svm, st, hv)
         }
         GuestInsn::Syscall { level: 2, gpr } => {
             load_call(st, &gpr);
-            guest_ultracall(machine, st, hv)
+            guest_ultracall(machine, st)
         }
         GuestInsn::Syscall { level, gpr } => {
             tracing::warn!(level, "sc of a level that does not exist");
             load_call(st, &gpr);
             st.regs.gpr[3] = 0;
             st.finish_call();
-            Stop::No
+            Next::Guest
         }
         // Facility unavailable, cause 5.
         GuestInsn::Transaction => {
-            reflect::no_transactions(machine, st);
+            enter::no_transactions(machine, st);
             st.finish_call();
-            Stop::No
+            Next::Guest
         }
-        GuestInsn::Emulate => apply(machine, svm, st, hv, FlowEnd::Kill("hypervisor emulation assistance")),
+        GuestInsn::Emulate => Next::End(Arc::clone(svm), FlowEnd::Kill("hypervisor emulation assistance")),
         other => {
             harmless(st, other);
-            Stop::No
+            Next::Guest
         }
     }
 }
@@ -181,72 +202,59 @@ fn load_call(st: &mut VcpuState, gpr: &[u64]) {
 }
 
 /// An `sc 2` of the guest.
-pub(crate) fn guest_ultracall(machine: &Inner, st: &mut VcpuState, hv: &mut Regs) -> Stop {
+fn guest_ultracall(machine: &Inner, st: &mut VcpuState) -> Next {
     let mut regs = st.regs.clone();
     let effect = calls::dispatch(machine, &mut regs);
     st.regs = regs;
-    start(machine, st, hv, effect)
-}
-
-/// Carries out what a call of the guest came to.
-pub(crate) fn start(machine: &Inner, st: &mut VcpuState, hv: &mut Regs, effect: Effect) -> Stop {
     match effect {
         Effect::Result(code) => {
             st.regs.gpr[3] = code.to_register();
             st.finish_call();
-            Stop::No
+            Next::Guest
         }
-        Effect::Keep => {
+        // Only a hypervisor goes back to a guest.
+        Effect::Keep | Effect::Return => {
             st.finish_call();
-            Stop::No
+            Next::Guest
         }
-        Effect::Flow(svm, port, flow) => poll_flow(machine, &svm, st, hv, flow, port),
+        Effect::Flow(svm, port, flow) => Next::Flow(svm, port, flow),
     }
 }
 
 /// Polls a flow: it makes its next hypercall, pauses or ends.
-pub(crate) fn poll_flow(
-    machine: &Inner,
-    svm: &Arc<Svm>,
-    st: &mut VcpuState,
-    hv: &mut Regs,
-    mut flow: Flow,
-    port: Port,
-) -> Stop {
+fn poll(machine: &Inner, svm: Arc<Svm>, st: &mut VcpuState, hv: &mut Regs, (port, mut flow): (Port, Flow)) -> Next {
     match flow::poll(&mut flow) {
         Poll::Pending => match port.take_request() {
-            Some(request) => reflect::ultravisors_hypercall(machine, svm, st, hv, request, (flow, port)),
-            None => reflect::pause(machine, svm, st, hv, (flow, port)),
+            Some(request) => enter::ultravisors_hypercall(machine, &svm, st, hv, request, (port, flow)),
+            None => enter::pause(machine, &svm, st, hv, (port, flow)),
         },
-        Poll::Ready(end) => apply(machine, svm, st, hv, end),
+        Poll::Ready(end) => Next::End(svm, end),
     }
 }
 
 /// Does to the guest what a flow ended with.
-pub(crate) fn apply(machine: &Inner, svm: &Arc<Svm>, st: &mut VcpuState, hv: &mut Regs, end: FlowEnd) -> Stop {
+fn apply(machine: &Inner, svm: &Arc<Svm>, st: &mut VcpuState, hv: &mut Regs, end: FlowEnd) -> Next {
     match end {
-        FlowEnd::Retry => Stop::No,
+        FlowEnd::Retry => Next::Guest,
         FlowEnd::Result(code) => {
             st.regs.gpr[3] = code.to_register();
             st.finish_call();
-            Stop::No
+            Next::Guest
         }
         FlowEnd::Keep => {
             st.finish_call();
-            Stop::No
+            Next::Guest
         }
         FlowEnd::Loaded { at, value: Some(value) } => {
             st.emulated.set(Some(Emulated::Loaded { at, value }));
-            Stop::No
+            Next::Guest
         }
         FlowEnd::Stored { at } => {
             st.emulated.set(Some(Emulated::Stored { at }));
-            Stop::No
+            Next::Guest
         }
-        // Nothing was emulated: the guest would repeat its instruction for ever, so the next tick comes first.
-        FlowEnd::Loaded { value: None, .. } => {
-            reflect::exception(machine, svm, st, hv, vectors::HYPERVISOR_DECREMENTER)
-        }
+        // Nothing was emulated: the guest would repeat its instruction without end, so the next tick comes first.
+        FlowEnd::Loaded { value: None, .. } => enter::exception(machine, svm, st, hv, vectors::HYPERVISOR_DECREMENTER),
         FlowEnd::Enter { nip, tree } => {
             st.secure = Some(Arc::clone(svm));
             let regs = &mut st.regs;
@@ -257,23 +265,18 @@ pub(crate) fn apply(machine: &Inner, svm: &Arc<Svm>, st: &mut VcpuState, hv: &mu
             regs.nip = nip;
             regs.msr = msr.bits();
             st.finish_call();
-            Stop::No
+            Next::Guest
         }
-        FlowEnd::InitAbort => reflect::init_abort(machine, st, hv),
+        FlowEnd::InitAbort => enter::init_abort(machine, st, hv),
         FlowEnd::Kill(why) => {
             tracing::warn!(lpid = svm.lpid.0, why, "secure VM killed");
-            let (port, flow) = reflect::rtas::kill_flow(machine, svm);
-            poll_flow(machine, svm, st, hv, flow, port)
+            let (port, flow) = rtas::kill_flow(Uv::new(&machine.platform, svm));
+            Next::Flow(Arc::clone(svm), port, flow)
         }
         FlowEnd::Dead => {
             svm.kill();
-            reflect::exception(machine, svm, st, hv, vectors::SYSTEM_RESET)
+            enter::exception(machine, svm, st, hv, vectors::SYSTEM_RESET)
         }
-        FlowEnd::Reflect(vector) => reflect::exception(machine, svm, st, hv, vector),
+        FlowEnd::Reflect(vector) => enter::exception(machine, svm, st, hv, vector),
     }
-}
-
-/// The ultravisor at work for a VM, with a new way to the hypervisor.
-pub(crate) fn uv(machine: &Inner, svm: &Arc<Svm>) -> Uv {
-    Uv { platform: Arc::clone(&machine.platform), svm: Arc::clone(svm), port: Port::default() }
 }
