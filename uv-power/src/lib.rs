@@ -10,6 +10,7 @@
 //! | [`guest`] | the guest's firmware and kernel | asking for secure mode: `UV_ESM`, the device tree for it | tree: `fdt` |
 //! | [`owner`] | whoever builds ESM blobs and holds keys | ESM blobs: lockboxes, digests, files, and the checks that an ultravisor makes of them | `owner` |
 //! | [`sim`] | the ultravisor and its machine | the simulated machine | `sim` |
+//! | [`wrap`] | tests of any of them | wrappers around the seams: trace, watch, record, disturb | `sim` |
 #![no_std]
 #![deny(clippy::std_instead_of_core, clippy::std_instead_of_alloc, clippy::alloc_instead_of_core)]
 
@@ -22,3 +23,5 @@ pub mod hypervisor;
 pub mod owner;
 #[cfg(feature = "sim")]
 pub mod sim;
+#[cfg(feature = "sim")]
+pub mod wrap;

@@ -152,7 +152,8 @@ impl<'a> BootLayout<'a> {
         let mut place = |bytes: &'a [u8]| {
             let piece = Piece { at: GuestAddr(next), bytes };
             let full = BootError::NoRoom { end: piece.end(), limit: GuestAddr(RESERVED_BELOW) };
-            next = piece.end().0.checked_next_multiple_of(PAGE_BYTES).filter(|end| *end <= RESERVED_BELOW).ok_or(full)?;
+            next =
+                piece.end().0.checked_next_multiple_of(PAGE_BYTES).filter(|end| *end <= RESERVED_BELOW).ok_or(full)?;
             Ok::<_, BootError>(piece)
         };
         let kernel = place(files.kernel)?;
