@@ -1,24 +1,21 @@
-//! Looks on at the seam between hypervisor and ultravisor: tells the steps as they happen and counts pages.
+//! Tells the steps as they happen, and counts pages.
 
 use std::sync::Mutex;
 
-use uv_core::MemSlots;
 use uv_power::abi::numbers::{HvCall, PAGE_ORDER, UvCall};
-use uv_power::abi::regs::Lpid;
-use uv_power::abi::{GuestEntry, Regs, Ultracall, UvCode};
-use uv_power::sim::Machine;
+use uv_power::abi::{Profile, UvCode};
+use uv_power::hypervisor::vmm::boot::BootLayout;
+use uv_power::wrap::RecordedCall;
+use uv_programs::output;
 
-/// Takes the lines that are told.
-pub type Teller = Box<dyn Fn(&str) + Send + Sync>;
-
-/// The seams of a machine, watched.
-pub(super) struct Watch {
-    machine: Machine,
-    tell: Teller,
+/// What is told of a boot.
+#[derive(Debug)]
+pub(crate) struct Steps {
+    silent: bool,
     state: Mutex<State>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct State {
     /// The page that the ultravisor asks for is to be shared.
     shared: bool,
@@ -51,20 +48,63 @@ impl State {
     }
 }
 
-impl Watch {
-    pub(super) fn new(machine: Machine, tell: Teller) -> Self {
-        Self { machine, tell, state: Mutex::default() }
+impl Steps {
+    /// With `silent` nothing is shown.
+    pub(crate) fn new(silent: bool) -> Self {
+        Self { silent, state: Mutex::default() }
     }
 
-    /// Tells a line of somebody else.
-    pub(super) fn tell(&self, line: &str) {
+    /// Tells what lies where.
+    pub(crate) fn loaded(&self, layout: &BootLayout<'_>, profile: Profile) {
+        self.tell(&format!(
+            "hypervisor: {} MiB of guest memory, kernel at {}, initrd at {}, device tree at {}, {} profile",
+            layout.memory >> 20,
+            layout.kernel.at,
+            layout.initrd.at,
+            layout.tree,
+            profile.name()
+        ));
+    }
+
+    /// Tells a line.
+    pub(crate) fn tell(&self, line: &str) {
         let ended = self.with(State::ended);
-        ended.iter().for_each(|line| (self.tell)(line));
-        (self.tell)(line);
+        ended.iter().for_each(|line| self.print(line));
+        self.print(line);
+    }
+
+    /// A call of the hypervisor, or an entry of the guest, has ended.
+    pub(crate) fn call(&self, call: &RecordedCall) {
+        if call.is_entry() {
+            return call.hypercall().map_or((), |hypercall| self.hypercall(hypercall, call));
+        }
+        let (Some(number), Some(code)) = (call.ultracall(), call.code()) else { return };
+        let [_, first, bytes, ..] = call.args();
+        match number {
+            UvCall::UV_PAGE_IN if code == UvCode::U_SUCCESS => {
+                self.with(|state| state.pages_in += u64::from(!state.shared));
+            }
+            UvCall::UV_REGISTER_MEM_SLOT => {
+                self.tell(&format!("  hypervisor to ultravisor: {number} from {first:#x}, {} KiB: {code}", bytes >> 10))
+            }
+            UvCall::UV_RETURN => {}
+            number => self.tell(&format!("  hypervisor to ultravisor: {number}: {code}")),
+        }
+    }
+
+    fn hypercall(&self, hypercall: HvCall, call: &RecordedCall) {
+        if hypercall == HvCall::H_SVM_PAGE_IN {
+            let (gfn, shared) = (call.after.gpr[4] >> PAGE_ORDER, call.after.gpr[5] & 1 != 0);
+            if let Some(line) = self.with(|state| state.asked(gfn, shared)) {
+                self.print(&line);
+            }
+        } else {
+            self.tell(&format!("  ultravisor to hypervisor: {hypercall}"));
+        }
     }
 
     /// Pages that were brought into secure memory.
-    pub(super) fn pages_in(&self) -> u64 {
+    pub(crate) fn pages_in(&self) -> u64 {
         self.with(|state| state.pages_in)
     }
 
@@ -72,51 +112,10 @@ impl Watch {
         self.state.lock().map(|mut state| act(&mut state)).unwrap_or_default()
     }
 
-    /// The hypervisor was entered.
-    fn entered(&self, regs: &Regs) {
-        if regs.nip != 0xc00 {
-            return;
+    fn print(&self, line: &str) {
+        if !self.silent {
+            // An output that cannot be written ends the telling, not the boot.
+            let _ = output::print(line);
         }
-        match HvCall(regs.gpr[3]) {
-            HvCall::H_SVM_PAGE_IN => {
-                let (gfn, shared) = (regs.gpr[4] >> PAGE_ORDER, regs.gpr[5] & 1 != 0);
-                if let Some(line) = self.with(|state| state.asked(gfn, shared)) {
-                    (self.tell)(&line);
-                }
-            }
-            call => self.tell(&format!("  ultravisor to hypervisor: {call}")),
-        }
-    }
-}
-
-impl Ultracall for Watch {
-    fn ultracall(&self, regs: &mut Regs) {
-        let call = UvCall(regs.gpr[3]);
-        let args = [regs.gpr[4], regs.gpr[5], regs.gpr[6]];
-        self.machine.ultracall(regs);
-        let code = UvCode::from_register(regs.gpr[3]);
-        match call {
-            UvCall::UV_RETURN => self.entered(regs),
-            UvCall::UV_PAGE_IN if code == UvCode::U_SUCCESS => {
-                self.with(|state| state.pages_in += u64::from(!state.shared));
-            }
-            UvCall::UV_REGISTER_MEM_SLOT => self.tell(&format!(
-                "  hypervisor to ultravisor: {call} from {:#x}, {} KiB: {code}",
-                args[1],
-                args[2] >> 10
-            )),
-            call => self.tell(&format!("  hypervisor to ultravisor: {call}: {code}")),
-        }
-    }
-}
-
-impl GuestEntry for Watch {
-    fn enter(&self, regs: &mut Regs) {
-        self.machine.enter(regs);
-        self.entered(regs);
-    }
-
-    fn set_partition_memory(&self, lpid: Lpid, slots: Option<&MemSlots>) {
-        self.machine.set_partition_memory(lpid, slots);
     }
 }
