@@ -6,10 +6,11 @@
 //! |---|---|---|---|
 //! | [`abi`] | everybody | the tables of calls, registers, codes, the seams [`Ultracall`](abi::Ultracall), [`GuestEntry`](abi::GuestEntry) and [`HostTpm`](abi::tpm::HostTpm) | - |
 //! | [`hypervisor::kernel`] | the host's kernel | KVM-HV: bookkeeping of pages, `H_SVM_*` hypercalls, the run loop | - |
-//! | [`hypervisor::vmm`] | the VMM | QEMU's part: `pef-guest` | - |
+//! | [`hypervisor::vmm`] | the VMM | QEMU's part: `pef-guest`; what lies where in guest memory before `UV_ESM` (`fdt`) | - |
 //! | [`guest`] | the guest's firmware and kernel | asking for secure mode: `UV_ESM`, the device tree for it | tree: `fdt` |
 //! | [`owner`] | whoever builds ESM blobs and holds keys | ESM blobs: lockboxes, digests, files, and the checks that an ultravisor makes of them | `owner` |
 //! | [`sim`] | the ultravisor and its machine | the simulated machine, its TPM | `sim` |
+//! | [`wrap`] | tests of any of them | wrappers around the seams: trace, watch, record, disturb | `sim` |
 //!
 //! | feature | what it adds | on by default |
 //! |---|---|---|
@@ -103,3 +104,5 @@ pub mod hypervisor;
 pub mod owner;
 #[cfg(feature = "sim")]
 pub mod sim;
+#[cfg(feature = "sim")]
+pub mod wrap;

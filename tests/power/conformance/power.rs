@@ -7,9 +7,11 @@ use uv_core::{Gfn, HostAddr, MemSlot, MemSlots, NormalMemory, PageSize, SecureVm
 use uv_power::abi::numbers::{HvCall, UvCall};
 use uv_power::abi::regs::Lpid;
 use uv_power::abi::{HvCode, Profile, Regs};
+use uv_power::guest::EsmRequest;
 use uv_power::hypervisor::kernel::{self, Defects, DevicePool, KvmError, KvmVcpu, PowerExit, Vm, VmConfig};
+use uv_power::hypervisor::vmm::boot::BootLayout;
 use uv_power::sim::{GuestInsn, GuestStep, Machine, MachineConfig};
-use uv_power_programs::boot::{Input, Layout};
+use uv_power_programs::SvmFiles;
 use uv_sim::HostMemory;
 use uv_sim::guest::{Outcome, Step};
 
@@ -19,17 +21,16 @@ const HOST: u64 = 16 << 20;
 const SPARE: u64 = 256;
 
 /// What both VMs are made of: the keys cost seconds, one set is enough.
-fn input() -> &'static Input {
-    static INPUT: OnceLock<Input> = OnceLock::new();
-    INPUT.get_or_init(|| Input::sample().expect("a sample"))
+fn files() -> &'static SvmFiles {
+    static FILES: OnceLock<SvmFiles> = OnceLock::new();
+    FILES.get_or_init(|| SvmFiles::sample().expect("a sample"))
 }
 
 /// Asks to become secure, then does what it is told; waits in `H_CEDE` when there is nothing to do.
-fn guest(layout: &Layout, todo: Todo) -> impl FnMut(Outcome<Box<Regs>>) -> GuestStep + Send + use<> {
-    let (kernel, tree) = (layout.kernel.at, layout.tree);
+fn guest(request: EsmRequest, todo: Todo) -> impl FnMut(Outcome<Box<Regs>>) -> GuestStep + Send {
     move |last| {
         if matches!(last, Outcome::Started) {
-            return Step::Call(GuestInsn::ultracall(UvCall::UV_ESM, &[kernel.0, tree.0]));
+            return Step::Call(GuestInsn::ultracall(EsmRequest::NUMBER, &request.arguments()));
         }
         // The firmware leaves the number of a call that shares in R3.
         let saw = || match last {
@@ -52,7 +53,7 @@ fn guest(layout: &Layout, todo: Todo) -> impl FnMut(Outcome<Box<Regs>>) -> Guest
 pub(crate) struct Power<const FIRMWARE: bool> {
     machine: Machine,
     memory: Arc<HostMemory>,
-    layout: Layout,
+    layout: BootLayout<'static>,
     vms: [Arc<Vm>; 2],
     todo: [Todo; 2],
 }
@@ -96,7 +97,7 @@ impl<const FIRMWARE: bool> Backend for Power<FIRMWARE> {
     type Cpu = KvmVcpu;
 
     fn new(seed: u64) -> Self {
-        let layout = Layout::new(input()).expect("the sample has room");
+        let layout = files().layout().expect("the sample has room");
         let pages = layout.memory >> PageSize::K64.shift();
         let secure = 2 * pages + SPARE;
         let memory = Arc::new(HostMemory::new(HOST + 2 * layout.memory));
@@ -104,7 +105,7 @@ impl<const FIRMWARE: bool> Backend for Power<FIRMWARE> {
             profile: if FIRMWARE { Profile::Firmware } else { Profile::Documented },
             secure_pages: u32::try_from(secure).expect("a small machine"),
             seed,
-            ..MachineConfig::new(input().machine_key.clone())
+            ..MachineConfig::new(files().machine_key.clone())
         };
         let machine = Machine::new(config, memory.clone());
         let seams = Arc::new(machine.clone());
@@ -134,11 +135,11 @@ impl<const FIRMWARE: bool> Backend for Power<FIRMWARE> {
         let (vm, todo) = (&self.vms[index], self.todo[index].clone());
         todo.clear();
         assert_eq!(vm.vm_state(), VmState::Normal);
-        self.layout.load(&*self.memory, self.host(index), &input().bootargs).expect("the memory is there");
+        self.layout.load(&*self.memory, self.host(index)).expect("the memory is there");
         if let Some(refusal) = refusal {
             self.spoil(index, refusal);
         }
-        self.machine.add_vcpu(vm.lpid(), 0, Box::new(guest(&self.layout, todo)));
+        self.machine.add_vcpu(vm.lpid(), 0, Box::new(guest(self.layout.request(), todo)));
         KvmVcpu::new(Arc::clone(vm), 0).starting_at(self.layout.kernel.at)
     }
 
@@ -147,7 +148,7 @@ impl<const FIRMWARE: bool> Backend for Power<FIRMWARE> {
     }
 
     fn test_pages(&self) -> Gfn {
-        PageSize::K64.gfn(self.layout.work)
+        PageSize::K64.gfn(self.layout.free)
     }
 
     fn host(&self) -> Host<'_> {

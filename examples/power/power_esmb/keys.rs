@@ -1,4 +1,4 @@
-//! Keys of `power_esmb`, from files and with pass phrases.
+//! Keys from files, with pass phrases.
 
 use std::path::Path;
 
@@ -16,31 +16,23 @@ const KEY_FILE_MAX: u64 = 1 << 16;
 ///
 /// # Errors
 /// Status 2 with a sentence that names the file.
-pub fn public_key(path: &Path) -> Result<PublicKey, Failure> {
+pub(crate) fn public_key(path: &Path) -> Result<PublicKey, Failure> {
     let file = read_file_limited(path, KEY_FILE_MAX)?;
     PublicKey::from_pem(&file).map_err(|error| pem::unusable(path, &file, "a public key", error))
 }
 
 /// Where the pass phrase of an encrypted key comes from.
-#[derive(Clone, Copy)]
-pub struct Passphrase<'a> {
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Passphrase<'a> {
     /// Name of an environment variable; `None` asks at the terminal.
-    pub variable: Option<&'a str>,
-    /// The environment.
-    pub environment: &'a dyn Fn(&str) -> Option<String>,
-}
-
-impl core::fmt::Debug for Passphrase<'_> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "Passphrase({:?})", self.variable)
-    }
+    pub(crate) variable: Option<&'a str>,
 }
 
 /// Reads a private key. Only if it is encrypted, a pass phrase is asked for.
 ///
 /// # Errors
 /// Status 2 with a sentence that names the file: unusable key, wrong pass phrase, unset variable, no terminal.
-pub fn private_key(path: &Path, phrase: Passphrase<'_>) -> Result<PrivateKey, Failure> {
+pub(crate) fn private_key(path: &Path, phrase: Passphrase<'_>) -> Result<PrivateKey, Failure> {
     let file = Zeroizing::new(read_file_limited(path, KEY_FILE_MAX)?);
     let failure = |error: KeyError| match error {
         KeyError::NotPem | KeyError::NotRsa | KeyError::PublicGiven => {
@@ -59,7 +51,7 @@ pub fn private_key(path: &Path, phrase: Passphrase<'_>) -> Result<PrivateKey, Fa
 
 fn ask(path: &Path, from: Passphrase<'_>) -> Result<Zeroizing<String>, Failure> {
     match from.variable {
-        Some(name) => (from.environment)(name).map(Zeroizing::new).ok_or_else(|| {
+        Some(name) => std::env::var(name).ok().map(Zeroizing::new).ok_or_else(|| {
             Failure::unusable(format_args!("the environment variable {name} holds no pass phrase")).at(path.display())
         }),
         None => rpassword::prompt_password(format!("Pass phrase of {}: ", path.display())).map(Zeroizing::new).map_err(

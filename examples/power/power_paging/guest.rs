@@ -6,31 +6,41 @@ use std::sync::Arc;
 use rand_core::Rng as _;
 use spin::Mutex;
 use uv_core::{GuestAddr, PageSize};
-use uv_power::abi::numbers::UvCall;
 use uv_power::abi::{Msr, Regs};
+use uv_power::guest::EsmRequest;
+use uv_power::hypervisor::vmm::boot::{BootLayout, KERNEL_LOAD_ADDR};
 use uv_power::sim::{GuestInsn, GuestProgram, GuestStep};
 use uv_sim::guest::{Outcome, Step};
 use uv_sim::rng::SimRng;
 
-use crate::boot::Layout;
-
 const PAGE: usize = PageSize::K64.bytes();
+
+/// The load.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Load {
+    /// Pages that the guest works on.
+    pub(crate) pages: u64,
+    /// Pages that it writes or reads.
+    pub(crate) steps: u32,
+    /// Everything random comes from this number.
+    pub(crate) seed: u64,
+}
 
 /// What a guest did, and whether it found what it wrote.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub(crate) struct Tally {
     /// The guest runs in secure mode.
-    pub secure: bool,
+    pub(crate) secure: bool,
     /// Pages written under load.
-    pub written: u64,
+    pub(crate) written: u64,
     /// Pages read under load.
-    pub read: u64,
+    pub(crate) read: u64,
     /// Bytes compared, under load and at the end.
-    pub compared: u64,
+    pub(crate) compared: u64,
     /// Bytes that were not what they had to be.
-    pub wrong: u64,
+    pub(crate) wrong: u64,
     /// The comparison at the end is over.
-    pub finished: bool,
+    pub(crate) finished: bool,
 }
 
 /// What a stretch of memory must hold.
@@ -43,7 +53,11 @@ enum Expected {
 }
 
 struct Guest {
-    layout: Layout,
+    request: EsmRequest,
+    /// What was loaded, and where.
+    loaded: Vec<(GuestAddr, Arc<[u8]>)>,
+    /// The first page of the work area.
+    work: GuestAddr,
     tally: Arc<Mutex<Tally>>,
     rng: SimRng,
     seed: u64,
@@ -57,27 +71,32 @@ struct Guest {
 }
 
 /// The program of a guest and what comes of it. It becomes secure, then works.
-pub(super) fn program(layout: &Layout, work_pages: u64, steps: u32, seed: u64) -> (GuestProgram, Arc<Mutex<Tally>>) {
-    let tally = Arc::<Mutex<Tally>>::default();
-    let mut guest = Guest {
-        layout: layout.clone(),
-        tally: Arc::clone(&tally),
-        rng: SimRng::from_seed(seed),
-        seed,
-        versions: vec![0; usize::try_from(work_pages).unwrap_or(0)],
-        steps,
-        rest: None,
-        at_work: None,
-    };
+pub(crate) fn program(layout: &BootLayout<'_>, load: &Load) -> (GuestProgram, Arc<Mutex<Tally>>) {
+    let mut guest = Guest::new(layout, load);
+    let tally = Arc::clone(&guest.tally);
     (Box::new(move |last| guest.next(last)), tally)
 }
 
 impl Guest {
+    fn new(layout: &BootLayout<'_>, load: &Load) -> Self {
+        Self {
+            request: layout.request(),
+            loaded: layout.pieces().map(|piece| (piece.at, piece.bytes.into())).collect(),
+            work: layout.free,
+            tally: Arc::default(),
+            rng: SimRng::from_seed(load.seed),
+            seed: load.seed,
+            versions: vec![0; usize::try_from(load.pages).unwrap_or(0)],
+            steps: load.steps,
+            rest: None,
+            at_work: None,
+        }
+    }
+
     fn next(&mut self, last: Outcome<Box<Regs>>) -> GuestStep {
         match last {
             Outcome::Started => {
-                let args = [self.layout.kernel.at.0, self.layout.tree.0];
-                return Step::Call(GuestInsn::ultracall(UvCall::UV_ESM, &args));
+                return Step::Call(GuestInsn::ultracall(EsmRequest::NUMBER, &self.request.arguments()));
             }
             Outcome::Returned(regs) if !self.tally.lock().secure => {
                 if !regs.msr().contains(Msr::S) {
@@ -90,13 +109,13 @@ impl Guest {
         }
         if self.rest.is_none() && self.steps > 0 {
             self.steps -= 1;
-            return self.work();
+            return self.work_on();
         }
         self.check()
     }
 
     /// One step of the load: a page is written anew, or read.
-    fn work(&mut self) -> GuestStep {
+    fn work_on(&mut self) -> GuestStep {
         let count = self.versions.len() as u64;
         let page = usize::try_from(self.rng.next_u64() % count).unwrap_or(0);
         let mut tally = self.tally.lock();
@@ -134,13 +153,12 @@ impl Guest {
     /// ultravisor's: the device tree that it changed, and its own buffers.
     fn everything(&self) -> VecDeque<(GuestAddr, usize, Expected)> {
         let mut all = VecDeque::new();
-        let low = usize::try_from(self.layout.kernel.at.0).unwrap_or(0);
+        let low = usize::try_from(KERNEL_LOAD_ADDR.0).unwrap_or(0);
         all.extend((0..low).step_by(PAGE).map(|at| (GuestAddr(at as u64), PAGE, Expected::Zeros)));
-        for piece in self.layout.pieces() {
-            let bytes: Arc<[u8]> = piece.bytes.as_slice().into();
+        for (at, bytes) in &self.loaded {
             for from in (0..bytes.len()).step_by(PAGE) {
                 let len = PAGE.min(bytes.len() - from);
-                all.push_back((GuestAddr(piece.at.0 + from as u64), len, Expected::Bytes(Arc::clone(&bytes), from)));
+                all.push_back((GuestAddr(at.0 + from as u64), len, Expected::Bytes(Arc::clone(bytes), from)));
             }
         }
         all.extend((0..self.versions.len()).map(|page| (self.address(page), PAGE, Expected::Work(page))));
@@ -161,7 +179,7 @@ impl Guest {
     }
 
     fn address(&self, page: usize) -> GuestAddr {
-        GuestAddr(self.layout.work.0 + (page * PAGE) as u64)
+        GuestAddr(self.work.0 + (page * PAGE) as u64)
     }
 
     /// What a page of the work area holds: zeros before it was written for the first time.
@@ -176,14 +194,13 @@ impl Guest {
 
 #[cfg(test)]
 mod tests {
-    use super::{Expected, Guest, PAGE, SimRng, Tally};
-    use crate::boot::{Input, Layout};
+    use uv_power::hypervisor::vmm::boot::{BootFiles, BootLayout};
+
+    use super::{Expected, Guest, Load, PAGE, Tally};
 
     fn guest(seed: u64) -> Guest {
-        let layout = Layout::new(&Input::sample().unwrap()).unwrap();
-        let tally = std::sync::Arc::default();
-        let rng = SimRng::from_seed(seed);
-        Guest { layout, tally, rng, seed, versions: vec![0; 2], steps: 0, rest: None, at_work: None }
+        let files = BootFiles { kernel: &[], initrd: &[], blob: None, rtas: &[], bootargs: "", cores: 1 };
+        Guest::new(&BootLayout::new(&files).unwrap(), &Load { pages: 2, steps: 0, seed })
     }
 
     #[test]

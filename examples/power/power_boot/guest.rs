@@ -16,31 +16,31 @@ const CHUNK: usize = 64;
 const FILE_MAX: usize = 1 << 16;
 
 /// A file that the guest asked for: its name, and its content unless it could not be read.
-pub type GuestFiles = Vec<(String, Option<Zeroizing<Vec<u8>>>)>;
+pub(crate) type GuestFiles = Vec<(String, Option<Zeroizing<Vec<u8>>>)>;
 
 /// What the guest saw: its own screen.
 #[derive(Default)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     /// The registers after `UV_ESM`.
-    pub(super) after_esm: Option<Box<Regs>>,
-    pub(super) files: GuestFiles,
+    pub(crate) after_esm: Option<Box<Regs>>,
+    pub(crate) files: GuestFiles,
     /// The guest's own mark, as it read it back.
-    pub(super) read_back: Option<Zeroizing<Vec<u8>>>,
+    pub(crate) read_back: Option<Zeroizing<Vec<u8>>>,
 }
 
 impl Seen {
     /// The registers after `UV_ESM`, if the guest runs in secure mode.
-    pub(super) fn secure(&self) -> Option<&Regs> {
+    pub(crate) fn secure(&self) -> Option<&Regs> {
         self.after_esm.as_deref().filter(|regs| regs.msr().contains(Msr::S))
     }
 }
 
 /// The guest writes this to its memory once it is secure.
-pub(super) const MARK: &[u8] = b"only the guest may read this line";
+pub(crate) const MARK: &[u8] = b"only the guest may read this line";
 
 struct Guest {
-    kernel: GuestAddr,
-    tree: GuestAddr,
+    request: EsmRequest,
+    /// A page of its own.
     work: GuestAddr,
     /// Names not asked for yet, last one first.
     names: Vec<String>,
@@ -51,25 +51,21 @@ struct Guest {
 }
 
 /// The program of the boot CPU and what it sees.
-pub(super) fn program(
-    kernel: GuestAddr,
-    tree: GuestAddr,
+pub(crate) fn program(
+    request: EsmRequest,
     work: GuestAddr,
     mut names: Vec<String>,
 ) -> (GuestProgram, Arc<Mutex<Seen>>) {
     let seen = Arc::default();
     names.reverse();
-    let mut guest = Guest { kernel, tree, work, names, reading: None, marked: false, seen: Arc::clone(&seen) };
+    let mut guest = Guest { request, work, names, reading: None, marked: false, seen: Arc::clone(&seen) };
     (Box::new(move |last| guest.next(last)), seen)
 }
 
 impl Guest {
     fn next(&mut self, last: Outcome<Box<Regs>>) -> GuestStep {
         match last {
-            Outcome::Started => {
-                let request = EsmRequest { kernel: self.kernel, tree: self.tree };
-                Step::Call(GuestInsn::ultracall(EsmRequest::NUMBER, &request.arguments()))
-            }
+            Outcome::Started => Step::Call(GuestInsn::ultracall(EsmRequest::NUMBER, &self.request.arguments())),
             Outcome::Returned(regs) => self.returned(regs),
             Outcome::Stored => Step::load(self.work, MARK.len()),
             Outcome::Loaded(bytes) => {
