@@ -50,6 +50,7 @@ mod resume;
 mod rig;
 mod secrets;
 mod sie;
+mod tables;
 
 pub use ap::{ApCard, ApResult};
 pub use clock::TOD_PER_MICROSECOND;
