@@ -52,6 +52,7 @@ mod rig;
 mod secrets;
 mod session;
 mod sie;
+mod tables;
 mod view;
 
 pub use ap::{ApCard, ApResult};
