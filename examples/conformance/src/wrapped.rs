@@ -1,6 +1,6 @@
 //! Any backend behind the wrappers of `uv_sim::wrap`: a generic hypervisor sees no difference but calls that are busy.
 
-use uv_conformance::{Ability, Backend, GuestOp, Host, Saw};
+use uv_conformance::{Ability, Backend, Host, Refusal, Script};
 use uv_core::{Gfn, Vcpu};
 use uv_sim::wrap::{EventLog, FlakyError, FlakyVcpu, FlakyVm, TracedVcpu, TracedVm};
 
@@ -8,23 +8,57 @@ use uv_sim::wrap::{EventLog, FlakyError, FlakyVcpu, FlakyVm, TracedVcpu, TracedV
 const CHANCE: u8 = 64;
 
 /// A backend whose calls are refused at random for a moment.
-pub(crate) struct Disturbed<B: Backend> {
+pub struct Disturbed<B: Backend> {
     inner: B,
     vms: [FlakyVm<B::Vm>; 2],
     seed: u64,
 }
 
 /// A backend whose calls are recorded.
-pub(crate) struct Recorded<B: Backend> {
+pub struct Recorded<B: Backend> {
     inner: B,
     vms: [TracedVm<B::Vm>; 2],
     log: EventLog,
 }
 
+impl<B: Backend<Vm: Clone>> Disturbed<B> {
+    /// Disturbs a backend.
+    pub fn new(inner: B, seed: u64) -> Self {
+        let vms = [0, 1].map(|index| FlakyVm::new(inner.vm(index).clone(), seed + index as u64, CHANCE));
+        Self { inner, vms, seed }
+    }
+}
+
+impl<B: Backend<Vm: Clone>> Recorded<B> {
+    /// Records a backend.
+    pub fn new(inner: B) -> Self {
+        let log = EventLog::default();
+        let vms = [0, 1].map(|index| TracedVm::new(inner.vm(index).clone(), log.clone()));
+        Self { inner, vms, log }
+    }
+}
+
+macro_rules! shown {
+    ($name:ident) => {
+        impl<B: Backend> core::fmt::Debug for $name<B> {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                f.write_str(concat!(stringify!($name), "(..)"))
+            }
+        }
+    };
+}
+shown!(Disturbed);
+shown!(Recorded);
+
 macro_rules! as_inside {
     () => {
-        const SHARING_KEEPS_CONTENT: bool = B::SHARING_KEEPS_CONTENT;
-        const ABILITIES: &'static [Ability] = B::ABILITIES;
+        fn abilities(&self) -> &[Ability] {
+            self.inner.abilities()
+        }
+
+        fn sharing_keeps_content(&self) -> bool {
+            self.inner.sharing_keeps_content()
+        }
 
         fn vm(&self, index: usize) -> &Self::Vm {
             &self.vms[index]
@@ -42,12 +76,12 @@ macro_rules! as_inside {
             self.inner.host()
         }
 
-        fn tell(&self, index: usize, ops: Vec<GuestOp>) {
-            self.inner.tell(index, ops);
+        fn script(&self, index: usize) -> &Script {
+            self.inner.script(index)
         }
 
-        fn saw(&self, index: usize) -> Vec<Saw> {
-            self.inner.saw(index)
+        fn code(&self, refusal: Refusal) -> Option<&'static str> {
+            self.inner.code(refusal)
         }
     };
 }
@@ -58,12 +92,6 @@ impl<B: Backend<Vm: Clone>> Backend for Disturbed<B> {
     type Cpu = FlakyVcpu<B::Cpu>;
 
     as_inside!();
-
-    fn new(seed: u64) -> Self {
-        let inner = B::new(seed);
-        let vms = [0, 1].map(|index| FlakyVm::new(inner.vm(index).clone(), seed + index as u64, CHANCE));
-        Self { inner, vms, seed }
-    }
 
     fn boot(&self, index: usize, refusal: Option<&str>) -> Self::Cpu {
         FlakyVcpu::new(self.inner.boot(index, refusal), self.seed ^ 0x55, CHANCE)
@@ -80,12 +108,6 @@ impl<B: Backend<Vm: Clone>> Backend for Recorded<B> {
     type Cpu = TracedVcpu<B::Cpu>;
 
     as_inside!();
-
-    fn new(seed: u64) -> Self {
-        let (inner, log) = (B::new(seed), EventLog::default());
-        let vms = [0, 1].map(|index| TracedVm::new(inner.vm(index).clone(), log.clone()));
-        Self { inner, vms, log }
-    }
 
     fn boot(&self, index: usize, refusal: Option<&str>) -> Self::Cpu {
         TracedVcpu::new(self.inner.boot(index, refusal), &self.log)
