@@ -64,7 +64,8 @@ impl Log {
         *self.counts.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default() += 1;
         let Some(file) = &self.file else { return };
         let hex = |value: u64| Value::from(format!("{value:#x}"));
-        let arguments: Map<_, _> = told.arguments.iter().map(|(name, value)| ((*name).to_owned(), hex(*value))).collect();
+        let arguments: Map<_, _> =
+            told.arguments.iter().map(|(name, value)| ((*name).to_owned(), hex(*value))).collect();
         let mut line = json!({
             "device": device, "ioctl": told.name, "request": hex(request.into()), "arguments": arguments,
             "errno": errno, "value": result.unwrap_or_default(),

@@ -69,9 +69,10 @@ impl GuestKernel for Kernel {
     }
 
     fn store(&self, at: GuestAddr, from: &[u8]) -> Result<(), ProgramInterruption> {
-        (at.0..).step_by(PAGE).zip(from.chunks(PAGE)).try_for_each(|(address, piece)| {
-            self.with(|session| session.store(address, piece))
-        })
+        (at.0..)
+            .step_by(PAGE)
+            .zip(from.chunks(PAGE))
+            .try_for_each(|(address, piece)| self.with(|session| session.store(address, piece)))
     }
 }
 

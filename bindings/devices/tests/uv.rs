@@ -103,8 +103,21 @@ fn secrets_are_added_listed_retrieved_and_locked() {
         let path = folder.path().join(name);
         let (cck, hdr, certificate) = (fixture("pvsecret/cck.bin"), image(), fixture("keys/host1.crt.pem"));
         let create: Create = options(&[
-            "-k", text(&certificate), "--no-verify", "--hdr", text(&hdr), "-o", text(&path), "--cck", text(&cck),
-            "retrievable", name, "--secret", text(&secret), "--type", "plain",
+            "-k",
+            text(&certificate),
+            "--no-verify",
+            "--hdr",
+            text(&hdr),
+            "-o",
+            text(&path),
+            "--cck",
+            text(&cck),
+            "retrievable",
+            name,
+            "--secret",
+            text(&secret),
+            "--type",
+            "plain",
         ]);
         create.run().unwrap();
     }

@@ -40,7 +40,8 @@ pub use one_reg::{OneReg, RegId};
 pub use run::{ExitReason, KvmRun, Sieic, Stsi, Tsch};
 pub use storage::{MemOp, SKeys, mem_op, mem_op_extension, mem_op_flags};
 pub use structs::{
-    CreateDevice, Dmp, EnableCap, InfoDump, InfoHeader, InfoVm, IoEventFd, IrqState, MemoryRegion, PvCmd, SecParm, Unp, dump_sub, info_id,
+    CreateDevice, Dmp, EnableCap, InfoDump, InfoHeader, InfoVm, IoEventFd, IrqState, MemoryRegion, PvCmd, SecParm, Unp,
+    dump_sub, info_id,
 };
 pub use sync::{SyncFields, SyncRegs};
 pub use system::{System, SystemAnswer};

@@ -20,7 +20,8 @@ pub(super) fn assign(guest: &Guest, argument: &Argument<'_>) -> Result<u64, Errn
     let event: IoEventFd = from_user(argument.block)?;
     let flags = event.flags.get();
     let subchannel = u32::try_from(event.addr.get()).map_err(|_| Errno::EINVAL)?;
-    if flags & !KNOWN != 0 || flags & IoEventFd::VIRTIO_CCW_NOTIFY == 0 || !matches!(event.len.get(), 0 | 1 | 2 | 4 | 8) {
+    if flags & !KNOWN != 0 || flags & IoEventFd::VIRTIO_CCW_NOTIFY == 0 || !matches!(event.len.get(), 0 | 1 | 2 | 4 | 8)
+    {
         return Err(Errno::EINVAL);
     }
     let queue = (flags & IoEventFd::DATAMATCH != 0).then_some(event.datamatch.get());
