@@ -92,10 +92,8 @@ fn unpack(arena: &mut Arena, image: &BootImage, key: &HostPrivateKey) -> Result<
     for _ in 0..=ROUNDS {
         machines.push(loaded(image, key)?);
     }
-    let mut parties: Vec<Turn<'_>> = vec![
-        Box::new(|_, round| unpack_all(&machines[round], image)),
-        Box::new(|_, _| hash(image)),
-    ];
+    let mut parties: Vec<Turn<'_>> =
+        vec![Box::new(|_, round| unpack_all(&machines[round], image)), Box::new(|_, _| hash(image))];
     let seconds = arena.turns(ROUNDS, &mut parties);
     let peers = ["openssl sha512"];
     let one = Row::new("unpack + verify, one thread", &peers, 1.0, &Measured::only(&seconds, &[0, 1], bytes));

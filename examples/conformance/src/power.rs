@@ -7,10 +7,10 @@ use uv_core::{Gfn, HostAddr, MemSlot, MemSlots, NormalMemory, PageSize, SecureVm
 use uv_power::abi::numbers::{HvCall, UvCall};
 use uv_power::abi::regs::Lpid;
 use uv_power::abi::{HvCode, Profile, Regs};
-use uv_power::hypervisor::kernel::{self, Defects, DevicePool, KvmError, KvmVcpu, PowerExit, Vm, VmConfig};
-use uv_power::sim::{GuestInsn, GuestStep, Machine, MachineConfig};
 use uv_power::guest::EsmRequest;
+use uv_power::hypervisor::kernel::{self, Defects, DevicePool, KvmError, KvmVcpu, PowerExit, Vm, VmConfig};
 use uv_power::hypervisor::vmm::boot::BootLayout;
+use uv_power::sim::{GuestInsn, GuestStep, Machine, MachineConfig};
 use uv_power_programs::SvmFiles;
 use uv_sim::HostMemory;
 use uv_sim::guest::{Outcome, Step};
