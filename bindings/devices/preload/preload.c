@@ -215,7 +215,9 @@ static long converse(int fd, int interruptible)
             if (!c) return a;
             if (brought < 0 || brought >= FDS) { errno = EMFILE; return -1; }
             __atomic_store_n(&handles[brought], c, __ATOMIC_RELEASE);
-            return brought;
+            if (!a) return brought;
+            *(int32_t *)a = brought;
+            return 0;
         default: ended("the daemon and the preload object do not fit together");
         }
         free(bytes);

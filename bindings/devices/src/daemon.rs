@@ -102,7 +102,7 @@ impl Daemon {
     fn grant(&self, line: &mut Line, hello: Hello, wish: Wish) -> io::Result<()> {
         match wish {
             Wish::Open(path) => match self.devices.open(&path) {
-                Ok(object) => self.hand_out(line, hello, object, memory_file(0)?),
+                Ok(object) => self.hand_out(line, hello, object, memory_file(0)?, 0),
                 Err(errno) => line.end(Err(errno)),
             },
             Wish::Close(number) => {
@@ -127,11 +127,12 @@ impl Daemon {
                 let answer = object.ioctl(&mut call);
                 let value = answer.as_ref().map(|answer| match answer {
                     Answer::Value(value) => *value,
-                    Answer::Object(..) => 0,
+                    Answer::Object(..) | Answer::ObjectAt(..) => 0,
                 });
                 self.log.take(object.device(), request, &call.told, value.map_err(|errno| *errno));
                 match answer {
-                    Ok(Answer::Object(object, file)) => self.hand_out(line, hello, object, file),
+                    Ok(Answer::Object(object, file)) => self.hand_out(line, hello, object, file, 0),
+                    Ok(Answer::ObjectAt(object, file, at)) => self.hand_out(line, hello, object, file, at),
                     Ok(Answer::Value(value)) => line.end(Ok(value)),
                     Err(errno) => line.end(Err(errno)),
                 }
@@ -139,9 +140,17 @@ impl Daemon {
         }
     }
 
-    fn hand_out(&self, line: &mut Line, hello: Hello, object: Arc<dyn Object>, file: OwnedFd) -> io::Result<()> {
+    /// Gives a file descriptor for an object; its number goes to an address of the program, or is the value for 0.
+    fn hand_out(
+        &self,
+        line: &mut Line,
+        hello: Hello,
+        object: Arc<dyn Object>,
+        file: OwnedFd,
+        at: u64,
+    ) -> io::Result<()> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         self.objects().insert(number, Held { process: hello.process, object });
-        line.end_with(number, file.as_fd())
+        line.end_with(number, file.as_fd(), at)
     }
 }

@@ -15,10 +15,12 @@
 //! | [`daemon`], [`object`] | what stands behind a file descriptor |
 //! | [`line`] | the messages |
 //! | [`uv`], [`byte_order`] | `/dev/uv` |
+//! | [`kvm`] | `/dev/kvm` |
 //! | [`log`] | what was asked and answered |
 
 pub mod byte_order;
 pub mod daemon;
+pub mod kvm;
 pub mod line;
 pub mod log;
 pub mod object;

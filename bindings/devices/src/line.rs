@@ -15,7 +15,7 @@
 //! | 17 WRITE | daemon | address | | | the bytes |
 //! | 18 PROTECT | daemon | address | bytes | 1: open, 0: closed | |
 //! | 19 SHARE | daemon, with a file | address | bytes | | |
-//! | 20 RETURN | daemon, with a file for an object | value | error number | object | |
+//! | 20 RETURN | daemon, with a file for an object | value; for an object the address for the file descriptor, or 0 | error number | object | |
 //!
 //! OPEN, IOCTL, CLOSE and TOUCH are answered by any number of READ, WRITE, PROTECT, SHARE, each with its DONE, then RETURN.
 
@@ -228,12 +228,12 @@ impl Line {
         self.send(numbers, &[], None)
     }
 
-    /// Ends the wish with a file descriptor for an object.
+    /// Ends the wish with a file descriptor for an object; its number goes to an address of the program, or is the value for 0.
     ///
     /// # Errors
     /// The line broke.
-    pub fn end_with(&mut self, object: u64, file: BorrowedFd<'_>) -> io::Result<()> {
-        self.send([kind::RETURN, 0, 0, object], &[], Some(file))
+    pub fn end_with(&mut self, object: u64, file: BorrowedFd<'_>, at: u64) -> io::Result<()> {
+        self.send([kind::RETURN, at, 0, object], &[], Some(file))
     }
 
     /// Waits a while for a signal to the program's thread; `true` when there was one since the wish.

@@ -31,6 +31,8 @@ pub enum Answer {
     Value(u64),
     /// A file descriptor for an object.
     Object(Arc<dyn Object>, OwnedFd),
+    /// 0, and a file descriptor for an object, whose number is stored as 4 bytes at an address of the program.
+    ObjectAt(Arc<dyn Object>, OwnedFd, u64),
 }
 
 /// The object of a file descriptor.

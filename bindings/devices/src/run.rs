@@ -4,18 +4,22 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 use std::{fs, io, thread};
 
 use clap::Args;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use uv_programs::Failure;
+use uv_programs::{Failure, random};
 use uv_s390::abi::Errno;
 use uv_s390::guest::sysfs::SysFile;
+use uv_s390::owner::crypto::HostPrivateKey;
 use uv_s390::owner::request::ConfigUid;
 use uv_s390_programs::guest::{GuestRequest, read_cuid};
+use uv_s390_programs::keys::read_host_private_key;
 
 use crate::daemon::{self, Devices};
+use crate::kvm::{Kvm, Platform, Script};
 use crate::log::Log;
 use crate::object::Object;
 use crate::program::{self, Program};
@@ -33,6 +37,9 @@ pub struct Run {
     /// Unique id that the machine gives to the guest, 32 hex digits (default: random)
     #[arg(long, value_name = "HEX", value_parser = read_cuid, requires = "image")]
     pub cuid: Option<ConfigUid>,
+    /// What guests of /dev/kvm do once they are protected: load, store, share, sclp, print:TEXT, io, reset:1, reset:3
+    #[arg(long, value_name = "WORDS", default_value = "load,store,share,sclp,print:a protected guest runs,io")]
+    pub script: Script,
     /// Write a JSON line for each call
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,
@@ -50,14 +57,19 @@ pub struct Run {
     pub program: Vec<OsString>,
 }
 
+/// How long a program that was told to end may take for it.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// The device files of a run.
 struct Machine {
     uv: Option<Arc<UvGuest>>,
+    kvm: Arc<Platform>,
 }
 
 impl Devices for Machine {
     fn open(&self, path: &str) -> Result<Arc<dyn Object>, Errno> {
         match path {
+            "/dev/kvm" => Ok(Arc::new(Kvm::open(&self.kvm))),
             "/dev/uv" => self.uv.clone().map(|uv| uv as Arc<dyn Object>).ok_or(Errno::ENOENT),
             _ => Err(Errno::ENOENT),
         }
@@ -82,7 +94,7 @@ impl Run {
         let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM]).map_err(Failure::unusable)?;
         let log = Arc::new(Log::new(self.log.as_deref())?);
         let folder = tempfile::tempdir().map_err(Failure::unusable)?;
-        let (machine, files) = self.machine()?;
+        let (machine, files) = self.machine(&log)?;
         let sysfs = folder.path().join("sysfs");
         view(&sysfs, &files).map_err(Failure::unusable)?;
         let path = self.socket.clone().unwrap_or_else(|| folder.path().join("socket"));
@@ -100,6 +112,8 @@ impl Run {
         thread::spawn(move || {
             for _ in signals.forever() {
                 let _ = rustix::process::kill_process(process, rustix::process::Signal::TERM);
+                thread::sleep(PATIENCE);
+                let _ = rustix::process::kill_process(process, rustix::process::Signal::KILL);
             }
         });
         let ended = child.wait().map_err(Failure::unusable)?;
@@ -110,13 +124,19 @@ impl Run {
         Ok(ExitCode::from(program::status(ended)))
     }
 
-    /// The machine, and what `/sys/firmware/uv` shows on it.
-    fn machine(&self) -> Result<(Machine, Vec<SysFile>), Failure> {
+    /// The machine, and what `/sys/firmware/uv` shows on it: what a guest sees where there is an image, else what the host does.
+    fn machine(&self, log: &Arc<Log>) -> Result<(Machine, Vec<SysFile>), Failure> {
+        let key = match &self.host_key {
+            Some(path) => read_host_private_key(path)?,
+            None => HostPrivateKey::generate(&mut random::rng(None)?),
+        };
+        let kvm = Arc::new(Platform::new(key, self.script.clone(), log.clone())?);
         let Some((image, host_key)) = self.image.clone().zip(self.host_key.clone()) else {
-            return Ok((Machine { uv: None }, Vec::new()));
+            let files = kvm.sysfs().map_err(Failure::unusable)?;
+            return Ok((Machine { uv: None, kvm }, files));
         };
         let (uv, files) = UvGuest::new(GuestRequest { image, host_key, cuid: self.cuid }.boot()?)?;
-        Ok((Machine { uv: Some(Arc::new(uv)) }, files))
+        Ok((Machine { uv: Some(Arc::new(uv)), kvm }, files))
     }
 }
 

@@ -9,8 +9,9 @@ use uv_core::{
 };
 use uv_power::abi::regs::{Lpid, Regs};
 use uv_power::abi::{HvCode, Msr, Profile};
-use uv_power::guest::{EsmRequest, EsmTree, RTAS_TOKENS, Rtas};
+use uv_power::guest::EsmRequest;
 use uv_power::hypervisor::kernel::{Defects, DevicePool, Host, KvmVcpu, Vm, VmConfig};
+use uv_power::hypervisor::vmm::boot::{BootFiles, BootLayout};
 use uv_power::owner::digests::RTAS_STUB;
 use uv_power::owner::keys::PrivateKey;
 use uv_power::sim::{GuestInsn, Machine, MachineConfig, Outcome, Step};
@@ -63,35 +64,15 @@ struct Seen {
     secret: Vec<u8>,
 }
 
-/// What a VMM lays out in guest memory: each piece at a page of its own. Gives what the guest asks with.
-fn load(memory: &Ram) -> EsmRequest {
-    let mut next = 0x40_0000_u64;
-    let mut place = |bytes: &[u8]| {
-        let at = next;
-        memory.write(HostAddr(HOST + at), bytes).unwrap();
-        let end = at + u64::try_from(bytes.len()).unwrap();
-        next = end.next_multiple_of(PageSize::K64.size());
-        at..end
-    };
-    let [kernel, initrd, blob, code] = [KERNEL, INITRD, BLOB, &RTAS_STUB].map(&mut place);
-    let reserved = [kernel.clone(), initrd.clone(), blob.clone(), code.clone()];
-    let tree = EsmTree {
-        memory: GUEST_BYTES,
-        cores: 1,
-        bootargs: BOOTARGS,
-        initrd,
-        blob: Some(blob),
-        rtas: Rtas { code, tokens: &RTAS_TOKENS },
-        reserved: &reserved,
-    };
-    EsmRequest { kernel: GuestAddr(kernel.start), tree: GuestAddr(place(&tree.to_bytes().unwrap()).start) }
-}
-
 /// Boots the VM on a machine with this key. Gives what the guest saw and what the VMM finds in the guest's page.
 fn boot_on(key: PrivateKey, profile: Profile) -> (Seen, Vec<u8>) {
     let pages = GUEST_BYTES >> PageSize::K64.shift();
     let memory = Arc::new(Ram(Mutex::new(vec![0; usize::try_from(HOST + GUEST_BYTES).unwrap()])));
-    let request = load(&memory);
+    let files =
+        BootFiles { kernel: KERNEL, initrd: INITRD, blob: Some(BLOB), rtas: &RTAS_STUB, bootargs: BOOTARGS, cores: 1 };
+    let layout = BootLayout::new(&files).unwrap().with_memory(GUEST_BYTES).unwrap();
+    layout.load(&*memory, HostAddr(HOST)).unwrap();
+    let request = layout.request();
     let config = MachineConfig {
         secure_pages: u32::try_from(pages + SPARE).unwrap(),
         ..MachineConfig::new(key).with_profile(profile)

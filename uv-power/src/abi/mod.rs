@@ -2,7 +2,8 @@
 //!
 //! | part | what |
 //! |---|---|
-//! | [`numbers`] | numbers of ultracalls and hypercalls |
+//! | [`calls`] | the tables of ultracalls and hypercalls: one row a call |
+//! | [`numbers`] | their numbers, and flags |
 //! | [`codes`] | return codes |
 //! | [`regs`], [`msr`] | registers, special purpose registers, the machine state |
 //! | [`ultracall`] | the seam: one `sc 2`; typed calls on top |
@@ -11,6 +12,7 @@
 //! | [`profile`] | which ultravisor is meant where documents and code disagree |
 //! | [`differences`] | every such point, with what each profile does |
 
+pub mod calls;
 pub mod codes;
 pub mod differences;
 pub mod entry;

@@ -1,5 +1,7 @@
 //! The host's TPM as `H_SVM_TPM_COMM` reaches it (power-pef §4.7).
 //!
+//! Who uses it: the simulated ultravisor and the host's kernel, which make and serve the call; whoever has a TPM implements [`HostTpm`].
+//!
 //! The ultravisor makes the call, the host's kernel passes it to user space, whose device `spapr-tpm-proxy` has the TPM. What is said over
 //! it are commands of TPM 2.0: the hypervisor passes bytes on.
 

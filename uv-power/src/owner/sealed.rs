@@ -1,4 +1,6 @@
 //! One sealed value: the five properties that digests-fdt and every file have (power-pef §12.2, §12.5).
+//!
+//! Who uses it: `blob`, `files` and `verify`; whoever looks into a blob.
 
 use alloc::string::String;
 use alloc::vec::Vec;

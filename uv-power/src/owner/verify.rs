@@ -1,5 +1,7 @@
 //! The checks an ultravisor makes of a blob before it makes a VM secure (power-pef §13 steps 5–12).
 //!
+//! Who uses it: the ultravisor; an owner who wants to know what a machine will say.
+//!
 //! Pure functions: the caller has brought everything in from normal memory. [`open`] needs the blob and the machine's
 //! key; [`Opened::kernel_size`] then says how much of the kernel to bring in; [`Opened::check`] compares. Who does not hold the machine's key
 //! takes [`open`] apart: [`read`], [`Unopened::candidates`], what the TPM makes of one of them, [`Unopened::open`].

@@ -1,6 +1,6 @@
 //! What a simulated machine is made of.
 
-use super::tpm::WrappingKey;
+use super::tpm::key::WrappingKey;
 use crate::abi::Profile;
 
 /// Configuration of a [`Machine`](super::Machine). `Debug` shows neither key nor seed: keys come from the seed.

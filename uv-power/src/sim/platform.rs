@@ -1,12 +1,13 @@
 //! What all VMs of a machine share, as the ultravisor holds it.
 
 mod memory_list;
+mod sbe;
 mod scom;
 mod scom_list;
 
 use super::config::MachineConfig;
-use super::esm::EsmFailure;
-use super::tpm::WrappingKey;
+use super::failure::EsmFailure;
+use super::tpm::key::WrappingKey;
 use crate::abi::Profile;
 use crate::abi::regs::{Lpid, Spr};
 use alloc::collections::BTreeMap;
@@ -14,6 +15,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 pub use memory_list::{PlatformMemory, PlatformRange};
 use rand_core::Rng;
+use sbe::Sbe;
 pub use scom::{Scom, ScomList};
 pub use scom_list::ScomListError;
 use spin::{Mutex, RwLock};
@@ -40,7 +42,7 @@ pub(crate) struct Platform {
     pub(crate) debug_claimed: AtomicBool,
     pub(crate) scom: Mutex<Scom>,
     pub(crate) regions: Mutex<PlatformMemory>,
-    pub(crate) sbe: Mutex<super::calls::sbe::Sbe>,
+    pub(crate) sbe: Mutex<Sbe>,
     /// Byte order in which the hypervisor takes interrupts.
     pub(crate) hv_little_endian: AtomicBool,
     /// Why transitions failed, by partition.

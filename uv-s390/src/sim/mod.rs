@@ -54,6 +54,7 @@ mod rig;
 mod secrets;
 mod session;
 mod sie;
+mod tables;
 mod view;
 
 pub use ap::{ApCard, ApResult};

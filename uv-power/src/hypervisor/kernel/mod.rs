@@ -1,5 +1,7 @@
 //! The hypervisor's side of a secure VM, as KVM-HV and QEMU do it.
 //!
+//! Who uses it: a VMM, through the traits of `uv-core` and the types here.
+//!
 //! | file | what |
 //! |---|---|
 //! | `vm` | a VM: memory slots, flags, capability |

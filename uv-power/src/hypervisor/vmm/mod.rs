@@ -1,5 +1,7 @@
 //! User space's part (power-pef §6.5): the `pef-guest` object of QEMU, and what it loads before the guest runs.
 //!
+//! Who uses it: a VMM.
+//!
 //! | part | job | feature |
 //! |---|---|---|
 //! | [`PefGuest`] | enables the VM; its reset; why it cannot be migrated | - |

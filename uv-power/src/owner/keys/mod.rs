@@ -1,5 +1,7 @@
 //! RSA keys of guest owners and machines (power-pef §12.3).
 //!
+//! Who uses it: the owner's tools; a machine without a TPM.
+//!
 //! A real machine keeps its private half in a TPM; a software model uses a plain RSA key with the same wrap format
 //! (§13). Keys of any length from 1024 to 8192 bits are read; 2048 bits are generated.
 

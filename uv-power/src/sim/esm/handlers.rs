@@ -1,13 +1,14 @@
 //! The device tree handlers, in order: blob, RTAS, TPM (power-pef §7.3). The order follows from the image of the published
 //! firmware; nobody has watched it run.
 
-use super::EsmFailure;
 use super::tree::GuestTree;
 use crate::abi::numbers::PAGE_BYTES;
 use crate::owner::tree::Node;
+use crate::sim::failure::EsmFailure;
 use crate::sim::flow::Uv;
-use crate::sim::reflect::rtas::{Rtas, Tokens};
-use crate::sim::sharing::{Kind, ShareError};
+use crate::sim::sharing::step::{Kind, ShareError};
+use crate::sim::svm::rtas::Rtas;
+use crate::sim::svm::tokens::Tokens;
 use core::sync::atomic::Ordering;
 use uv_core::{GuestAddr, PageRange, PageSize};
 

@@ -5,15 +5,16 @@ use alloc::vec::Vec;
 use uv_core::{GuestAddr, PageRange, PageSize};
 use zeroize::Zeroizing;
 
-use super::EsmFailure;
+use super::tpm::Channel;
 use super::tree::{GuestTree, number};
 use crate::abi::numbers::PAGE_BYTES;
 use crate::owner::cpio;
 use crate::owner::digests::Sha512Digest;
 use crate::owner::verify::{self, Measured, Unopened};
+use crate::sim::failure::EsmFailure;
 use crate::sim::flow::Uv;
-use crate::sim::sharing::Kind;
-use crate::sim::tpm::{Channel, WrappingKey};
+use crate::sim::sharing::step::Kind;
+use crate::sim::tpm::key::WrappingKey;
 
 /// Brings in RTAS, initrd, blob and kernel and compares them; keeps the files of the blob for the guest. `tpm` is the page for commands of
 /// the TPM.

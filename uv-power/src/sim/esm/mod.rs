@@ -12,18 +12,18 @@
 //!
 //! Every failure from step 1 to before the commit of step 6 ends in `H_SVM_INIT_ABORT`; one in step 7 kills the VM.
 
-mod failure;
 mod handlers;
 mod image;
 mod memory;
+mod tpm;
 mod tree;
 
+use super::failure::EsmFailure;
 use super::flow::{FlowEnd, Uv};
 use super::svm::SvmState;
 use crate::abi::codes::HvCode;
 use crate::abi::numbers::{HvCall, PAGE_BYTES, SECURE_ADDRESS};
 use core::sync::atomic::Ordering;
-pub use failure::EsmFailure;
 use tree::GuestTree;
 use uv_core::{GuestAddr, PageSize};
 

@@ -11,9 +11,9 @@ use uv_crypto::digest::{equal, sha256};
 use uv_sim::rng::SimRng;
 use zeroize::Zeroizing;
 
+use super::key::{HANDLE, POLICY_B, TpmKey, USUAL_EXPONENT, name_of};
 use super::session::{self, DIGEST, Digest, Nonces};
 use super::wire::{self, Command, Reader, Writer, rc};
-use super::{HANDLE, POLICY_B, TpmKey, USUAL_EXPONENT};
 use crate::abi::tpm::{HostTpm, TpmError};
 use crate::owner::keys::PrivateKey;
 
@@ -85,7 +85,7 @@ impl Tpm {
             .u32(if exponent == USUAL_EXPONENT { 0 } else { exponent })
             .sized(&modulus)
             .done();
-        let known = TpmKey { handle: HANDLE, password: password.clone(), name: super::name_of(&public), policies };
+        let known = TpmKey { handle: HANDLE, password: password.clone(), name: name_of(&public), policies };
         (Self { key, password, public, policy, sessions: BTreeMap::new(), rng }, known)
     }
 
@@ -128,9 +128,9 @@ impl Tpm {
 
     fn read_public(&self, rest: &mut Reader<'_>) -> Result<Vec<u8>, u32> {
         self.check_key(rest)?;
-        let name = super::name_of(&self.public);
+        let name = name_of(&self.public);
         // The parent is not modelled: the qualified name is that of a key without one.
-        let qualified = super::name_of(&name);
+        let qualified = name_of(&name);
         Ok(Writer::default().sized(&self.public).sized(&name).sized(&qualified).done())
     }
 
@@ -253,7 +253,7 @@ impl Tpm {
             return Err(rc::POLICY_CC | rc::SESSION_1);
         }
         let code = Command::RsaDecrypt.code();
-        let digest = sha256(&[&code, &super::name_of(&self.public), parameters]);
+        let digest = sha256(&[&code, &name_of(&self.public), parameters]);
         let secret: &[u8] = if session.password { &self.password } else { &[] };
         let nonces = Nonces { newer: caller, older: &session.nonce };
         if !equal(&session::authorisation(secret, &digest, &nonces, attributes), given) {

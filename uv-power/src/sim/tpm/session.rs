@@ -16,11 +16,11 @@ use zeroize::Zeroizing;
 use super::wire::Command;
 
 /// Bytes of a digest, of a nonce and of an HMAC.
-pub(super) const DIGEST: usize = 32;
+pub(crate) const DIGEST: usize = 32;
 /// Bytes of an AES block.
 const BLOCK: usize = 16;
 
-pub(super) type Digest = [u8; DIGEST];
+pub(crate) type Digest = [u8; DIGEST];
 
 fn hmac(key: &[u8], parts: &[&[u8]]) -> Zeroizing<Digest> {
     let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(key).expect("any length is a key of an HMAC");
@@ -29,24 +29,24 @@ fn hmac(key: &[u8], parts: &[&[u8]]) -> Zeroizing<Digest> {
 }
 
 /// The digest of a policy that was `before`, after an assertion.
-pub(super) fn extended(before: &Digest, command: Command, with: &[u8]) -> Digest {
+pub(crate) fn extended(before: &Digest, command: Command, with: &[u8]) -> Digest {
     sha256(&[before, &command.code(), with])
 }
 
 /// The digest after `TPM2_PolicyOR`.
-pub(super) fn any_of(policies: &[Digest]) -> Digest {
+pub(crate) fn any_of(policies: &[Digest]) -> Digest {
     let list: Vec<u8> = policies.concat();
     extended(&[0; DIGEST], Command::PolicyOr, &list)
 }
 
 /// Nonces of one side and the other, in the order in which they were made.
-pub(super) struct Nonces<'a> {
-    pub(super) newer: &'a [u8],
-    pub(super) older: &'a [u8],
+pub(crate) struct Nonces<'a> {
+    pub(crate) newer: &'a [u8],
+    pub(crate) older: &'a [u8],
 }
 
 /// The HMAC of a command or response: `parameters` is its digest (cpHash, rpHash).
-pub(super) fn authorisation(secret: &[u8], parameters: &Digest, nonces: &Nonces<'_>, attributes: u8) -> Digest {
+pub(crate) fn authorisation(secret: &[u8], parameters: &Digest, nonces: &Nonces<'_>, attributes: u8) -> Digest {
     *hmac(secret, &[parameters, nonces.newer, nonces.older, &[attributes]])
 }
 
@@ -81,12 +81,12 @@ impl Cfb {
 }
 
 /// Encrypts a parameter.
-pub(super) fn encrypt(secret: &[u8], nonces: &Nonces<'_>, data: &mut [u8]) {
+pub(crate) fn encrypt(secret: &[u8], nonces: &Nonces<'_>, data: &mut [u8]) {
     Cfb::new(secret, nonces).apply(data, true);
 }
 
 /// Decrypts a parameter.
-pub(super) fn decrypt(secret: &[u8], nonces: &Nonces<'_>, data: &mut [u8]) {
+pub(crate) fn decrypt(secret: &[u8], nonces: &Nonces<'_>, data: &mut [u8]) {
     Cfb::new(secret, nonces).apply(data, false);
 }
 
@@ -114,7 +114,7 @@ mod tests {
         let decrypt = extended(&[0; DIGEST], Command::PolicyCommandCode, &Command::RsaDecrypt.code());
         let a = extended(&decrypt, Command::PolicyAuthValue, &[]);
         assert_eq!(hex::encode(a), "8dbd2aa10f701b1eda230fa8a38803d342f3b48c2ffcbed56c04674c79dff00f");
-        let any = any_of(&[a, super::super::POLICY_B]);
+        let any = any_of(&[a, super::super::key::POLICY_B]);
         assert_eq!(hex::encode(any), "e86c7354251aa8e6ce27fddc541946f48120ff95c3d7a4d343f463321bd3e55c");
     }
 

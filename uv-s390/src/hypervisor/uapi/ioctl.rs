@@ -36,6 +36,8 @@ pub mod request {
         CREATE_DEVICE = 0xc00c_aee0, "KVM_CREATE_DEVICE";
         /// KVM_IOEVENTFD (vm), 64 bytes.
         IOEVENTFD = 0x4040_ae79, "KVM_IOEVENTFD";
+        /// KVM_IRQFD (vm), 32 bytes; refused, see [`capability::IRQFD`](super::capability::IRQFD).
+        IRQFD = 0x4020_ae76, "KVM_IRQFD";
         /// KVM_SET_USER_MEMORY_REGION (vm), 32 bytes.
         SET_USER_MEMORY_REGION = 0x4020_ae46, "KVM_SET_USER_MEMORY_REGION";
         /// KVM_SET_DEVICE_ATTR (vm and FLIC), 24 bytes.
@@ -103,6 +105,9 @@ pub mod capability {
     pub const DESTROY_MEMORY_REGION_WORKS: u64 = 21;
     /// A memory slot can be put where others were.
     pub const JOIN_MEMORY_REGIONS_WORKS: u64 = 30;
+    /// Interruptions by file descriptors. Told because VMMs do not start without it; KVM_IRQFD itself gives EINVAL, for nobody
+    /// here hears a file descriptor.
+    pub const IRQFD: u64 = 32;
     /// User space hears of notifications by file descriptors.
     pub const IOEVENTFD: u64 = 36;
     /// An internal error comes with data.

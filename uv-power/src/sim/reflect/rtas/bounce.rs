@@ -6,16 +6,15 @@ use alloc::vec::Vec;
 
 use uv_core::GuestAddr;
 
-use super::buffers::{self, Transfer};
-use super::{Rtas, Service};
+use super::buffers::{self, BLOCK, Transfer};
 use crate::abi::codes::UvCode;
 use crate::abi::numbers::HvCall;
 use crate::sim::flow::{FlowEnd, Uv};
-use crate::sim::reflect::cookies::{Holder, Start};
-use crate::sim::sharing::Lost;
+use crate::sim::sharing::buffer::Lost;
+use crate::sim::svm::cookies::{Holder, Start};
+use crate::sim::svm::rtas::Rtas;
+use crate::sim::svm::tokens::Service;
 
-/// Bytes of a bounce block.
-pub(super) const BLOCK: u64 = 4096;
 /// Words of arguments and results.
 const WORDS: u32 = 16;
 /// Blocks there are.
@@ -113,7 +112,7 @@ async fn exchange(
 
 /// A handler that refuses is only noted: the call is made with the guest's own arguments.
 fn refused(service: Option<Service>, why: &'static str) {
-    tracing::warn!(?service, why, "RTAS handler refuses; the call is made all the same");
+    tracing::warn!(?service, why, "RTAS handler refuses; the call is made nevertheless");
 }
 
 async fn with_buffer(
