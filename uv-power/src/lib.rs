@@ -31,7 +31,7 @@
 //! use uv_core::{PageSize, SecureVm, SlotId, Vcpu, VmState};
 //! use uv_power::abi::regs::Lpid;
 //! use uv_power::guest::{EsmRequest, EsmTree, RTAS_TOKENS, Rtas};
-//! use uv_power::hypervisor::kernel::{Defects, DevicePool, Host, KvmVcpu, Vm, VmConfig};
+//! use uv_power::hypervisor::kernel::{DevicePool, Host, KvmVcpu, Vm, VmConfig};
 //! use uv_power::owner::{blob::Blob, digests::{Digests, RTAS_STUB}, keys::PrivateKey};
 //! use uv_power::sim::{GuestInsn, Machine, MachineConfig};
 //! use uv_sim::{HostMemory, guest::{Script, Step}, rng::SimRng};
@@ -79,7 +79,7 @@
 //! let host = Host { uv: seams.clone(), entry: seams, memory, pool };
 //! let mut slots = MemSlots::new(PageSize::K64);
 //! slots.insert(SlotId(0), MemSlot { first: Gfn(0), pages: 512, host: HostAddr(0) })?;
-//! let vm = Arc::new(Vm::new(host, VmConfig { lpid: Lpid(1), radix: true, slots, defects: Defects::empty() }));
+//! let vm = Arc::new(Vm::new(host, VmConfig { lpid: Lpid(1), radix: true, slots }));
 //! vm.enable_secure_guest_capability()?;
 //! let mut cpu = KvmVcpu::new(vm.clone(), 0).starting_at(request.kernel);
 //!

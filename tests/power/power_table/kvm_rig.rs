@@ -7,8 +7,8 @@ use uv_core::{Gfn, HostAddr, MemSlot, MemSlots, NormalMemory, PageSize, SlotId};
 use uv_power::abi::numbers::{HvCall, UvCall};
 use uv_power::abi::regs::Lpid;
 use uv_power::abi::{GuestEntry, HvCode, Msr, Regs, Ultracall};
-use uv_power::hypervisor::kernel::hcall::{self, Served};
-use uv_power::hypervisor::kernel::{Defects, DevicePool, Host, HostPages, SecureGuest, Vm, VmConfig};
+use uv_power::hypervisor::kernel::hcall::Served;
+use uv_power::hypervisor::kernel::{Defects, DevicePool, Host, HostPages, PublishedKernel, SecureGuest, Vm, VmConfig};
 use uv_sim::HostMemory;
 
 /// Normal memory behind guest address 0.
@@ -84,6 +84,7 @@ impl Fake {
 pub(crate) struct Kvm {
     pub(crate) vm: Arc<Vm>,
     pub(crate) fake: Arc<Fake>,
+    kernel: Arc<PublishedKernel<Arc<Fake>>>,
     pub(crate) pool: Option<Arc<DevicePool>>,
     pub(crate) memory: Arc<HostMemory>,
 }
@@ -135,15 +136,16 @@ impl Kvm {
         slots.insert(SlotId(0), MemSlot { first: Gfn(0), pages: PAGES, host: HostAddr(AT) }).unwrap();
         let second = MemSlot { first: Gfn(SECOND), pages: 2, host: HostAddr(AT + SECOND * PAGE) };
         slots.insert(SlotId(3), second).unwrap();
-        let host = Host { uv: fake.clone(), entry: fake.clone(), memory: memory.clone(), pool: pool.clone() };
-        let vm = Vm::new(host, VmConfig { lpid: VM, radix: made.radix, slots, defects: made.defects });
+        let kernel = Arc::new(PublishedKernel::new(fake.clone(), made.defects));
+        let host = Host { uv: kernel.clone(), entry: fake.clone(), memory: memory.clone(), pool: pool.clone() };
+        let vm = Vm::new(host, VmConfig { lpid: VM, radix: made.radix, slots });
         let vm = made.pages.into_iter().fold(vm, |vm, pages| vm.with_host_pages(pages));
         let entry = if made.radix { 1 << 63 } else { 0 };
         assert_eq!(core::mem::take(&mut *fake.calls.lock().unwrap()), [write_pate(entry)]);
         if made.enabled && pool.is_some() {
             vm.enable_secure_guest_capability().unwrap();
         }
-        Self { vm: Arc::new(vm), fake, pool, memory }
+        Self { vm: Arc::new(vm), fake, kernel, pool, memory }
     }
 
     /// A normal VM.
@@ -169,7 +171,7 @@ impl Kvm {
 
     /// A hypercall of the ultravisor.
     pub(crate) fn ask(&self, call: HvCall, args: [u64; 3]) -> HvCode {
-        match hcall::dispatch(&self.vm, call, args, Msr::S) {
+        match self.kernel.dispatch(&self.vm, call, args, Msr::S) {
             Served::Answer(code) => code,
             other => panic!("the kernel does not answer: {other:?}"),
         }
