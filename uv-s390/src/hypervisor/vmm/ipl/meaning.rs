@@ -2,12 +2,31 @@
 
 use super::{StartError, StartStep};
 use crate::abi::uvc::{UvRc, UvRrc};
+use crate::hypervisor::vmm::diag308::StartFailure;
 
 impl StartError {
     /// What the codes mean for the guest's owner and what to do about it, in a sentence, where the Ultravisor refused the image.
     #[must_use]
     pub fn meaning(&self) -> Option<&'static str> {
-        Some(match (self.step, self.rc, self.rrc) {
+        meaning(self.step, self.rc, self.rrc)
+    }
+}
+
+impl StartFailure {
+    /// As [`StartError::meaning`], from what the guest was told.
+    #[must_use]
+    pub fn meaning(self) -> Option<&'static str> {
+        let step = match self.command {
+            2 => StartStep::SetParameters,
+            4 => StartStep::Verify,
+            _ => return None,
+        };
+        meaning(step, UvRc(self.rc), UvRrc(self.rrc))
+    }
+}
+
+fn meaning(step: StartStep, rc: UvRc, rrc: UvRrc) -> Option<&'static str> {
+        Some(match (step, rc, rrc) {
             (StartStep::SetParameters, rc, rrc) => match (rc, rrc) {
                 (UvRc::HEADER_KEY, UvRrc::NO_SLOT) => {
                     "the image has no key slot for this machine's host key; give the key of a machine that it was made for"
@@ -35,4 +54,3 @@ impl StartError {
             _ => return None,
         })
     }
-}
