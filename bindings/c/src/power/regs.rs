@@ -199,7 +199,8 @@ mod tests {
             regs.spr.set(masked.spr, value);
         }
         (regs.nip, regs.cr, regs.xer, regs.lr, regs.ctr, regs.cfar) = (1, 2, 3, 4, 5, 6);
-        (regs.srr0, regs.srr1, regs.hsrr0, regs.hsrr1, regs.sprg, regs.hsprg) = (7, 8, 9, 10, [11, 12, 13, 14], [15, 16]);
+        (regs.srr0, regs.srr1, regs.hsrr0, regs.hsrr1, regs.sprg, regs.hsprg) =
+            (7, 8, 9, 10, [11, 12, 13, 14], [15, 16]);
         (regs.hdar, regs.hdsisr, regs.asdr, regs.dec, regs.lpcr, regs.lpidr) = (17, 18, 19, 20, 21, Lpid(22));
         (regs.pidr, regs.ic, regs.mmcr0, regs.mmcra, regs.amr, regs.hfscr) = (23, 24, 25, 26, 27, 28);
         (regs.fpscr, regs.vscr, regs.vcpu, regs.thread) = (29, 30, 31, 32);

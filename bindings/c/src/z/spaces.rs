@@ -55,11 +55,7 @@ impl GuestMap for Map {
             UVSIM_Z_REGION => MappingSize::Region,
             _ => return None,
         };
-        (status == 0).then_some(HostMapping {
-            frame: HostAddr(mapping.frame),
-            writable: mapping.writable != 0,
-            size,
-        })
+        (status == 0).then_some(HostMapping { frame: HostAddr(mapping.frame), writable: mapping.writable != 0, size })
     }
 }
 

@@ -23,13 +23,7 @@ pub unsafe extern "C" fn uvsim_z_command_text(command: u16, into: *mut c_char, l
 /// # Safety
 /// `into` has `len` bytes that can be written.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn uvsim_z_refusal_text(
-    command: u16,
-    rc: u16,
-    rrc: u16,
-    into: *mut c_char,
-    len: usize,
-) -> usize {
+pub unsafe extern "C" fn uvsim_z_refusal_text(command: u16, rc: u16, rrc: u16, into: *mut c_char, len: usize) -> usize {
     let error = UvError { command: UvCommand(command), cc: Cc::Error, rc: UvRc(rc), rrc: UvRrc(rrc) };
     // SAFETY: the caller's promise.
     unsafe { raw::put_text(&error.to_string(), into, len) }
