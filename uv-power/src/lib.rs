@@ -11,6 +11,7 @@
 //! | [`owner`] | whoever builds ESM blobs and holds keys | ESM blobs: lockboxes, digests, files, and the checks that an ultravisor makes of them | `owner` |
 //! | [`sim`] | the ultravisor and its machine | the simulated machine | `sim` |
 //! | [`wrap`] | tests of any of them | wrappers around the seams: trace, watch, record, disturb | `sim` |
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![no_std]
 #![deny(clippy::std_instead_of_core, clippy::std_instead_of_alloc, clippy::alloc_instead_of_core)]
 
