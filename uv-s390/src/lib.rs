@@ -12,7 +12,6 @@
 //! | [`owner`] | whoever builds images and holds keys | images, host-key documents, attestation, secrets, reading dumps | `owner` |
 //! | [`sim`] | the Ultravisor and its machine | the simulated machine | `sim` |
 //! | [`wrap`] | tests of any of them | wrappers around a seam: trace, record, disturb | `sim` |
-#![cfg_attr(docsrs, feature(doc_cfg))]
 #![no_std]
 #![deny(clippy::std_instead_of_core, clippy::std_instead_of_alloc, clippy::alloc_instead_of_core)]
 
