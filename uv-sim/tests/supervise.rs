@@ -22,9 +22,19 @@ fn at(gfn: Gfn) -> GuestAddr {
     PageSize::K4.addr(gfn)
 }
 
-/// A guest that is refused, asks again, writes its pages, shares one, and reads its pages back: what it read, how often it became
-/// secure, and what the hypervisor finds in the shared page.
-fn run(abilities: BareAbilities, frames: u32) -> Result<(Vec<Vec<u8>>, u32, [u8; 6]), BareError> {
+/// What came of a run.
+#[derive(Debug, PartialEq)]
+struct Ran {
+    /// What the guest read.
+    loaded: Vec<Vec<u8>>,
+    /// How often it became secure.
+    entered: u32,
+    /// What the hypervisor finds in the shared page.
+    shared: [u8; 6],
+}
+
+/// A guest that is refused, asks again, writes its pages, shares one, and reads its pages back.
+fn run(abilities: BareAbilities, frames: u32) -> Result<Ran, BareError> {
     let engine = Arc::new(Engine::new(EngineConfig { page_size: PageSize::K4, frames, seed: 5 }));
     let memory = Arc::new(HostMemory::new(PAGES << 12));
     let mut slots = MemSlots::new(PageSize::K4);
@@ -49,14 +59,15 @@ fn run(abilities: BareAbilities, frames: u32) -> Result<(Vec<Vec<u8>>, u32, [u8;
     let loaded = loaded.collect();
     let mut shared = [0; 6];
     memory.read(HostAddr(at(SHARED).0), &mut shared).unwrap();
-    Ok((loaded, entered, shared))
+    Ok(Ran { loaded, entered, shared })
 }
 
 #[test]
 fn it_takes_a_guest_through_everything_on_machines_with_and_without_sealing() {
     let all: Vec<Vec<u8>> = WORK.iter().map(|gfn| gfn.0.to_be_bytes().to_vec()).collect();
     for (abilities, frames) in [(BareAbilities::ALL, 32), (BareAbilities::ALL, 6), (BareAbilities::NO_SEALING, 32)] {
-        assert_eq!(run(abilities, frames), Ok((all.clone(), 1, *b"shared")), "{abilities:?}, {frames} frames");
+        let ran = Ran { loaded: all.clone(), entered: 1, shared: *b"shared" };
+        assert_eq!(run(abilities, frames), Ok(ran), "{abilities:?}, {frames} frames");
     }
 }
 
