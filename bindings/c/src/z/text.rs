@@ -2,9 +2,9 @@
 
 use core::ffi::c_char;
 
+use uv_s390::abi::diag308::{Response, StartFailure};
 use uv_s390::abi::uvc::{Cc, PgmCode, UvError, UvRc, UvRrc};
 use uv_s390::abi::uvcb::UvCommand;
-use uv_s390::hypervisor::vmm::diag308::{Response, StartFailure};
 
 use crate::raw;
 

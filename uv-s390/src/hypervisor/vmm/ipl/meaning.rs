@@ -1,8 +1,8 @@
 //! What a failed start means.
 
 use super::{StartError, StartStep};
+use crate::abi::diag308::StartFailure;
 use crate::abi::uvc::{UvRc, UvRrc};
-use crate::hypervisor::vmm::diag308::StartFailure;
 
 impl StartError {
     /// What the codes mean for the guest's owner and what to do about it, in a sentence, where the Ultravisor refused the image.
