@@ -26,4 +26,6 @@ mod decrypt;
 pub(crate) mod failure;
 pub(crate) mod key;
 pub(crate) mod session;
+#[cfg(test)]
+mod tests;
 pub(crate) mod wire;
