@@ -1,5 +1,7 @@
 //! The ultravisor's side: a simulated POWER machine with PEF.
 //!
+//! Who uses it: whoever has no such machine: tests, programs, VMMs in development.
+//!
 //! [`Machine`] implements both seams, [`Ultracall`](crate::abi::Ultracall) and [`GuestEntry`](crate::abi::GuestEntry); a hypervisor
 //! needs nothing else of it. Guests are programs ([`GuestProgram`]) that the owner of a guest gives to
 //! [`Machine::add_vcpu`]; before `UV_ESM` they run on normal memory, afterwards on secure memory.
