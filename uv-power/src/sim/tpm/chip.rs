@@ -31,8 +31,6 @@ pub(super) struct Session {
     pub(super) policy: Digest,
     /// The command that the policy allows.
     pub(super) command: Option<u32>,
-    /// Whether the policy asks for the password.
-    pub(super) password: bool,
 }
 
 /// A simulated TPM 2.0 with one key. `Debug` shows nothing of it.
@@ -106,7 +104,7 @@ impl Tpm {
         if code == Command::RsaDecrypt {
             return match tag {
                 wire::SESSIONS => self.rsa_decrypt(rest),
-                wire::NO_SESSIONS => Err(rc::AUTH_CONTEXT),
+                wire::NO_SESSIONS => Err(rc::AUTH_MISSING),
                 _ => Err(rc::BAD_TAG),
             };
         }
@@ -162,7 +160,7 @@ impl Tpm {
         }
         let handle = (FIRST_SESSION..).take(SESSIONS).find(|handle| !self.sessions.contains_key(handle));
         let handle = handle.ok_or(rc::SESSION_HANDLES)?;
-        let session = Session { nonce: self.nonce(), policy: [0; DIGEST], command: None, password: false };
+        let session = Session { nonce: self.nonce(), policy: [0; DIGEST], command: None };
         let out = Writer::default().u32(handle).sized(&session.nonce).done();
         self.sessions.insert(handle, session);
         Ok(out)
@@ -192,7 +190,6 @@ impl Tpm {
                 session.policy = session::extended(&session.policy, code, &allowed.to_be_bytes());
             }
             Command::PolicyAuthValue => {
-                session.password = true;
                 session.policy = session::extended(&session.policy, code, &[]);
             }
             Command::PolicyOr => {

@@ -3,13 +3,12 @@
 //! | # | condition | response code |
 //! |---|---|---|
 //! | 1 | another key's handle | `TPM_RC_HANDLE` |
-//! | 2 | the authorisation area is malformed | `TPM_RC_SIZE` |
+//! | 2 | the authorisation area is malformed | `TPM_RC_AUTHSIZE` |
 //! | 3 | no such session | `TPM_RC_HANDLE` of the session |
-//! | 4 | the session's policy is not the key's | `TPM_RC_POLICY_FAIL` |
-//! | 5 | the session's policy allows another command | `TPM_RC_POLICY_CC` |
-//! | 6 | the HMAC is not the one of who knows the password | `TPM_RC_BAD_AUTH`: the key is exempt from the lockout |
-//! | 7 | a scheme, a label or more bytes | `TPM_RC_SCHEME`, `TPM_RC_SIZE` |
-//! | 8 | not as long as the modulus, not wrapped for the key | `TPM_RC_SIZE`, `TPM_RC_VALUE` of the first parameter |
+//! | 4 | the session's policy is not the key's, which names this command and the password | `TPM_RC_POLICY_FAIL` |
+//! | 5 | the HMAC is not the one of who knows the password | `TPM_RC_BAD_AUTH`: the key is exempt from the lockout |
+//! | 6 | a scheme, a label or more bytes | `TPM_RC_SCHEME`, `TPM_RC_SIZE` |
+//! | 7 | not as long as the modulus, not wrapped for the key | `TPM_RC_SIZE`, `TPM_RC_VALUE` of the first parameter |
 
 use alloc::vec::Vec;
 
@@ -23,21 +22,21 @@ use super::wire::{self, Command, Reader, Writer, rc};
 impl Tpm {
     pub(super) fn rsa_decrypt(&mut self, mut rest: Reader<'_>) -> Result<Vec<u8>, u32> {
         self.check_key(&mut rest)?;
-        let area = rest.u32().and_then(|len| rest.bytes(usize::try_from(len).ok()?)).ok_or(rc::SIZE)?;
+        let area = rest.u32().and_then(|len| rest.bytes(usize::try_from(len).ok()?)).ok_or(rc::AUTHSIZE)?;
         let mut area = Reader(area);
-        let handle = area.u32().ok_or(rc::SIZE)?;
-        let nonce = area.sized().ok_or(rc::SIZE)?;
-        let attributes = area.u8().ok_or(rc::SIZE)?;
-        let given = area.sized().ok_or(rc::SIZE)?;
+        let handle = area.u32().ok_or(rc::AUTHSIZE)?;
+        let nonce = area.sized().ok_or(rc::AUTHSIZE)?;
+        let attributes = area.u8().ok_or(rc::AUTHSIZE)?;
+        let given = area.sized().ok_or(rc::AUTHSIZE)?;
         if !area.is_empty() {
-            return Err(rc::SIZE);
+            return Err(rc::AUTHSIZE);
         }
         let mut session = self.sessions.remove(&handle).ok_or(rc::HANDLE | rc::SESSION_1)?;
         let done = self.decrypted(&session, rest.0, (nonce, attributes, given));
         if done.is_err() || attributes & wire::CONTINUE != 0 {
             // Its policy is used up by a success; the nonce is new then too.
             if let Ok((_, fresh)) = &done {
-                session = Session { nonce: *fresh, policy: [0; DIGEST], command: None, password: false };
+                session = Session { nonce: *fresh, policy: [0; DIGEST], command: None };
             }
             self.sessions.insert(handle, session);
         }
@@ -54,14 +53,11 @@ impl Tpm {
         if session.policy != self.policy {
             return Err(rc::POLICY_FAIL | rc::SESSION_1);
         }
-        if session.command != Some(Command::RsaDecrypt.into()) {
-            return Err(rc::POLICY_CC | rc::SESSION_1);
-        }
         let code = Command::RsaDecrypt.code();
         let digest = sha256(&[&code, &name_of(&self.public), parameters]);
-        let secret: &[u8] = if session.password { &self.password } else { &[] };
+        // The key's policy asks for the password, so the session's secret is the password.
         let nonces = Nonces { newer: caller, older: &session.nonce };
-        if !equal(&session::authorisation(secret, &digest, &nonces, attributes), given) {
+        if !equal(&session::authorisation(&self.password, &digest, &nonces, attributes), given) {
             return Err(rc::BAD_AUTH | rc::SESSION_1);
         }
         let mut reader = Reader(parameters);
@@ -82,12 +78,11 @@ impl Tpm {
         let fresh = self.nonce();
         let nonces = Nonces { newer: &fresh, older: caller };
         if attributes & wire::ENCRYPT != 0 {
-            session::encrypt(if session.password { &self.password } else { &[] }, &nonces, &mut plain);
+            session::encrypt(&self.password, &nonces, &mut plain);
         }
         let out = Writer::default().sized(&plain).done();
         let digest = sha256(&[&rc::SUCCESS.to_be_bytes(), &code, &out]);
-        let secret: &[u8] = if session.password { &self.password } else { &[] };
-        let acknowledged = session::authorisation(secret, &digest, &nonces, attributes);
+        let acknowledged = session::authorisation(&self.password, &digest, &nonces, attributes);
         let len = u32::try_from(out.len()).unwrap_or(u32::MAX);
         let rest = Writer::default().u32(len).bytes(&out).sized(&fresh).u8(attributes).sized(&acknowledged).done();
         Ok((wire::packet(wire::SESSIONS, rc::SUCCESS, &rest), fresh))
