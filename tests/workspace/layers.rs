@@ -233,3 +233,15 @@ fn every_package_name_begins_with_uv() {
         assert!(name.starts_with("uv-"), "{name}");
     }
 }
+
+#[test]
+fn unsafe_code_is_in_the_bindings_only() {
+    let metadata = metadata();
+    for package in metadata["packages"].as_array().expect("a list") {
+        let manifest = package["manifest_path"].as_str().expect("a path");
+        let text = std::fs::read_to_string(manifest).expect("a manifest");
+        // The workspace's lints forbid it.
+        let forbids = text.contains("[lints]\nworkspace = true");
+        assert_eq!(forbids, !manifest.contains("/bindings/"), "{manifest}");
+    }
+}

@@ -179,7 +179,7 @@ pub fn ultracall_guest(data: &[u8]) {
         if feed.is_empty() {
             break;
         }
-        // An access that no load or store instruction makes would be repeated for ever outside of memory, as on the machine.
+        // An access that no load or store instruction makes would be repeated forever outside of memory, as on the machine.
         let size = 1 << (feed.byte() % 4);
         let at = GuestAddr(rig.numbers.take(&mut feed) & !(size - 1));
         let arguments = [(); 9].map(|()| rig.numbers.take(&mut feed));

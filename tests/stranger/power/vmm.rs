@@ -1,6 +1,8 @@
 //! A VMM for POWER, from memory to a secure guest, over `uv-core` and `uv-power` alone. The ESM blob is one that the owner's real tool
 //! wrote; the memory is the VMM's own.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::sync::{Arc, Mutex};
 
 use uv_core::{

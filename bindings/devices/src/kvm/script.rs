@@ -23,6 +23,8 @@ const CHUNK: usize = 16 << 12;
 const PAGE: u64 = 0x1000;
 /// STORE SUBCHANNEL.
 const STSCH: u16 = 0xb234;
+/// A short PSW: 64-bit addressing, address 0x10000.
+const SHORT_PSW: u64 = 0x0008_0001_8001_0000;
 /// Subchannel 0 of the first subchannel set.
 const SUBCHANNEL: u32 = 0x1_0000;
 
@@ -48,7 +50,7 @@ enum Word {
 /// | `sclp` | READ SCP INFO |
 /// | `print:TEXT` | writes a line to the console |
 /// | `io` | STORE SUBCHANNEL |
-/// | `reset:N` | DIAG 308 subcode N (1 or 3), at the first boot only |
+/// | `reset:N` | stores a PSW to absolute 0 and issues DIAG 308 subcode N (1 or 3), at the first start only |
 ///
 /// Words are separated by commas.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,7 +99,7 @@ pub(super) struct GuestScript {
 struct State {
     /// End of the image and its first component, once the boot loader has found it.
     image: Option<(u64, u64)>,
-    boots: u32,
+    starts: u32,
 }
 
 /// What one CPU runs.
@@ -124,7 +126,7 @@ impl GuestScript {
     /// The steps of the script, with what they are called.
     fn steps(&self) -> VecDeque<(String, Step<GuestInsn>)> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.boots += 1;
+        state.starts += 1;
         let (end, first) = state.image.unwrap_or((0x10_0000, 0x1_0000));
         let call = |name: &str, insn| (name.to_owned(), Step::Call(insn));
         let mut steps = VecDeque::new();
@@ -149,7 +151,10 @@ impl GuestScript {
                     let insn = GuestInsn::ChannelIo { opcode: STSCH, subchannel: SUBCHANNEL, operand: Vec::new() };
                     steps.push_back(call("STSCH", insn));
                 }
-                Word::Reset(subcode) if state.boots == 1 => {
+                Word::Reset(subcode) if state.starts == 1 => {
+                    // Subcode 1 keeps the storage, and begins at the short PSW in absolute 0.
+                    let psw = Step::store(GuestAddr(0), &SHORT_PSW.to_be_bytes());
+                    steps.push_back((String::from("store PSW"), psw));
                     let insn = GuestInsn::Diag308 { subcode: *subcode, address: 0, ipib: Vec::new() };
                     steps.push_back(call(&format!("DIAG 308 subcode {subcode}"), insn));
                 }

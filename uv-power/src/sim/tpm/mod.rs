@@ -22,6 +22,7 @@
 //! the published code stops there. So is a refused close, as in the published code.
 
 pub(crate) mod chip;
+mod decrypt;
 pub(crate) mod failure;
 pub(crate) mod key;
 pub(crate) mod session;

@@ -79,6 +79,8 @@ pub const fn block(number: u32) -> Option<usize> {
         request::IRQ => size_of::<IrqBlock>(),
         request::MEM_OP => size_of::<MemOp>(),
         request::GET_SKEYS | request::SET_SKEYS => size_of::<SKeys>(),
+        // The head; the routes behind it are not looked at.
+        request::SET_GSI_ROUTING => 8,
         request::CREATE_DEVICE => size_of::<CreateDevice>(),
         request::IOEVENTFD => size_of::<IoEventFd>(),
         _ => return None,

@@ -36,6 +36,8 @@ pub mod request {
         CREATE_DEVICE = 0xc00c_aee0, "KVM_CREATE_DEVICE";
         /// KVM_IOEVENTFD (vm), 64 bytes.
         IOEVENTFD = 0x4040_ae79, "KVM_IOEVENTFD";
+        /// KVM_SET_GSI_ROUTING (vm), 8 bytes and what follows.
+        SET_GSI_ROUTING = 0x4008_ae6a, "KVM_SET_GSI_ROUTING";
         /// KVM_IRQFD (vm), 32 bytes; refused, see [`capability::IRQFD`](super::capability::IRQFD).
         IRQFD = 0x4020_ae76, "KVM_IRQFD";
         /// KVM_SET_USER_MEMORY_REGION (vm), 32 bytes.
@@ -105,6 +107,9 @@ pub mod capability {
     pub const DESTROY_MEMORY_REGION_WORKS: u64 = 21;
     /// A memory slot can be put where others were.
     pub const JOIN_MEMORY_REGIONS_WORKS: u64 = 30;
+    /// How many routes KVM_SET_GSI_ROUTING takes. A VMM that is not told of routes believes that the kernel keeps the states of the
+    /// CPUs (QEMU: `kvm_halt_in_kernel_allowed`), and then runs its stopped ones for ever.
+    pub const IRQ_ROUTING: u64 = 25;
     /// Interruptions by file descriptors. Told because VMMs do not start without it; KVM_IRQFD itself gives EINVAL, for nobody
     /// here hears a file descriptor.
     pub const IRQFD: u64 = 32;

@@ -37,6 +37,7 @@ use crate::abi::diag308::Diag308;
 use crate::abi::uvc::{Cc, PgmCode, ProgramInterruption};
 use crate::hypervisor::GuestStorage;
 use crate::hypervisor::vmm::diag308::{self, IplStores, Operand, Outcome};
+use crate::owner::request::ConfigUid;
 
 /// A guest whose CPUs the caller emulates. All methods may be called from many threads, one for each of the guest's CPUs.
 ///
@@ -74,6 +75,11 @@ impl EmulatedGuest {
     #[must_use]
     pub fn is_protected(&self) -> bool {
         self.state.lock().conf.is_some()
+    }
+
+    /// Chooses the unique id of the guest when it next becomes protected, as [`Machine::set_next_config_uid`] does.
+    pub fn set_next_config_uid(&self, uid: ConfigUid) {
+        self.machine.set_next_config_uid(uid);
     }
 
     /// The bytes of the SE header that the guest was started with: what its owner's requests are made for. `None` for an

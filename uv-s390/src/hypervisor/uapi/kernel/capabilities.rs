@@ -19,6 +19,7 @@ use crate::abi::Errno;
 use crate::hypervisor::kernel::Guest;
 use crate::hypervisor::kernel::VmOptions;
 use crate::hypervisor::uapi::Argument;
+use zerocopy::byteorder::big_endian::U32;
 
 /// `KVM_ENABLE_CAP`.
 pub(super) fn enable(guest: &Guest, target: Target, argument: &Argument<'_>) -> Result<u64, Errno> {
@@ -41,6 +42,15 @@ pub(super) fn enable(guest: &Guest, target: Target, argument: &Argument<'_>) -> 
     };
     guest.set_options(option);
     Ok(0)
+}
+
+/// Most routes of `KVM_SET_GSI_ROUTING`.
+pub(super) const IRQ_ROUTES: u32 = 4096;
+
+/// `KVM_SET_GSI_ROUTING`: EINVAL for too many, and for flags. Routes are for KVM_IRQFD, which is refused, so nothing is kept.
+pub(super) fn set_routes(argument: &Argument<'_>) -> Result<u64, Errno> {
+    let [count, flags]: [U32; 2] = from_user(argument.block)?;
+    if count.get() > IRQ_ROUTES || flags.get() != 0 { Err(Errno::EINVAL) } else { Ok(0) }
 }
 
 /// `KVM_CREATE_IRQCHIP`.

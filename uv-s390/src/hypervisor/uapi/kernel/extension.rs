@@ -2,8 +2,8 @@
 //! others are 0, as they are for numbers that nobody knows.
 
 use super::super::{MemOp, capability as cap, mem_op_extension};
-use super::Guest;
 use super::memory::SLOTS;
+use super::{Guest, capabilities};
 use crate::abi::uvcb::UvCommand;
 use crate::hypervisor::kernel::Host;
 
@@ -31,6 +31,7 @@ pub(in super::super) fn check_system(host: &Host, number: u64) -> u64 {
         cap::ENABLE_CAP | cap::ENABLE_CAP_VM | cap::CSS_SUPPORT | cap::IRQCHIP => 1,
         cap::USER_SIGP | cap::USER_STSI | cap::USER_INSTR0 => 1,
         cap::DEVICE_CTRL | cap::INTERNAL_ERROR_DATA | cap::IRQFD | cap::IOEVENTFD | cap::IOEVENTFD_ANY_LENGTH => 1,
+        cap::IRQ_ROUTING => capabilities::IRQ_ROUTES.into(),
         cap::NR_MEMSLOTS => SLOTS.into(),
         // UNSURE: the host's CPUs are not known here, so as many are advised as a VM may have.
         cap::NR_VCPUS | cap::MAX_VCPUS | cap::MAX_VCPU_ID => ESCA_CPU_SLOTS.min(highest + 1),

@@ -52,6 +52,7 @@ fn vm(guest: &Guest, number: u32, argument: &mut Argument<'_>) -> Result<u64, Er
         request::CREATE_IRQCHIP => capabilities::create_irqchip(guest),
         request::CREATE_DEVICE => flic::create(guest, argument),
         request::IRQFD => Err(Errno::EINVAL),
+        request::SET_GSI_ROUTING => capabilities::set_routes(argument),
         request::IOEVENTFD => eventfd::assign(guest, argument),
         request::CREATE_VCPU => vcpu::create(guest, argument.value),
         request::PV_COMMAND => pv_command(guest, argument),
