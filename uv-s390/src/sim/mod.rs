@@ -49,8 +49,8 @@ mod ordinary_cpu;
 mod pages;
 mod profile;
 mod resume;
-#[cfg(test)]
-mod rig;
+#[cfg(any(test, feature = "dev"))]
+pub mod rig;
 mod secrets;
 mod session;
 mod sie;
