@@ -15,12 +15,18 @@
 #![allow(non_camel_case_types)]
 
 mod guard;
-mod handle;
-mod memory;
-pub mod power;
 mod raw;
+
+// In the order in which the header tells them.
 pub mod status;
+
+mod handle;
+
+mod memory;
+
 pub mod z;
+
+pub mod power;
 
 pub use handle::uvsim_close;
 pub use memory::uvsim_memory;

@@ -2,29 +2,10 @@
 
 use std::path::Path;
 
-/// In the order in which the header tells them.
-const SOURCES: [&str; 12] = [
-    "lib.rs",
-    "status.rs",
-    "handle.rs",
-    "memory.rs",
-    "z/mod.rs",
-    "z/config.rs",
-    "z/host.rs",
-    "z/spaces.rs",
-    "z/closed.rs",
-    "z/guest.rs",
-    "z/diag308.rs",
-    "z/text.rs",
-];
-const POWER: [&str; 2] = ["power/mod.rs", "power/regs.rs"];
-
 fn generated(folder: &Path) -> String {
     let config = cbindgen::Config::from_file(folder.join("cbindgen.toml")).expect("cbindgen.toml");
-    let mut builder = cbindgen::Builder::new().with_config(config);
-    for source in SOURCES.iter().chain(&POWER) {
-        builder = builder.with_src(folder.join("src").join(source));
-    }
+    // The modules of the library come along with it.
+    let builder = cbindgen::Builder::new().with_config(config).with_src(folder.join("src/lib.rs"));
     let mut header = Vec::new();
     builder.generate().expect("cbindgen reads the sources").write(&mut header);
     let header = String::from_utf8(header).expect("a header is text");
@@ -52,26 +33,31 @@ fn the_header_is_what_the_sources_say() {
     );
 }
 
-/// Every file of the library is one that the header is made from, or has nothing for it.
-#[test]
-fn no_source_is_left_out() {
-    fn look(folder: &Path, at: &str, missing: &mut Vec<String>) {
-        for entry in std::fs::read_dir(folder.join(at)).expect("a folder").map(|entry| entry.expect("an entry")) {
-            let name = entry.file_name().into_string().expect("a name in UTF-8");
-            let name = if at.is_empty() { name } else { format!("{at}/{name}") };
-            if entry.path().is_dir() {
-                look(folder, &name, missing);
-            } else if !SOURCES.contains(&name.as_str()) && !POWER.contains(&name.as_str()) {
-                let text = std::fs::read_to_string(entry.path()).expect("a source");
-                if text.contains("no_mangle") || text.contains("repr(C)") {
-                    missing.push(name);
-                }
-            }
+/// The functions of the sources, by file.
+fn exported(folder: &Path, names: &mut Vec<String>) {
+    for entry in std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+        if entry.is_dir() {
+            exported(&entry, names);
+        } else {
+            let text = std::fs::read_to_string(entry).expect("a source");
+            let functions = text.split("#[unsafe(no_mangle)]").skip(1);
+            let name = |text: &str| text.split_once("fn ")?.1.split_once('(').map(|(name, _)| name.to_owned());
+            names.extend(functions.filter_map(name));
         }
     }
-    let mut missing = Vec::new();
-    look(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), "", &mut missing);
-    assert_eq!(missing, Vec::<String>::new());
+}
+
+#[test]
+fn every_function_of_the_sources_is_declared_once() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let header = std::fs::read_to_string(folder.join("include/uvsim.h")).expect("the header is there");
+    let declarations: String = header.lines().filter(|line| !line.trim_start().starts_with(['*', '/'])).collect();
+    let mut names = Vec::new();
+    exported(&folder.join("src"), &mut names);
+    assert!(names.len() > 25, "{names:?}");
+    for name in names {
+        assert_eq!(declarations.matches(&format!(" {name}(")).count(), 1, "{name}");
+    }
 }
 
 #[test]

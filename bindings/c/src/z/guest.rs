@@ -7,7 +7,7 @@ use uv_s390::sim::EmulatedGuest;
 
 use super::config;
 use super::host::put_handle;
-use super::{uvsim_z_answer, uvsim_z_config, uvsim_z_instruction};
+use super::{answered, uvsim_z_answer, uvsim_z_config, uvsim_z_instruction};
 use crate::guard::guard;
 use crate::handle::{self, Object};
 use crate::memory::{Memory, uvsim_memory};
@@ -61,13 +61,9 @@ pub unsafe extern "C" fn uvsim_z_guest_uvc(
 ) -> i32 {
     guard(|| {
         let guest = handle::guest(guest)?;
+        let call = |instruction| Ok(guest.uv_call(instruction, GuestAddr(address)).into());
         // SAFETY: the caller's promise.
-        let instruction = unsafe { uvsim_z_instruction::read(instruction) };
-        // SAFETY: the caller's promise.
-        unsafe { raw::put(answer, uvsim_z_answer::default(), "answer") }?;
-        let done = guest.uv_call(instruction, GuestAddr(address));
-        // SAFETY: the caller's promise.
-        unsafe { raw::put(answer, done.into(), "answer") }
+        unsafe { answered(instruction, answer, call) }
     })
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use uv_core::{GuestAddr, HostAddr};
 
 use super::config;
-use super::{Machine, uvsim_z_answer, uvsim_z_config, uvsim_z_instruction};
+use super::{Machine, answered, uvsim_z_answer, uvsim_z_config, uvsim_z_instruction};
 use crate::guard::guard;
 use crate::handle::{self, Object};
 use crate::memory::{Memory, uvsim_memory};
@@ -70,16 +70,14 @@ pub unsafe extern "C" fn uvsim_z_uvc(
         let machine = handle::machine(machine)?;
         // SAFETY: the caller's promise.
         let mut copy = unsafe { raw::bytes(block, len, "block") }?;
+        let call = |instruction| {
+            let done = machine.sim.execute(instruction, &mut copy);
+            // SAFETY: the caller's promise.
+            unsafe { raw::put_bytes(&copy, block, len) };
+            Ok(done.into())
+        };
         // SAFETY: the caller's promise.
-        let instruction = unsafe { uvsim_z_instruction::read(instruction) };
-        // Before the call: it must not be done for a caller who cannot be told.
-        // SAFETY: the caller's promise.
-        unsafe { raw::put(answer, uvsim_z_answer::default(), "answer") }?;
-        let done = machine.sim.execute(instruction, &mut copy);
-        // SAFETY: the caller's promise.
-        unsafe { raw::put_bytes(&copy, block, len) };
-        // SAFETY: the caller's promise.
-        unsafe { raw::put(answer, done.into(), "answer") }
+        unsafe { answered(instruction, answer, call) }
     })
 }
 
@@ -98,12 +96,7 @@ pub unsafe extern "C" fn uvsim_z_uvc_at(
     guard(|| {
         let machine = handle::machine(machine)?;
         // SAFETY: the caller's promise.
-        let instruction = unsafe { uvsim_z_instruction::read(instruction) };
-        // SAFETY: the caller's promise.
-        unsafe { raw::put(answer, uvsim_z_answer::default(), "answer") }?;
-        let done = machine.sim.execute_at(instruction, address);
-        // SAFETY: the caller's promise.
-        unsafe { raw::put(answer, done.into(), "answer") }
+        unsafe { answered(instruction, answer, |instruction| Ok(machine.sim.execute_at(instruction, address).into())) }
     })
 }
 
@@ -122,16 +115,13 @@ pub unsafe extern "C" fn uvsim_z_guest_uvc_at(
 ) -> i32 {
     guard(|| {
         let machine = handle::machine(machine)?;
+        let call = |instruction| {
+            let done = machine.sim.guest_uv_call(conf, instruction, GuestAddr(address));
+            let none = || format!("no configuration with a verified image has the handle {conf:#x}");
+            done.map(uvsim_z_answer::from).ok_or_else(|| Failure::new(UVSIM_E_NOT_FOUND, none()))
+        };
         // SAFETY: the caller's promise.
-        let instruction = unsafe { uvsim_z_instruction::read(instruction) };
-        // SAFETY: the caller's promise.
-        unsafe { raw::put(answer, uvsim_z_answer::default(), "answer") }?;
-        let done = machine.sim.guest_uv_call(conf, instruction, GuestAddr(address));
-        let done = done.ok_or_else(|| {
-            Failure::new(UVSIM_E_NOT_FOUND, format!("no configuration with a verified image has the handle {conf:#x}"))
-        })?;
-        // SAFETY: the caller's promise.
-        unsafe { raw::put(answer, done.into(), "answer") }
+        unsafe { answered(instruction, answer, call) }
     })
 }
 

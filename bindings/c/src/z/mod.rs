@@ -1,11 +1,18 @@
 //! IBM Z.
 
-mod closed;
+// In the order in which the header tells them.
 mod config;
-mod diag308;
-mod guest;
+
 mod host;
+
 mod spaces;
+
+mod closed;
+
+mod guest;
+
+mod diag308;
+
 mod text;
 
 use core::fmt;
@@ -13,6 +20,9 @@ use std::sync::Arc;
 
 use uv_s390::abi::uvc::{Cc, ProgramInterruption};
 use uv_s390::sim::{GuestAnswer, Uvc};
+
+use crate::raw;
+use crate::status::{Done, Failure};
 
 pub use closed::*;
 pub use config::*;
@@ -121,4 +131,22 @@ impl From<GuestAnswer> for uvsim_z_answer {
             GuestAnswer::Intercept => Self { kind: UVSIM_Z_INTERCEPT, ..Self::default() },
         }
     }
+}
+
+/// Makes a call for a caller who can be told its answer.
+///
+/// # Safety
+/// `instruction` is NULL or can be read; `answer` is NULL or can be written.
+unsafe fn answered(
+    instruction: *const uvsim_z_instruction,
+    answer: *mut uvsim_z_answer,
+    call: impl FnOnce(Uvc) -> Result<uvsim_z_answer, Failure>,
+) -> Done {
+    // SAFETY: the caller's promise.
+    let instruction = unsafe { uvsim_z_instruction::read(instruction) };
+    // SAFETY: the caller's promise.
+    unsafe { raw::put(answer, uvsim_z_answer::default(), "answer") }?;
+    let done = call(instruction)?;
+    // SAFETY: the caller's promise.
+    unsafe { raw::put(answer, done, "answer") }
 }
