@@ -23,7 +23,7 @@
 //! let recorder = Recorder::new(&disturbed);
 //! let info = query(&recorder)?;
 //!
-//! let replayer = Replayer::new(recorder.into_calls());
+//! let replayer = Replayer::new(recorder.take());
 //! assert_eq!(query(&replayer)?.calls, info.calls);
 //! assert!(replayer.is_done());
 //! # Ok::<(), uv_s390::abi::uvc::CallError>(())
