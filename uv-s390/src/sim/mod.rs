@@ -40,6 +40,7 @@ mod guest;
 mod guest_call;
 mod home;
 mod machine;
+mod measure;
 mod memory;
 mod pages;
 mod profile;
