@@ -117,7 +117,9 @@ impl PageSealer {
             return Err(CryptoError::PageLength(page_bytes));
         }
         let inner = match material {
-            SealMaterial::Aes256Xts { key, nonce, mac } => Inner::Xts(Box::new(XtsMac::new(key, *nonce, mac, page_bytes))),
+            SealMaterial::Aes256Xts { key, nonce, mac } => {
+                Inner::Xts(Box::new(XtsMac::new(key, *nonce, mac, page_bytes)))
+            }
             SealMaterial::Aes256Ccm { key, fixed } => Inner::Ccm(Box::new(aead::Ccm::new(key, *fixed, vm_id))),
             SealMaterial::Aes128Gcm { key, fixed } => Inner::Gcm(Box::new(aead::Gcm::new(key, *fixed))),
         };

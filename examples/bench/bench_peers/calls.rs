@@ -123,7 +123,8 @@ fn memory() -> Result<Vec<Row>, Box<dyn Error>> {
     let before = resident()?;
     let space = engine.create_space(pages, Suite::Aes256XtsPolyval);
     let memory = HostMemory::new(1 << 16);
-    let each = |before: u64, after: u64| f64::from(u32::try_from(after - before).unwrap_or(u32::MAX)) / f64::from(1 << 20);
+    let each =
+        |before: u64, after: u64| f64::from(u32::try_from(after - before).unwrap_or(u32::MAX)) / f64::from(1 << 20);
     for page in 0..pages {
         space.share(Gfn(page), &memory, HostAddr(0), uv_sim::Content::Zeroed)?;
     }

@@ -30,9 +30,7 @@ struct Args {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args = Args::parse();
-    let wanted = |work: &str| {
-        args.only.as_deref().is_none_or(|only| work.starts_with(only) || only.starts_with(work))
-    };
+    let wanted = |work: &str| args.only.as_deref().is_none_or(|only| work.starts_with(only) || only.starts_with(work));
     let mut arena = harness::Arena::new();
     let mut rows = Vec::new();
     if wanted("xts") {

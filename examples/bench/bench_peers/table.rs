@@ -23,7 +23,14 @@ impl Row {
         let values = measured.rates[1..].iter().zip(&measured.ratios[1..]);
         let peers: Vec<_> = peers.iter().zip(values).map(|(&name, (&value, &ratio))| (name, value, ratio)).collect();
         let (value, ratio) = peers.first().map_or((f64::NAN, f64::NAN), |peer| (peer.1, peer.2));
-        Self { work: work.into(), unit: "MB/s", ours: measured.rates[0], peers, limit: value * limit, share: ratio / limit }
+        Self {
+            work: work.into(),
+            unit: "MB/s",
+            ours: measured.rates[0],
+            peers,
+            limit: value * limit,
+            share: ratio / limit,
+        }
     }
 
     /// A row of a number that has no peer, with the number that it may or should be.

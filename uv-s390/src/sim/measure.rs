@@ -68,7 +68,6 @@ impl Measure {
             any = true;
         }
     }
-
 }
 
 impl Turn<'_> {

@@ -73,12 +73,7 @@ impl MacKey {
     ///
     /// # Errors
     /// [`CryptoError::TooManyPages`], [`CryptoError::CountMismatch`] or [`CryptoError::PageLength`]; nothing is written then.
-    pub fn tags(
-        &self,
-        pages: &[&[u8]],
-        blocks: &[[u8; 16]],
-        tags: &mut [[u8; TAG_BYTES]],
-    ) -> Result<(), CryptoError> {
+    pub fn tags(&self, pages: &[&[u8]], blocks: &[[u8; 16]], tags: &mut [[u8; TAG_BYTES]]) -> Result<(), CryptoError> {
         if pages.len() > BATCH {
             return Err(CryptoError::TooManyPages(pages.len()));
         }

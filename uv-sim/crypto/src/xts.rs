@@ -21,10 +21,10 @@ use rand_core::CryptoRng;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::block::{Block, wipe};
-use uv_kernels::Direction;
 use super::error::{check_batch, check_count, check_page};
 use super::{BATCH, CryptoError};
 use pass::Pass;
+use uv_kernels::Direction;
 use uv_kernels::Unit;
 
 /// Longest data unit in bytes: 2^20 blocks (SP 800-38E), that is 16 MiB.

@@ -257,7 +257,8 @@ fn sealed_pages_are_what_the_suites_say() {
         let open = |to: &mut [u8]| cipher.open_pages(&[iv], &[b""], &[out], &mut [to], &short(record));
         assert!(page.contains(&opened(&open)));
     }
-    let (out, records) = sealed(&SealMaterial::Aes256Xts { key, nonce: *b"vm nonce", mac: *key.first_chunk().unwrap() });
+    let (out, records) =
+        sealed(&SealMaterial::Aes256Xts { key, nonce: *b"vm nonce", mac: *key.first_chunk().unwrap() });
     for ((index, out), record) in (0..).zip(&out).zip(&records) {
         let mut tweak = xts_entry(gfn + index, 4096, version + index).unwrap();
         let mut end = [0; 16];

@@ -62,12 +62,7 @@ impl<'a> DumpKey<'a> {
 }
 
 impl XtsMac {
-    pub(super) fn new(
-        key: &[u8; XtsKey::BYTES],
-        nonce: [u8; 8],
-        mac: &[u8; MacKey::BYTES],
-        page_bytes: usize,
-    ) -> Self {
+    pub(super) fn new(key: &[u8; XtsKey::BYTES], nonce: [u8; 8], mac: &[u8; MacKey::BYTES], page_bytes: usize) -> Self {
         let mut full = [0; 16];
         full[..8].copy_from_slice(&nonce);
         Self { key: XtsKey::new(key), mac: MacKey::new(mac), nonce: full, page_bytes }

@@ -148,7 +148,8 @@ fn header(nonce: &[u8; 12], aad: &[u8], len: usize) -> Vec<[u8; 16]> {
 
 #[test]
 fn lengths_that_kernels_take() {
-    assert_eq!([0, 16, 511, 512, 4096, 4112, 0x1_0000].map(uv_kernels::takes), [
-        false, false, false, true, true, false, true
-    ]);
+    assert_eq!(
+        [0, 16, 511, 512, 4096, 4112, 0x1_0000].map(uv_kernels::takes),
+        [false, false, false, true, true, false, true]
+    );
 }

@@ -121,11 +121,8 @@ fn next(words: &[__m512i; 8], at: usize) -> __m512i {
     let behind_15 = _mm512_alignr_epi8::<8>(word(1), word(0));
     let behind_7 = _mm512_alignr_epi8::<8>(word(5), word(4));
     let behind_2 = word(7);
-    let small_0 = xor3(
-        _mm512_ror_epi64::<1>(behind_15),
-        _mm512_ror_epi64::<8>(behind_15),
-        _mm512_srli_epi64::<7>(behind_15),
-    );
+    let small_0 =
+        xor3(_mm512_ror_epi64::<1>(behind_15), _mm512_ror_epi64::<8>(behind_15), _mm512_srli_epi64::<7>(behind_15));
     let small_1 =
         xor3(_mm512_ror_epi64::<19>(behind_2), _mm512_ror_epi64::<61>(behind_2), _mm512_srli_epi64::<6>(behind_2));
     _mm512_add_epi64(_mm512_add_epi64(word(0), small_0), _mm512_add_epi64(behind_7, small_1))

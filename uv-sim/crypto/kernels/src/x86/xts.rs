@@ -64,12 +64,7 @@ fn run<const SEAL: bool>(keys: &Schedule, units: &mut [Unit<'_, '_>]) {
 /// One data unit; `ahead` is where the next one lies.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,vaes,vpclmulqdq")]
-fn run_unit<const SEAL: bool>(
-    keys: &[__m512i; 15],
-    tweak: &[u8; 16],
-    bytes: InOutBuf<'_, '_, u8>,
-    ahead: *const u8,
-) {
+fn run_unit<const SEAL: bool>(keys: &[__m512i; 15], tweak: &[u8; 16], bytes: InOutBuf<'_, '_, u8>, ahead: *const u8) {
     let mut tweaks = first_tweaks(tweak);
     let (mut lines, _) = bytes.into_chunks::<U64>();
     let groups = lines.len() / GROUP;
@@ -81,8 +76,7 @@ fn run_unit<const SEAL: bool>(
         }
         for key in &keys[1..14] {
             for value in &mut work {
-                *value =
-                    if SEAL { _mm512_aesenc_epi128(*value, *key) } else { _mm512_aesdec_epi128(*value, *key) };
+                *value = if SEAL { _mm512_aesenc_epi128(*value, *key) } else { _mm512_aesdec_epi128(*value, *key) };
             }
         }
         for at in 0..GROUP {
