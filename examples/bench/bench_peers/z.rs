@@ -13,7 +13,7 @@ use uv_s390::sim::{HostView, Machine, MachineConfig};
 const DONATED: u64 = 3 << 30;
 /// Where the VM has its memory.
 const GUEST: u64 = 4 << 30;
-const ASCE: u64 = DONATED - (1 << 20) | 0x107;
+const ASCE: u64 = (DONATED - (1 << 20)) | 0x107;
 
 /// The machine, and the handle of its VM.
 pub(crate) struct Z {
