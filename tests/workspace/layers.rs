@@ -86,9 +86,24 @@ fn core_depends_on_no_sibling() {
 }
 
 #[test]
-fn the_ciphers_depend_on_no_sibling() {
+fn the_ciphers_depend_on_their_kernels_only() {
     let metadata = metadata();
-    assert_eq!(siblings(&metadata, "uv-crypto", &features(&metadata, "uv-crypto")), set(&[]));
+    assert_eq!(siblings(&metadata, "uv-kernels", &features(&metadata, "uv-kernels")), set(&[]));
+    assert_eq!(siblings(&metadata, "uv-crypto", &features(&metadata, "uv-crypto")), set(&["uv-kernels"]));
+}
+
+#[test]
+fn unsafe_code_is_forbidden_but_in_the_kernels() {
+    let metadata = metadata();
+    for package in metadata["packages"].as_array().expect("a list") {
+        let manifest = package["manifest_path"].as_str().expect("a path");
+        let manifest = std::fs::read_to_string(manifest).expect("the manifest of a package");
+        // The workspace's lints forbid it.
+        let forbids = manifest.contains("[lints]\nworkspace = true");
+        assert_eq!(forbids, package["name"] != "uv-kernels", "{}", package["name"]);
+    }
+    let root = std::fs::read_to_string(uv_test_support::root().join("Cargo.toml")).expect("the workspace's manifest");
+    assert!(root.contains("unsafe_code = \"forbid\""));
 }
 
 /// Whoever needs AES-GCM takes it from there. Tests hold it against another one.
@@ -114,7 +129,7 @@ fn the_engine_knows_no_machine() {
 #[test]
 fn the_machines_do_not_know_each_other() {
     let metadata = metadata();
-    let allowed = set(&["uv-core", "uv-crypto", "uv-sim"]);
+    let allowed = set(&["uv-core", "uv-crypto", "uv-kernels", "uv-sim"]);
     for name in ["uv-s390", "uv-power"] {
         let all = features(&metadata, name);
         for features in all.iter().map(|&feature| vec![feature]).chain([all.clone()]) {

@@ -44,6 +44,7 @@ mod guest;
 mod guest_call;
 mod home;
 mod machine;
+mod measure;
 mod memory;
 mod ordinary_cpu;
 mod pages;
