@@ -377,13 +377,41 @@ pub const LENGTHS: [(u16, u16); 20] = [
     (0x0104, 0x18),
 ];
 
-/// The call that comes next where a VM is to come up, for a VM that stands so far.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Need {
-    /// Anything.
-    Anything,
-    /// This call leads on.
-    Call(Call),
+/// The same call with something wrong, where there is something to get wrong.
+pub(super) fn spoil(call: Call, seed: &mut Seed) -> Call {
+    match call {
+        Call::Init(_) => Call::Init(seed.pick(&INITS)),
+        Call::CreateConf(vm, _) => Call::CreateConf(vm, seed.pick(&CREATES)),
+        Call::CreateCpu { vm, cpu, bad, .. } => Call::CreateCpu { vm, cpu, how: seed.pick(&CREATE_CPUS), bad },
+        Call::SetParams { vm, bad, .. } => Call::SetParams { vm, header: seed.pick(&HEADERS), bad },
+        Call::Unpack { vm, at: Addr::Page(page), .. } if page > 1 && seed.one_in(2) => Call::Map(vm, page, far(seed)),
+        Call::Unpack { vm, at, tweak, bad } => {
+            Call::Unpack { vm, at: addr(seed), tweak: tweak ^ seed.below(2), bad: bad || at == Addr::Page(0) }
+        }
+        Call::DumpComplete { vm, bad, .. } => {
+            let (at, outside, cpu) = (Addr::Page(seed.below(2)), seed.one_in(2), seed.below(CPUS));
+            seed.pick(&[
+                Call::DumpStorage { vm, at, outside, bad },
+                Call::DumpCpu { vm, cpu, outside, bad },
+                Call::DumpComplete { vm, outside: true, bad },
+            ])
+        }
+        // The page is not mapped as it should be.
+        Call::Map(vm, 0, _) => Call::VerifyLarge { vm, at: Addr::Page(0), bad: false },
+        Call::Map(vm, page, _) => Call::Unpack { vm, at: Addr::Page(page), tweak: 0, bad: false },
+        // The configuration is not whole.
+        Call::DestroyConf { vm, .. } => seed.pick(&[
+            Call::VerifyLarge { vm, at: Addr::Page(0), bad: false },
+            Call::CreateCpu { vm, cpu: 0, how: CreateCpu::Good, bad: false },
+            Call::Unpin { vm, at: Addr::Page(2), bad: false },
+        ]),
+        Call::Import { vm, .. } => Call::Map(vm, 0, if seed.one_in(2) { MapTo::Region } else { MapTo::Home }),
+        other => other,
+    }
+}
+
+fn far(seed: &mut Seed) -> MapTo {
+    seed.pick(&[MapTo::Unmapped, MapTo::Outside, MapTo::Donated, MapTo::ReadOnly, MapTo::Segment, MapTo::Region])
 }
 
 /// A random call.
@@ -417,9 +445,12 @@ pub(super) fn random(seed: &mut Seed) -> Call {
         34 => Call::DumpComplete { vm, outside, bad },
         35 => Call::VerifyLarge { vm, at: addr(seed), bad },
         36 | 37 => {
-            let far = [MapTo::Unmapped, MapTo::Outside, MapTo::Donated, MapTo::ReadOnly, MapTo::Segment, MapTo::Region];
             let elsewhere = MapTo::Frame(seed.below(VMS), 2 + seed.below(PAGES - 2));
-            let to = if seed.one_in(2) { MapTo::Home } else { kind(seed, elsewhere, &far) };
+            let to = match seed.below(6) {
+                0 => far(seed),
+                1 | 2 => elsewhere,
+                _ => MapTo::Home,
+            };
             Call::Map(vm, 2 + seed.below(PAGES - 2), to)
         }
         38 => Call::HostWrite(vm, seed.below(PAGES), seed.below(7)),

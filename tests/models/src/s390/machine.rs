@@ -10,8 +10,8 @@ use uv_s390::abi::sie::{
 };
 use uv_s390::abi::uvc::{Block, UvCall};
 use uv_s390::abi::uvcb::{
-    ConfFlags, ConvertFrom, ConvertTo, CpuState, CreateConf, CreateCpu, DestroyFast, DumpComplete, DumpCpu,
-    DumpStorageState, InitUv, NoData, QueryInfo, Role, SetCpuState, SetParams, Share, Unpack, UvCommand,
+    ConvertFrom, ConvertTo, CpuState, CreateConf, CreateCpu, DestroyFast, DumpComplete, DumpCpu, DumpStorageState,
+    InitUv, NoData, QueryInfo, Role, SetCpuState, SetParams, Share, Unpack, UvCommand,
 };
 use uv_s390::sim::{Generation, GuestInsn, HostView, InsnResult, Machine, MachineConfig};
 use uv_sim::guest::{Outcome, Program, Step};
@@ -317,7 +317,7 @@ impl Driver {
             Create::Asce => block.guest_asce = ((home + 69 * MIB) | 0x7).into(),
             Create::BaseMissing => block.conf_base_stor_origin = END.into(),
             Create::BaseLow => block.conf_base_stor_origin = 0x1000.into(),
-            Create::Flags => block.flags = ConfFlags::from_bits_retain(1).bits().into(),
+            Create::Flags => block.flags = 0x8000.into(),
             Create::NoSca => block.guest_sca = 0.into(),
             Create::ScaMissing => block.guest_sca = END.into(),
             Create::VariableTaken => block.conf_virt_stor_origin = UV_BASE.into(),

@@ -97,7 +97,11 @@ impl Machine for Z {
     /// Half of the calls lead a VM on, so that deep states are reached.
     fn choose(&self, seed: &mut Seed) -> Call {
         let on = if seed.one_in(2) { self.model.leads_on(seed.below(VMS)) } else { None };
-        on.unwrap_or_else(|| calls::random(seed))
+        match on {
+            Some(call) if seed.one_in(4) => calls::spoil(call, seed),
+            Some(call) => call,
+            None => calls::random(seed),
+        }
     }
 
     fn call(&mut self, call: &Call) -> (Answer, Answer, Option<String>) {

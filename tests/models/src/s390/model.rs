@@ -312,14 +312,13 @@ impl Model {
                 if conf.phase != Phase::Unpacking {
                     return state;
                 }
-                let want = [(3, Content::Component(0), 0), (4, Content::Component(1), 1)];
-                let differs = |part: fn(&(u8, Content, u8)) -> (u8, Content, u8)| {
-                    !conf.unpacked.iter().map(part).eq(want.iter().map(part))
-                };
+                let (pages, rest): (Vec<u8>, Vec<(Content, u8)>) =
+                    conf.unpacked.iter().map(|(page, content, tweak)| (*page, (*content, *tweak))).unzip();
+                let (contents, tweaks): (Vec<Content>, Vec<u8>) = rest.into_iter().unzip();
                 let rrc = match () {
-                    () if differs(|(at, ..)| (*at, Content::Noise, 0)) => 0x1a,
-                    () if differs(|(_, content, _)| (0, *content, 0)) => 0x1b,
-                    () if differs(|(.., tweak)| (0, Content::Noise, *tweak)) => 0x1c,
+                    () if pages != [3, 4] => 0x1a,
+                    () if contents != [Content::Component(0), Content::Component(1)] => 0x1b,
+                    () if tweaks != [0, 1] => 0x1c,
                     () if conf.wrong_count => 0x1d,
                     () if conf.lost => 0x1b,
                     () => {
@@ -419,6 +418,11 @@ impl Model {
                     return Err(refused(0x01f4));
                 }
                 self.dumping(vm, outside)?;
+                // The pages go out as they are told of: tweaks and ciphertext belong together.
+                let pages = self.any(vm, bad)?.pages.values();
+                let secure =
+                    pages.filter_map(|page| if let Page::Secure(frame, _) = page { Some(*frame) } else { None });
+                secure.collect::<Vec<_>>().into_iter().for_each(|frame| self.export(frame));
             }
             Call::DumpComplete { vm, outside, bad } => {
                 self.whole(vm, bad)?;
@@ -817,6 +821,7 @@ impl Model {
                     Call::SetState { vm, cpu: *cpu, state: OPERATING, bad }
                 }
                 _ => match [0_u8, 1].into_iter().find(|page| !self.is_in(conf, *page)) {
+                    Some(page) if !home(page) => Call::Map(vm, page, MapTo::Home),
                     Some(page) => Call::Import { vm, at: Addr::Page(page), bad },
                     None => return None,
                 },
