@@ -18,7 +18,7 @@ use uv_generic_programs::one_vm::{self, GREETING, Ready};
 use uv_power::abi::Profile;
 use uv_power::hypervisor::kernel::{KvmError, PowerExit};
 use uv_programs::{Failure, output};
-use uv_s390::hypervisor::kernel::{HostError, S390Exit};
+use uv_s390::hypervisor::kernel::S390Exit;
 use uv_sim::bare::BareAbilities;
 
 /// One hypervisor for all machines
@@ -125,7 +125,7 @@ fn run<V: EnterSecureMode + PageIn>(
 fn main() -> ExitCode {
     uv_programs::run(|| {
         let cli = Cli::parse();
-        let z = |_: &mut _, exit| if let S390Exit::Yield(_) = exit { Ok(()) } else { Err(HostError::NotInstalled) };
+        let z = |_: &mut _, exit| if let S390Exit::Yield(_) = exit { Ok(()) } else { Err(Unsupported.into()) };
         let power = |_: &mut _, exit| match exit {
             PowerExit::Hypercall { .. } => Ok(()), // unanswered: H_FUNCTION
             PowerExit::Interrupt(vector) => Err(KvmError::Vector(vector)),

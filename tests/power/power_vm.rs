@@ -3,19 +3,22 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use spin::Mutex;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use uv_core::{
     EnterSecureMode, Exit, Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, NormalMemory, PageIn, PageOut, PageSize,
-    SlotId, Vcpu,
+    SecureVm, SlotId, Vcpu, VmState,
 };
-use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::numbers::HvCall;
 use uv_power::abi::regs::Lpid;
 use uv_power::abi::{HvCode, Msr, Profile, Regs, UvCode};
+use uv_power::guest::EsmRequest;
 use uv_power::hypervisor::kernel::{
     Defects, DevicePool, Entered, GfnState, Host, KvmError, KvmVcpu, PowerExit, Vm, VmConfig,
 };
-use uv_power::sim::{GuestInsn, GuestStep, Machine, MachineConfig};
-use uv_power_programs::boot::{Input, Layout};
+use uv_power::hypervisor::vmm::boot::BootLayout;
+use uv_power::owner::keys::PrivateKey;
+use uv_power::sim::{EsmFailure, GuestInsn, GuestStep, Machine, MachineConfig, Tpm, TpmFailure, WrappingKey};
+use uv_power_programs::SvmFiles;
 use uv_sim::HostMemory;
 use uv_sim::guest::{Outcome, Script, Step, Transcript};
 
@@ -27,17 +30,20 @@ const EXTRA: u64 = 1 << 20;
 /// The token of start-cpu in the guest's device tree.
 const START_CPU: u32 = 0x200a;
 
+/// The keys cost seconds: one set is enough.
+static FILES: LazyLock<SvmFiles> = LazyLock::new(|| SvmFiles::sample().unwrap());
+
 struct Rig {
     machine: Machine,
     memory: Arc<HostMemory>,
     vm: Arc<Vm>,
     cpu: Mutex<KvmVcpu>,
     seen: Transcript<Box<Regs>>,
-    layout: Layout,
+    layout: BootLayout<'static>,
 }
 
 /// A secure VM whose guest does these steps; it waits in `H_CEDE` before the first.
-fn secure(profile: Profile, steps: impl FnOnce(&Layout) -> Vec<GuestStep>) -> Rig {
+fn secure(profile: Profile, steps: impl FnOnce(&BootLayout<'_>) -> Vec<GuestStep>) -> Rig {
     let rig = normal(profile, steps);
     rig.enter().unwrap();
     assert_eq!(rig.until_call().0, HvCall::H_CEDE);
@@ -45,15 +51,23 @@ fn secure(profile: Profile, steps: impl FnOnce(&Layout) -> Vec<GuestStep>) -> Ri
 }
 
 /// A normal VM whose guest asks for secure mode, waits in `H_CEDE` and does these steps.
-fn normal(profile: Profile, steps: impl FnOnce(&Layout) -> Vec<GuestStep>) -> Rig {
-    let input = Input::sample().unwrap();
-    let layout = Layout::new(&input).unwrap();
+fn normal(profile: Profile, steps: impl FnOnce(&BootLayout<'_>) -> Vec<GuestStep>) -> Rig {
+    with_key(profile, WrappingKey::from, steps)
+}
+
+/// The same on a machine whose wrapping key was put away like this.
+fn with_key(
+    profile: Profile,
+    put: impl FnOnce(PrivateKey) -> WrappingKey,
+    steps: impl FnOnce(&BootLayout<'_>) -> Vec<GuestStep>,
+) -> Rig {
+    let layout = FILES.layout().unwrap();
     let memory = Arc::new(HostMemory::new(HOST + layout.memory));
-    layout.load(&*memory, HostAddr(HOST), &input.bootargs).unwrap();
+    layout.load(&*memory, HostAddr(HOST)).unwrap();
     let pages = layout.memory / PAGE;
     let config = MachineConfig {
         secure_pages: u32::try_from(pages + 256).unwrap(),
-        ..MachineConfig::new(input.machine_key).with_profile(profile)
+        ..MachineConfig::new(put(FILES.machine_key.clone())).with_profile(profile)
     };
     let machine = Machine::new(config, memory.clone());
     let seams = Arc::new(machine.clone());
@@ -64,7 +78,7 @@ fn normal(profile: Profile, steps: impl FnOnce(&Layout) -> Vec<GuestStep>) -> Ri
     let vm = Arc::new(Vm::new(host, VmConfig { lpid: LPID, radix: true, slots, defects: Defects::empty() }));
     vm.enable_secure_guest_capability().unwrap();
     let first = [
-        Step::Call(GuestInsn::ultracall(UvCall::UV_ESM, &[layout.kernel.at.0, layout.tree.0])),
+        Step::Call(GuestInsn::ultracall(EsmRequest::NUMBER, &layout.request().arguments())),
         Step::Call(GuestInsn::hypercall(HvCall::H_CEDE, &[])),
     ];
     let (script, seen) = Script::new(first.into_iter().chain(steps(&layout)));
@@ -116,7 +130,7 @@ fn pause() -> GuestStep {
 #[test]
 fn memory_comes_and_goes() {
     for profile in Profile::ALL {
-        let at = |layout: &Layout| GuestAddr(layout.memory + PAGE);
+        let at = |layout: &BootLayout<'_>| GuestAddr(layout.memory + PAGE);
         let rig = secure(profile, |layout| {
             let at = at(layout);
             vec![Step::store(at, b"in new memory"), pause(), Step::load(at, 13), pause(), Step::load(at, 8)]
@@ -150,9 +164,9 @@ fn memory_comes_and_goes() {
 #[test]
 fn a_failed_transition_costs_the_guest_what_the_ultravisor_does_not_give_back() {
     for profile in Profile::ALL {
-        let rig = normal(profile, |layout| vec![Step::load(layout.kernel.at, 16), Step::load(layout.work, 4)]);
-        let kernel = rig.layout.kernel.bytes.clone();
-        rig.memory.write(HostAddr(HOST + rig.layout.work.0), b"work").unwrap();
+        let rig = normal(profile, |layout| vec![Step::load(layout.kernel.at, 16), Step::load(layout.free, 4)]);
+        let kernel = rig.layout.kernel.bytes;
+        rig.memory.write(HostAddr(HOST + rig.layout.free.0), b"work").unwrap();
         rig.memory.write(HostAddr(HOST + rig.layout.kernel.end().0 - 1), &[!kernel[kernel.len() - 1]]).unwrap();
         assert_eq!(rig.enter(), Err(KvmError::Refused(HvCode::H_PARAMETER)));
         assert_eq!(rig.until_call().0, HvCall::H_CEDE);
@@ -161,6 +175,37 @@ fn a_failed_transition_costs_the_guest_what_the_ultravisor_does_not_give_back() 
         // The firmware reports success for UV_PAGE_OUT and writes nothing; what never moved is untouched.
         let expected = if profile == Profile::Firmware { vec![0; 16] } else { kernel[..16].to_vec() };
         assert_eq!((rig.loaded(2), rig.loaded(3)), (expected, b"work".to_vec()), "{profile:?}");
+    }
+}
+
+#[test]
+fn a_vm_becomes_secure_by_the_hosts_tpm() {
+    for profile in Profile::ALL {
+        let mut chip = None;
+        let in_tpm = |key| {
+            let (tpm, key) = Tpm::provision(key, 1);
+            chip = Some(tpm);
+            key.into()
+        };
+        let rig = with_key(profile, in_tpm, |_| Vec::new());
+        rig.vm.attach_tpm(Box::new(chip.unwrap()));
+        rig.enter().unwrap();
+        rig.until_call();
+        assert_eq!((rig.vm.vm_state(), rig.machine.esm_failure(LPID)), (VmState::Secure, None));
+    }
+}
+
+#[test]
+fn a_guest_without_a_tpm_that_its_machine_needs_gets_h_parameter() {
+    for profile in Profile::ALL {
+        let rig = with_key(profile, |key| Tpm::provision(key, 1).1.into(), |_| Vec::new());
+        assert_eq!(rig.enter().err(), Some(KvmError::Refused(HvCode::H_PARAMETER)));
+        let failure = EsmFailure::Tpm(TpmFailure::Hypercall(HvCode::H_FUNCTION));
+        assert_eq!(rig.machine.esm_failure(LPID), Some(failure));
+        rig.until_call();
+        let Outcome::Returned(regs) = rig.seen.lock()[0].clone() else { panic!("UV_ESM returned") };
+        assert_eq!(HvCode::from_register(regs.gpr[3]), HvCode::H_PARAMETER);
+        assert_eq!(rig.vm.vm_state(), VmState::Normal);
     }
 }
 
@@ -186,14 +231,14 @@ fn rtas_block(args: [u32; 3]) -> Vec<u8> {
 fn a_second_virtual_cpu_starts_where_the_guest_says() {
     const R3: u32 = 0x77;
     for profile in Profile::ALL {
-        let start = |layout: &Layout| layout.kernel.at.0 + 0x100;
+        let start = |layout: &BootLayout<'_>| layout.kernel.at.0 + 0x100;
         let rig = secure(profile, |layout| {
-            let block = layout.work;
+            let block = layout.free;
             let args = [1, u32::try_from(start(layout)).unwrap(), R3];
             let call = GuestInsn::hypercall(HvCall::H_RTAS, &[block.0]);
             vec![Step::store(block, &rtas_block(args)), Step::Call(call), Step::load(block, 28)]
         });
-        let (script, second) = Script::new([Step::Call(GuestInsn::Look), Step::load(rig.layout.work, 4)]);
+        let (script, second) = Script::new([Step::Call(GuestInsn::Look), Step::load(rig.layout.free, 4)]);
         rig.machine.add_vcpu(LPID, 1, Box::new(script));
         rig.answer(&[]);
         let (call, args) = rig.until_call();

@@ -91,6 +91,19 @@ fn the_ciphers_depend_on_no_sibling() {
     assert_eq!(siblings(&metadata, "uv-crypto", &features(&metadata, "uv-crypto")), set(&[]));
 }
 
+/// Whoever needs AES-GCM takes it from there. Tests hold it against another one.
+#[test]
+fn aes_gcm_is_in_the_crate_of_the_ciphers_alone() {
+    let metadata = metadata();
+    for package in metadata["packages"].as_array().expect("a list") {
+        let dependencies = package["dependencies"].as_array().expect("a list");
+        let parts = dependencies.iter().filter(|d| d["kind"] != "dev").filter_map(|d| d["name"].as_str());
+        let parts: Vec<_> = parts.filter(|name| ["aes-gcm", "ghash"].contains(name)).collect();
+        let expected: &[&str] = if package["name"] == "uv-crypto" { &["ghash"] } else { &[] };
+        assert_eq!(parts, expected, "{}", package["name"]);
+    }
+}
+
 #[test]
 fn the_engine_knows_no_machine() {
     let metadata = metadata();
@@ -147,6 +160,46 @@ fn programs_of_a_machine_link_that_machine_and_no_test_dependency() {
         // Cargo builds them with each example.
         let dependencies = package(&metadata, programs)["dependencies"].as_array().expect("a list");
         assert!(dependencies.iter().all(|dependency| dependency["kind"] != "dev"), "{programs}");
+    }
+}
+
+/// The Rust files under a folder, with their code: without comments.
+fn sources(folder: &std::path::Path) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(&path).expect("UTF-8");
+            let code = text.lines().map(|line| line.split("//").next().unwrap_or_default());
+            found.push((path.display().to_string(), code.collect::<Vec<_>>().join("\n")));
+        }
+    }
+    found
+}
+
+#[test]
+fn the_kernel_knows_no_user_space() {
+    for name in ["uv-s390", "uv-power"] {
+        let files = sources(&uv_test_support::root().join(name).join("src/hypervisor/kernel"));
+        assert!(files.len() > 5, "{name} has a kernel");
+        for (path, code) in files {
+            for room in ["vmm", "uapi"] {
+                let word = code.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == room);
+                assert!(!word, "{path} knows {room}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_strangers_vmm_needs_the_traits_and_one_machine() {
+    let metadata = metadata();
+    for (stranger, machine) in [("uv-stranger-s390", "uv-s390"), ("uv-stranger-power", "uv-power")] {
+        let dependencies = package(&metadata, stranger)["dependencies"].as_array().expect("a list");
+        let names: BTreeSet<_> = dependencies.iter().filter_map(|dependency| dependency["name"].as_str()).collect();
+        assert_eq!(names, BTreeSet::from(["uv-core", machine]), "{stranger}");
     }
 }
 

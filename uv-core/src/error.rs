@@ -12,7 +12,7 @@ pub enum ErrorKind {
     Partial,
     /// The page is not where the call needs it: page it in (or fault it into normal memory), then call again.
     PageMissing,
-    /// An argument is wrong: the same call will never work.
+    /// An argument is wrong: the same call will never work. Nothing was done.
     InvalidArgument,
     /// The VM or the page is in a state in which this call is refused.
     WrongState,
@@ -28,7 +28,7 @@ pub enum ErrorKind {
     Fatal,
 }
 
-/// An error of a backend.
+/// An error of a backend. Its text names no byte of guest memory.
 pub trait Error: core::error::Error {
     /// What the caller can do about it.
     fn kind(&self) -> ErrorKind;
@@ -66,7 +66,7 @@ impl<T: ErrorType + ?Sized> ErrorType for alloc::sync::Arc<T> {
 /// A call on a range stopped before its end.
 ///
 /// The count is exact. The first [`RangeError::done`] pages are done and stay done; page number `done` (from the start of the range)
-/// is as it was before the call, and so are all pages after it.
+/// is as it was before the call, and so are all pages after it. The same call goes on when the cause is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RangeError<E> {
     /// Pages done before the error.

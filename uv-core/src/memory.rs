@@ -46,6 +46,20 @@ pub trait NormalMemory: Send + Sync {
     /// # Errors
     /// The [`AccessError`] that [`NormalMemory::read`] would give.
     fn check(&self, at: HostAddr, len: u64) -> Result<(), AccessError>;
+
+    /// Lets `act` read `count` pages of `page_bytes` from `at` on where they lie, if nobody can change them meanwhile. `false`,
+    /// and `act` was not called, where that cannot be: the caller takes [`NormalMemory::read`] then.
+    fn pages(&self, at: HostAddr, page_bytes: usize, count: usize, act: &mut dyn FnMut(&[&[u8]])) -> bool {
+        let _ = (at, page_bytes, count, act);
+        false
+    }
+
+    /// Lets `act` write whole pages where they lie; nobody sees them in the middle of it. `false` as with
+    /// [`NormalMemory::pages`], with [`NormalMemory::write`] to take its place.
+    fn pages_mut(&self, at: HostAddr, page_bytes: usize, count: usize, act: &mut dyn FnMut(&mut [&mut [u8]])) -> bool {
+        let _ = (at, page_bytes, count, act);
+        false
+    }
 }
 
 impl<M: NormalMemory + ?Sized> NormalMemory for &M {
@@ -60,6 +74,14 @@ impl<M: NormalMemory + ?Sized> NormalMemory for &M {
     fn check(&self, at: HostAddr, len: u64) -> Result<(), AccessError> {
         (**self).check(at, len)
     }
+
+    fn pages(&self, at: HostAddr, page_bytes: usize, count: usize, act: &mut dyn FnMut(&[&[u8]])) -> bool {
+        (**self).pages(at, page_bytes, count, act)
+    }
+
+    fn pages_mut(&self, at: HostAddr, page_bytes: usize, count: usize, act: &mut dyn FnMut(&mut [&mut [u8]])) -> bool {
+        (**self).pages_mut(at, page_bytes, count, act)
+    }
 }
 
 impl<M: NormalMemory + ?Sized> NormalMemory for alloc::sync::Arc<M> {
@@ -73,6 +95,14 @@ impl<M: NormalMemory + ?Sized> NormalMemory for alloc::sync::Arc<M> {
 
     fn check(&self, at: HostAddr, len: u64) -> Result<(), AccessError> {
         (**self).check(at, len)
+    }
+
+    fn pages(&self, at: HostAddr, page_bytes: usize, count: usize, act: &mut dyn FnMut(&[&[u8]])) -> bool {
+        (**self).pages(at, page_bytes, count, act)
+    }
+
+    fn pages_mut(&self, at: HostAddr, page_bytes: usize, count: usize, act: &mut dyn FnMut(&mut [&mut [u8]])) -> bool {
+        (**self).pages_mut(at, page_bytes, count, act)
     }
 }
 
@@ -99,6 +129,40 @@ mod tests {
         fn check(&self, at: HostAddr, len: u64) -> Result<(), AccessError> {
             if at.0 + len <= 4 { Ok(()) } else { Err(AccessError::Unmapped { at, len: 1 }) }
         }
+
+        fn pages(&self, at: HostAddr, page_bytes: usize, count: usize, act: &mut dyn FnMut(&[&[u8]])) -> bool {
+            let page = [at.0.to_le_bytes()[0], 7][..page_bytes].to_vec();
+            act(&alloc::vec![page.as_slice(); count]);
+            true
+        }
+
+        fn pages_mut(&self, _: HostAddr, bytes: usize, _: usize, act: &mut dyn FnMut(&mut [&mut [u8]])) -> bool {
+            act(&mut [&mut alloc::vec![0; bytes]]);
+            true
+        }
+    }
+
+    /// What has to be there and nothing else.
+    struct Least;
+
+    impl NormalMemory for Least {
+        fn read(&self, _: HostAddr, _: &mut [u8]) -> Result<(), AccessError> {
+            Ok(())
+        }
+
+        fn write(&self, _: HostAddr, _: &[u8]) -> Result<(), AccessError> {
+            Ok(())
+        }
+
+        fn check(&self, _: HostAddr, _: u64) -> Result<(), AccessError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn memory_need_not_show_pages_where_they_lie() {
+        assert!(!Least.pages(HostAddr(0), 1, 1, &mut |_| unreachable!()));
+        assert!(!Least.pages_mut(HostAddr(0), 1, 1, &mut |_| unreachable!()));
     }
 
     fn is_four(memory: &dyn NormalMemory) {
@@ -108,6 +172,10 @@ mod tests {
         assert_eq!(memory.read(HostAddr(3), &mut bytes), beyond);
         assert_eq!((memory.write(HostAddr(3), &[1]), memory.write(HostAddr(3), &bytes)), (Ok(()), beyond));
         assert_eq!((memory.check(HostAddr(3), 1), memory.check(HostAddr(3), 2)), (Ok(()), beyond));
+        let (mut seen, mut lengths) = (alloc::vec::Vec::new(), (0, 0));
+        assert!(memory.pages(HostAddr(2), 2, 3, &mut |pages| seen.extend(pages.concat())));
+        assert!(memory.pages_mut(HostAddr(2), 2, 3, &mut |pages| lengths = (pages.len(), pages[0].len())));
+        assert_eq!((seen.as_slice(), lengths), ([2, 7, 2, 7, 2, 7].as_slice(), (1, 2)));
     }
 
     #[test]

@@ -6,7 +6,8 @@
 
 use crate::{Gfn, PageRange, RangeError, SecureVm};
 
-/// Gives pages to the guest.
+/// Gives pages to the guest. The range does what its pages one by one do. A range with a page in no memory slot is refused before its
+/// first page.
 pub trait PageIn: SecureVm {
     /// Takes every page of the range into secure memory.
     ///
@@ -17,7 +18,7 @@ pub trait PageIn: SecureVm {
     ///
     /// # Errors
     /// `Integrity` when the normal page does not hold the newest sealed version: the page stays sealed and the right
-    /// bytes are still taken later. `Exhausted` without a free secure frame. `Busy`, `InvalidArgument`, `WrongState`.
+    /// bytes are still taken later. `Exhausted` without a free secure frame. `WrongState` in a VM that is not secure. `Busy`, `InvalidArgument`.
     fn page_in_range(&self, range: PageRange) -> Result<(), RangeError<Self::Error>>;
 
     /// [`PageIn::page_in_range`] for one page.
@@ -31,6 +32,9 @@ pub trait PageIn: SecureVm {
 
 /// Takes pages away from the guest and keeps them sealed: an ability ([`SecureVm::as_page_out`]). IBM Z and POWER have it, Arm
 /// CCA has not.
+///
+/// No two sealed pages of one content are alike, and no two have a key stream in common: not those of two pages, of two versions of a
+/// page, of two VMs or of two lives of one VM.
 pub trait PageOut: SecureVm {
     /// Seals every secure page of the range into its normal page and frees the frame.
     ///

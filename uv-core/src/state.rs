@@ -38,7 +38,8 @@ pub enum PageState {
     Secure,
     /// Ciphertext in the hypervisor's memory; the ultravisor keeps what proves its newest version.
     Sealed,
-    /// The guest opened the page to the hypervisor; both reach the same normal memory.
+    /// The guest opened the page to the hypervisor; both reach the same normal memory. Whether the content goes
+    /// along is the machine's way.
     Shared,
     /// Shared, but the hypervisor took its page away for now; the guest faults.
     Withdrawn,

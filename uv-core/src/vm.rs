@@ -7,7 +7,8 @@ use crate::{
 
 /// A VM that an ultravisor protects, or may protect, from the hypervisor that holds this value.
 ///
-/// Who calls: the hypervisor, from any thread. A value of this type never gives access to secure plaintext.
+/// Who calls: the hypervisor, from any thread. A value of this type never gives access to secure plaintext. What is done to one VM
+/// changes no other.
 ///
 /// The methods named `as_` lead to abilities that not every machine has. None of them has a default body, so that a wrapper
 /// around a VM cannot forget one; each answers the same for as long as the VM lives.
@@ -15,7 +16,7 @@ pub trait SecureVm: ErrorType + Send + Sync {
     /// The page size of every page operation of this VM.
     fn page_size(&self) -> PageSize;
 
-    /// The memory slots as they are now.
+    /// The memory slots as they are now. Entering and ending secure mode do not change them.
     fn mem_slots(&self) -> MemSlots;
 
     /// Where the VM stands.
@@ -74,6 +75,7 @@ pub trait EnterSecureMode: SecureVm {
     ///
     /// # Errors
     /// `WrongState` when the VM is not normal, or the last exit of the virtual CPU did not ask, or asked for another VM: nothing
-    /// was done. `Busy`: nothing was done, and the call can be made again. `Integrity` when the image or blob is not what was signed, `InvalidArgument`, `Exhausted`.
+    /// was done. `Busy`: nothing was done, and the call can be made again. `Integrity` when the image or blob is not what was signed, `InvalidArgument`, `Exhausted`;
+    /// `Permission` when it was made for another machine.
     fn enter_secure_mode(&self, cpu: &mut Self::Cpu) -> Result<Self::Entry, Self::Error>;
 }

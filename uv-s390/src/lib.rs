@@ -11,6 +11,7 @@
 //! | [`guest`] | the guest's boot loader, kernel and programs | asking for protection, `/dev/uv`, `/sys/firmware/uv` | - |
 //! | [`owner`] | whoever builds images and holds keys | images, host-key documents, attestation, secrets, reading dumps | `owner` |
 //! | [`sim`] | the Ultravisor and its machine | the simulated machine | `sim` |
+//! | [`dev`] | tests, programs, fuzz targets | machine, kernel and VM with sane defaults | `dev` |
 //! | [`wrap`] | tests of any of them | wrappers around a seam: trace, record, disturb | `sim` |
 #![no_std]
 #![deny(clippy::std_instead_of_core, clippy::std_instead_of_alloc, clippy::alloc_instead_of_core)]
@@ -18,6 +19,8 @@
 extern crate alloc;
 
 pub mod abi;
+#[cfg(feature = "dev")]
+pub mod dev;
 pub mod guest;
 pub mod hypervisor;
 #[cfg(feature = "owner")]

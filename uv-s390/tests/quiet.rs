@@ -5,14 +5,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata};
-use uv_core::{
-    DestroyPages, Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, PageIn, PageOut, PageRange, PageSize, SecureVm, SlotId,
-};
+use uv_core::{DestroyPages, Gfn, GuestAddr, PageIn, PageOut, PageRange, SecureVm};
 use uv_s390::abi::ap::Apqn;
 use uv_s390::abi::ipib::{self, IpibForm};
 use uv_s390::abi::psw::Psw;
@@ -20,19 +18,16 @@ use uv_s390::abi::se_header::{PlaintextControlFlags, SeHeader};
 use uv_s390::abi::secret::{SecretId, SecretType};
 use uv_s390::abi::uvc::Block;
 use uv_s390::abi::uvcb::{AddSecret, Attest, ListSecrets, RetrieveSecret, Share, UvCommand};
-use uv_s390::hypervisor::kernel::{Guest, GuestConfig, Hardware, Host, HostPages};
+use uv_s390::dev::{Rig, RigConfig};
 use uv_s390::owner::attest::{Arcb, AttestationFlags, AttestationRequest};
 use uv_s390::owner::crypto::{Cck, HostPrivateKey, PageKey, RequestKey, SecretBytes};
 use uv_s390::owner::image::{Image, ImageBuilder};
 use uv_s390::owner::request::{ConfigUid, ImageIdentity, RequestSecrets};
 use uv_s390::owner::secret::{AddSecretFlags, AddSecretRequest, ExtensionSecret, GuestSecret, UserData};
-use uv_s390::sim::{Generation, GuestInsn, InsnResult, Machine, MachineConfig};
+use uv_s390::sim::{GuestInsn, InsnResult, MachineConfig};
 use uv_sim::guest::{Outcome, Program, Script, Step};
 use uv_sim::rng::SimRng;
 
-const KERNEL: u64 = 2 << 30;
-const KERNEL_BYTES: u64 = 64 << 20;
-const GUEST: u64 = 16 << 20;
 const PAGES: u64 = 1024;
 const SEED: u64 = 0x5eed_0bad_cafe_f00d;
 const PSW_ADDRESS: u64 = 0x1b_2c3d_4e5e;
@@ -151,22 +146,16 @@ fn no_event_and_no_debug_tells_a_secret() {
     let block = ipib::build(IpibForm::Exact, image.header_offset(), length, &components).unwrap();
 
     let host_key = key.clone();
-    let config = MachineConfig {
-        generation: Generation::Z17,
-        memory: KERNEL + KERNEL_BYTES,
+    let config = RigConfig::with_machine(MachineConfig {
         host_key,
         backup_key: Some(key.clone()),
         seed: SEED,
         ..MachineConfig::new(1)
-    };
+    });
     let printed_config = format!("{config:?}{config:#?}{config:x?}");
-    let machine = Arc::new(Machine::new(config));
-    let hardware = Hardware::new(&machine, machine.host_memory());
-    let host = Host::start(hardware, HostPages::new([(HostAddr(KERNEL), KERNEL_BYTES)])).unwrap();
-    let mut slots = MemSlots::new(PageSize::K4);
-    slots.insert(SlotId(0), MemSlot { first: Gfn(0), pages: PAGES, host: HostAddr(GUEST) }).unwrap();
-    let guest = Guest::new(host, GuestConfig::new(slots)).unwrap();
-    guest.add_cpu(0).unwrap();
+    let rig = Rig::with(config).unwrap();
+    let guest = rig.vm(PAGES, 1).unwrap();
+    let machine = rig.machine;
     guest.storage().write(GuestAddr(0), &built.bytes).unwrap();
 
     let id = SecretId::of_name("key");

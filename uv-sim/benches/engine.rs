@@ -19,7 +19,7 @@ fn main() {
     }
     let rounds = std::env::args().find_map(|arg| arg.parse().ok()).unwrap_or(7);
     for (page_size, suite) in [
-        (PageSize::K4, Suite::Aes256XtsSha256),
+        (PageSize::K4, Suite::Aes256XtsPolyval),
         (PageSize::K4, Suite::Aes256Ccm),
         (PageSize::K64, Suite::Aes256Ccm),
         (PageSize::K64, Suite::Aes128Gcm),

@@ -203,7 +203,7 @@ fn gcm(page: usize, rounds: usize, src: &mut [u8], dst: &mut [u8]) {
 }
 
 fn sealers(page: usize, rounds: usize, src: &mut [u8], dst: &mut [u8]) {
-    for suite in [Suite::Aes256XtsSha256, Suite::Aes256Ccm, Suite::Aes128Gcm] {
+    for suite in [Suite::Aes256XtsPolyval, Suite::Aes256Ccm, Suite::Aes128Gcm] {
         let sealer = PageSealer::generate(suite, page, 1, &mut SimRng::from_seed(1)).expect("a page size");
         let records = core::cell::RefCell::new(vec![SealRecord::default(); BUFFER / page]);
         // Sealed pages go to `dst`; opening reads them from there, so that every page opens.

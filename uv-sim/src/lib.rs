@@ -15,7 +15,7 @@
 //! | [`wrap`] | wrappers that disturb or record what passes through |
 //! | [`rng`] | seeded randomness: everything can be repeated from one number |
 //!
-//! A page costs 8 bytes of table once it was touched, 24 or 40 more while it is sealed, and its frame and 8 while it is secure.
+//! A page costs 8 bytes of table once it was touched, 24 more while it is sealed, and its frame and 8 while it is secure.
 #![no_std]
 #![deny(clippy::std_instead_of_core, clippy::std_instead_of_alloc, clippy::alloc_instead_of_core)]
 

@@ -7,8 +7,10 @@
 use alloc::{boxed::Box, vec::Vec};
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use arrayvec::ArrayVec;
 use spin::{Mutex, MutexGuard, Once};
 use uv_core::PageSize;
+use uv_crypto::BATCH;
 
 /// Bytes of frames that come from the heap together.
 const BLOCK_BYTES: usize = 1 << 16;
@@ -132,8 +134,9 @@ impl FramePool {
         self.slot(id).try_lock()
     }
 
-    /// Takes `count` frames of zeros; `None` when there are fewer.
+    /// Takes `count` frames of zeros, a batch at the most; `None` when there are fewer.
     pub(crate) fn take(&self, count: usize) -> Option<Taken<'_>> {
+        debug_assert!(count <= BATCH);
         let wanted = u32::try_from(count).ok()?;
         let mut free = self.free.lock();
         let keep = free.again.len().saturating_sub(count);
@@ -141,7 +144,7 @@ impl FramePool {
         if fresh > self.capacity - free.fresh {
             return None;
         }
-        let mut ids = free.again.split_off(keep);
+        let mut ids: ArrayVec<FrameId, BATCH> = free.again.drain(keep..).collect();
         ids.extend((free.fresh..free.fresh + fresh).map(FrameId));
         free.fresh += fresh;
         drop(free);
@@ -172,17 +175,17 @@ impl FramePool {
 /// Frames that no page has yet: wiped and free again when dropped.
 pub(crate) struct Taken<'a> {
     pool: &'a FramePool,
-    ids: Vec<FrameId>,
+    ids: ArrayVec<FrameId, BATCH>,
 }
 
 impl<'a> Taken<'a> {
     /// The content of the frames, in order.
-    pub(crate) fn lock(&self) -> Vec<FrameGuard<'a>> {
+    pub(crate) fn lock(&self) -> ArrayVec<FrameGuard<'a>, BATCH> {
         self.ids.iter().map(|id| self.pool.lock(*id)).collect()
     }
 
     /// Gives the frames to pages: from now on the words of the pages keep them.
-    pub(crate) fn into_ids(mut self) -> Vec<FrameId> {
+    pub(crate) fn into_ids(mut self) -> ArrayVec<FrameId, BATCH> {
         core::mem::take(&mut self.ids)
     }
 }
@@ -209,7 +212,7 @@ mod tests {
         pool.wipe(ids[1]);
         assert_eq!(pool.in_use(), 2);
         let again = pool.take(1).unwrap();
-        assert_eq!(again.ids, [ids[1]]);
+        assert_eq!(again.ids[..], [ids[1]]);
         assert!(again.lock()[0].iter().all(|b| *b == 0));
     }
 
@@ -217,15 +220,15 @@ mod tests {
     fn frames_that_no_page_got_are_wiped_and_free() {
         for page_size in [PageSize::K4, PageSize::K64] {
             let pool = FramePool::new(page_size, 40);
-            let taken = pool.take(33).unwrap();
+            let taken = pool.take(31).unwrap();
             taken.lock().iter_mut().for_each(|bytes| bytes.fill(0x77));
-            assert_eq!(pool.in_use(), 33);
+            assert_eq!(pool.in_use(), 31);
             drop(taken);
             assert_eq!(pool.in_use(), 0);
             assert!(pool.free_frames_are_zero());
             assert_eq!(
-                pool.take(40).unwrap().lock().iter().map(|bytes| bytes.len()).sum::<usize>(),
-                40 * page_size.bytes()
+                pool.take(32).unwrap().lock().iter().map(|bytes| bytes.len()).sum::<usize>(),
+                32 * page_size.bytes()
             );
         }
     }

@@ -6,7 +6,7 @@
 //!
 //! | suite | cipher | integrity | what is bound |
 //! |---|---|---|---|
-//! | [`Suite::Aes256XtsSha256`] | XTS, tweak = VM nonce OR entry | SHA-256 of entry and ciphertext, in the record | frame, version, content |
+//! | [`Suite::Aes256XtsPolyval`] | XTS, tweak = VM nonce OR entry | tag of ciphertext, frame and version ([`uv_crypto::mac`]) | frame, version, content |
 //! | [`Suite::Aes256Ccm`] | CCM, nonce = version, VM part | CCM tag | frame, VM, version, content |
 //! | [`Suite::Aes128Gcm`] | GCM, IV = VM part, version | GCM tag | version, content (the frame only by the record) |
 //!
@@ -18,7 +18,7 @@ mod material;
 mod record;
 #[cfg(test)]
 mod tests;
-mod xts_sha;
+mod xts_mac;
 
 use alloc::boxed::Box;
 use core::fmt;
@@ -29,8 +29,8 @@ pub use material::SealMaterial;
 pub use record::{SealRecord, Suite};
 use uv_crypto::error::{check_batch, check_count, check_equal};
 use uv_crypto::{BadPage, CryptoError, FailedPages};
-use xts_sha::XtsSha;
-pub use xts_sha::{DumpKey, xts_entry};
+use xts_mac::XtsMac;
+pub use xts_mac::{DumpKey, xts_entry};
 
 /// Pages a sealer may have, in bytes: a power of two from 4 KiB up to this (8 MiB).
 pub const PAGE_BYTES_LIMIT: usize = 8 << 20;
@@ -56,7 +56,7 @@ pub enum OpenError {
 /// use uv_sim::rng::SimRng;
 ///
 /// let mut rng = SimRng::from_seed(1).fork("vm 1");
-/// let sealer = PageSealer::generate(Suite::Aes256XtsSha256, 4096, 1, &mut rng)?;
+/// let sealer = PageSealer::generate(Suite::Aes256XtsPolyval, 4096, 1, &mut rng)?;
 /// let (page, mut out, mut back) = ([7_u8; 4096], [0_u8; 4096], [0_u8; 4096]);
 ///
 /// // One page is a range of one; a range takes up to `crypto::BATCH` pages, lying anywhere.
@@ -78,7 +78,7 @@ pub struct PageSealer {
 }
 
 enum Inner {
-    Xts(Box<XtsSha>),
+    Xts(Box<XtsMac>),
     Ccm(Box<aead::Ccm>),
     Gcm(Box<aead::Gcm>),
 }
@@ -117,7 +117,9 @@ impl PageSealer {
             return Err(CryptoError::PageLength(page_bytes));
         }
         let inner = match material {
-            SealMaterial::Aes256Xts { key, nonce } => Inner::Xts(Box::new(XtsSha::new(key, *nonce, page_bytes))),
+            SealMaterial::Aes256Xts { key, nonce, mac } => {
+                Inner::Xts(Box::new(XtsMac::new(key, *nonce, mac, page_bytes)))
+            }
             SealMaterial::Aes256Ccm { key, fixed } => Inner::Ccm(Box::new(aead::Ccm::new(key, *fixed, vm_id))),
             SealMaterial::Aes128Gcm { key, fixed } => Inner::Gcm(Box::new(aead::Gcm::new(key, *fixed))),
         };
@@ -128,7 +130,7 @@ impl PageSealer {
     #[must_use]
     pub fn suite(&self) -> Suite {
         match self.inner {
-            Inner::Xts(_) => Suite::Aes256XtsSha256,
+            Inner::Xts(_) => Suite::Aes256XtsPolyval,
             Inner::Ccm(_) => Suite::Aes256Ccm,
             Inner::Gcm(_) => Suite::Aes128Gcm,
         }

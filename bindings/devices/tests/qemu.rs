@@ -148,7 +148,10 @@ impl Qemu {
 
     /// What the log says of a call, each time it was made.
     fn calls(&self, name: &str) -> Vec<Value> {
-        self.log().into_iter().filter(|line| line["ioctl"].as_str().is_some_and(|ioctl| ioctl.ends_with(name))).collect()
+        self.log()
+            .into_iter()
+            .filter(|line| line["ioctl"].as_str().is_some_and(|ioctl| ioctl.ends_with(name)))
+            .collect()
     }
 
     /// Waits until a call was made so often.
@@ -267,7 +270,10 @@ fn a_dump_opens_in_zgetdump_and_is_the_guest_s_memory() {
     let image = uv_s390::guest::stage3a::BootImage::find(fs::read(Images::path("dumpable")).unwrap()).unwrap();
     let first = usize::try_from(image.components()[0].address.get()).unwrap();
     let kernel = fs::read(kernel()).unwrap();
-    assert!(bytes[first..first + kernel.len()] == kernel[..], "the kernel is in the guest's memory as Debian packed it");
+    assert!(
+        bytes[first..first + kernel.len()] == kernel[..],
+        "the kernel is in the guest's memory as Debian packed it"
+    );
     qemu.quit();
 }
 

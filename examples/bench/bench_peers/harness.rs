@@ -10,11 +10,14 @@ const REGION: usize = 512 << 20;
 /// Bytes one turn takes.
 pub(crate) const SPAN: usize = 4 << 20;
 
+/// The same in megabytes.
+pub(crate) const SPAN_MEGABYTES: f64 = 4.194_304;
+
 /// Bytes of a page.
 pub(crate) const PAGE: usize = 4096;
 
 /// Turns of each party; the medians are taken over them.
-const ROUNDS: usize = 31;
+pub(crate) const ROUNDS: usize = 31;
 
 /// One turn's work: `SPAN` bytes of source and as many of destination (in place: the destination alone).
 pub(crate) type Work<'a> = Box<dyn FnMut(&[u8], &mut [u8]) + 'a>;
@@ -44,6 +47,9 @@ impl Region {
     }
 }
 
+/// One turn's work on anything; it is told the number of the round, from 0 on, of which the first is not counted.
+pub(crate) type Turn<'a> = Box<dyn FnMut(&mut Arena, usize) + 'a>;
+
 /// What was measured: megabytes a second of each party, and the first party's against each of them.
 pub(crate) struct Measured {
     pub(crate) rates: Vec<f64>,
@@ -65,14 +71,33 @@ impl Arena {
         fill(self.src.bytes())
     }
 
+    /// The next span: source and destination.
+    pub(crate) fn next(&mut self) -> (&[u8], &mut [u8]) {
+        let span = self.at..self.at + SPAN;
+        self.at = span.end % REGION;
+        (&self.src.bytes()[span.clone()], &mut self.dst.bytes()[span])
+    }
+
+    /// Lets the parties work in turn; the seconds of each in each round.
+    pub(crate) fn turns(&mut self, rounds: usize, parties: &mut [Turn<'_>]) -> Vec<Vec<f64>> {
+        let mut seconds = vec![Vec::with_capacity(rounds); parties.len()];
+        for round in 0..=rounds {
+            for (turn, times) in parties.iter_mut().zip(&mut seconds) {
+                let took = thread_seconds(|| turn(self, round));
+                if round > 0 {
+                    times.push(took);
+                }
+            }
+        }
+        seconds
+    }
+
     /// Lets the parties work in turn, each turn on the next span.
     pub(crate) fn measure(&mut self, parties: &mut [Work<'_>]) -> Measured {
         let mut seconds = vec![Vec::with_capacity(ROUNDS); parties.len()];
         for round in 0..=ROUNDS {
             for (work, times) in parties.iter_mut().zip(&mut seconds) {
-                let span = self.at..self.at + SPAN;
-                self.at = span.end % REGION;
-                let (src, dst) = (&self.src.bytes()[span.clone()], &mut self.dst.bytes()[span]);
+                let (src, dst) = self.next();
                 let took = thread_seconds(|| work(src, dst));
                 // The first round only warms code and keys.
                 if round > 0 {
@@ -80,9 +105,20 @@ impl Arena {
                 }
             }
         }
+        Measured::new(&seconds, SPAN_MEGABYTES)
+    }
+}
+
+impl Measured {
+    fn new(seconds: &[Vec<f64>], amount: f64) -> Self {
         let ratios = seconds.iter().map(|peer| ratio(peer, &seconds[0])).collect();
-        let megabytes = f64::from(u32::try_from(SPAN).unwrap_or(u32::MAX)) / 1e6;
-        Measured { rates: seconds.iter().map(|times| megabytes / median(times.clone())).collect(), ratios }
+        Self { rates: seconds.iter().map(|times| amount / median(times.clone())).collect(), ratios }
+    }
+
+    /// The parties `which` alone, the first of them as ours.
+    pub(crate) fn only(seconds: &[Vec<f64>], which: &[usize], amount: f64) -> Self {
+        let chosen: Vec<_> = which.iter().map(|at| seconds[*at].clone()).collect();
+        Self::new(&chosen, amount)
     }
 }
 

@@ -1,5 +1,6 @@
-//! The programs on POWER, as functions that tests call too.
+//! What several programs on POWER share, and fuzz targets and tests with them.
 
-pub mod boot;
 pub mod esmb;
-pub mod paging;
+mod svm;
+
+pub use svm::SvmFiles;

@@ -1,8 +1,8 @@
 //! How it ended.
 
 use serde_json::{Map, Value, json};
+use uv_s390::abi::diag308::Response;
 use uv_s390::abi::se_header::SeHeader;
-use uv_s390::hypervisor::vmm::diag308::Response;
 use uv_s390_programs::vm::{Boot, GuestFacts, Refusal};
 
 use crate::input::Input;

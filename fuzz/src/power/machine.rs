@@ -9,13 +9,30 @@ use uv_core::{
 use uv_power::abi::numbers::{HvCall, UvCall};
 use uv_power::abi::regs::Lpid;
 use uv_power::abi::{HvCode, Msr, Profile, Regs, Ultracall};
+use uv_power::guest::EsmRequest;
 use uv_power::hypervisor::kernel::{self, Defects, DevicePool, KvmVcpu, PowerExit, Vm, VmConfig};
 use uv_power::sim::{GuestInsn, GuestStep, Machine, MachineConfig};
-use uv_power_programs::boot::{Input, Layout};
+use uv_power_programs::SvmFiles;
 use uv_sim::HostMemory;
 use uv_sim::guest::{Outcome, Step};
 
 use crate::feed::{Feed, Numbers};
+
+/// Hypercalls in which kernel or ultravisor have a part; all others are alike.
+const HYPERCALLS: &[HvCall] = &[
+    HvCall::H_CEDE,
+    HvCall::H_RANDOM,
+    HvCall::H_LOGICAL_CI_LOAD,
+    HvCall::H_LOGICAL_CI_STORE,
+    HvCall::H_REGISTER_VPA,
+    HvCall::H_SVM_PAGE_IN,
+    HvCall::H_SVM_PAGE_OUT,
+    HvCall::H_SVM_INIT_START,
+    HvCall::H_SVM_INIT_DONE,
+    HvCall::H_SVM_TPM_COMM,
+    HvCall::H_SVM_INIT_ABORT,
+    HvCall::H_RTAS,
+];
 
 const HOST: u64 = 16 << 20;
 const LPID: Lpid = Lpid(1);
@@ -25,7 +42,7 @@ const ACTIONS: usize = 48;
 /// What the guest keeps to itself.
 const SECRET: [u8; 64] = *b"a secret of the guest, which the hypervisor must never see again";
 
-static INPUT: LazyLock<Input> = LazyLock::new(|| Input::sample().expect("a sample"));
+static FILES: LazyLock<SvmFiles> = LazyLock::new(|| SvmFiles::sample().expect("a sample"));
 
 type Todo = Arc<Mutex<VecDeque<GuestStep>>>;
 
@@ -40,11 +57,10 @@ struct Rig {
 }
 
 /// Does what it is told, waits in `H_CEDE` when there is nothing to do.
-fn program(layout: &Layout, todo: Todo) -> impl FnMut(Outcome<Box<Regs>>) -> GuestStep + Send + use<> {
-    let (kernel, tree) = (layout.kernel.at, layout.tree);
+fn program(request: EsmRequest, todo: Todo) -> impl FnMut(Outcome<Box<Regs>>) -> GuestStep + Send {
     move |last| {
         if matches!(last, Outcome::Started) {
-            return Step::Call(GuestInsn::ultracall(UvCall::UV_ESM, &[kernel.0, tree.0]));
+            return Step::Call(GuestInsn::ultracall(EsmRequest::NUMBER, &request.arguments()));
         }
         let next = todo.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         next.unwrap_or_else(|| Step::Call(GuestInsn::hypercall(HvCall::H_CEDE, &[])))
@@ -54,14 +70,14 @@ fn program(layout: &Layout, todo: Todo) -> impl FnMut(Outcome<Box<Regs>>) -> Gue
 impl Rig {
     /// A secure VM whose guest has written its secret to a page of its own.
     fn new(profile: u8) -> Self {
-        let layout = Layout::new(&INPUT).expect("the sample has room");
+        let layout = FILES.layout().expect("the sample has room");
         let pages = layout.memory >> PageSize::K64.shift();
         let secure = pages + SPARE;
         let memory = Arc::new(HostMemory::new(HOST + layout.memory));
         let config = MachineConfig {
             profile: Profile::ALL[usize::from(profile % 2)],
             secure_pages: u32::try_from(secure).expect("a small machine"),
-            ..MachineConfig::new(INPUT.machine_key.clone())
+            ..MachineConfig::new(FILES.machine_key.clone())
         };
         let machine = Machine::new(config, memory.clone());
         let seams = Arc::new(machine.clone());
@@ -75,17 +91,17 @@ impl Rig {
         slots.insert(SlotId(0), MemSlot { first: Gfn(0), pages, host: HostAddr(HOST) }).expect("one slot fits");
         let vm = Arc::new(Vm::new(host, VmConfig { lpid: LPID, radix: true, slots, defects: Defects::empty() }));
         vm.enable_secure_guest_capability().expect("there is secure memory");
-        layout.load(&*memory, HostAddr(HOST), &INPUT.bootargs).expect("the memory is there");
+        layout.load(&*memory, HostAddr(HOST)).expect("the memory is there");
         let todo = Todo::default();
-        machine.add_vcpu(LPID, 0, Box::new(program(&layout, Arc::clone(&todo))));
+        machine.add_vcpu(LPID, 0, Box::new(program(layout.request(), Arc::clone(&todo))));
         let mut cpu = KvmVcpu::new(Arc::clone(&vm), 0).starting_at(layout.kernel.at);
         assert_eq!(cpu.run().expect("the guest starts"), Exit::EnterSecureMode);
         vm.enter_secure_mode(&mut cpu).expect("the sample becomes secure");
-        let work = PageSize::K64.gfn(layout.work);
+        let work = PageSize::K64.gfn(layout.free);
         let numbers =
-            Numbers::new(&[1, 0, 16, 2, HOST, layout.work.0, work.0, pages, layout.kernel.at.0, layout.tree.0]);
+            Numbers::new(&[1, 0, 16, 2, HOST, layout.free.0, work.0, pages, layout.kernel.at.0, layout.tree.0]);
         let mut rig = Self { machine, memory, vm, cpu, todo, numbers, pages };
-        rig.tell(Step::store(layout.work, &SECRET));
+        rig.tell(Step::store(layout.free, &SECRET));
         rig.run(&mut Feed::new(&[]));
         rig
     }
@@ -180,7 +196,7 @@ pub fn ultracall_guest(data: &[u8]) {
                 Step::Call(GuestInsn::Load(Box::new(Regs { gpr: [at.0; 32], srr1: at.0, pidr: 7, ..Regs::default() })))
             }
             6 => {
-                let call = feed.pick(HvCall::ALL).unwrap_or(HvCall(0));
+                let call = feed.pick(HYPERCALLS).unwrap_or(HvCall(0));
                 Step::Call(GuestInsn::hypercall(call, &arguments))
             }
             7 => {

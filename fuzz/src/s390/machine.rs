@@ -3,40 +3,28 @@
 use crate::feed::{Feed, Numbers};
 use std::collections::VecDeque;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
-use uv_core::{Exit, Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, NormalMemory, PageSize, SlotId, Vcpu};
+use uv_core::{Exit, GuestAddr, HostAddr, NormalMemory, Vcpu};
 use uv_s390::abi::psw::Psw;
 use uv_s390::abi::uvc::UvCall;
 use uv_s390::abi::uvcb::{COMMANDS, Length, UvCommand};
-use uv_s390::hypervisor::kernel::{Guest, GuestConfig, Hardware, Host, HostPages, S390Exit};
-use uv_s390::owner::crypto::HostPrivateKey;
-use uv_s390::owner::image::{Image, ImageBuilder};
-use uv_s390::sim::{FrameAddress, Generation, GuestInsn, HostView, InsnResult, Machine, MachineConfig};
+use uv_s390::dev::{self, RigConfig};
+use uv_s390::guest::stage3a::BootImage;
+use uv_s390::hypervisor::kernel::{Guest, S390Exit};
+use uv_s390::sim::{Generation, GuestInsn, HostView, InsnResult, Machine};
 use uv_sim::guest::{Outcome, Program, Step};
-use uv_sim::rng::SimRng;
 
-const KERNEL: u64 = 2 << 30;
-const KERNEL_BYTES: u64 = 64 << 20;
-const GUEST: u64 = KERNEL + KERNEL_BYTES;
 const PAGES: u64 = 512;
 /// Most calls, runs and accesses of one input.
 const ACTIONS: usize = 48;
 /// What the image is full of, and what nobody but the guest may see.
 const SECRET: [u8; 64] = [0x6b; 64];
 
-struct Sample {
-    key: HostPrivateKey,
-    image: Vec<u8>,
-    ipib: usize,
-}
-
-static SAMPLE: LazyLock<Sample> = LazyLock::new(|| {
-    let mut rng = SimRng::from_seed(1).fork("fuzz");
-    let key = HostPrivateKey::generate(&mut rng);
-    let kernel = vec![0x6b; 9 << 12];
-    let builder = ImageBuilder::new(&kernel).host_key(key.public()).skip_component_check();
-    let image = builder.build(&mut rng).expect("a sample image").bytes;
-    let ipib = Image::parse(&image).expect("the sample is an image").ipib_offset();
-    Sample { ipib: usize::try_from(ipib).expect("the sample is small"), key, image }
+/// What every machine is made of, and the image of every VM.
+static SAMPLE: LazyLock<(RigConfig, BootImage)> = LazyLock::new(|| {
+    let mut config = RigConfig::new(1);
+    config.guest_bytes = PAGES << 12;
+    let image = dev::Rig::with(config.clone()).expect("a kernel starts").image(&[SECRET[0]; 9 << 12]);
+    (config, image)
 });
 
 type Todo = Arc<Mutex<VecDeque<Step<GuestInsn>>>>;
@@ -53,30 +41,20 @@ struct Rig {
 impl Rig {
     fn new(generation: u8, protected: bool) -> Self {
         let generation = [Generation::Z15, Generation::Z16, Generation::Z17][usize::from(generation % 3)];
-        let config = MachineConfig {
-            generation,
-            memory: GUEST + (PAGES << 12),
-            host_key: SAMPLE.key.clone(),
-            backup_key: None,
-            frame_address: FrameAddress::Absolute,
-            seed: 1,
-        };
-        let machine = Arc::new(Machine::new(config));
-        let memory = machine.host_memory();
-        let hardware = Hardware::new(&machine, memory.clone());
-        let host = Host::start(hardware, HostPages::new([(HostAddr(KERNEL), KERNEL_BYTES)])).expect("a kernel starts");
-        let mut slots = MemSlots::new(PageSize::K4);
-        slots.insert(SlotId(0), MemSlot { first: Gfn(0), pages: PAGES, host: HostAddr(GUEST) }).expect("one slot fits");
-        let guest = Guest::new(host, GuestConfig::new(slots)).expect("a VM");
-        guest.add_cpu(0).expect("a CPU");
+        let (mut config, image) = (SAMPLE.0.clone(), &SAMPLE.1);
+        config.machine.generation = generation;
+        let rig = dev::Rig::with(config).expect("a kernel starts");
+        let guest = rig.vm(PAGES, 1).expect("a VM");
+        let (machine, memory) = (rig.machine, rig.memory);
         let state = guest.state_address(0).expect("CPU 0 has a state description");
         let todo = Todo::default();
         let desk = Arc::clone(&todo);
         machine.set_guest(state, move |_: Psw| program(Arc::clone(&desk)));
-        let mut numbers = Numbers::new(&[KERNEL, GUEST, GUEST + 0x10000, 0x10000, 0x1000, 1, guest.asce().0, state.0]);
+        let (kernel, base) = (dev::Rig::KERNEL.0, guest.storage().slots.host_addr(GuestAddr(0)).expect("a slot").0);
+        let mut numbers = Numbers::new(&[kernel, base, base + 0x10000, 0x10000, 0x1000, 1, guest.asce().0, state.0]);
         if protected {
-            memory.write(HostAddr(GUEST), &SAMPLE.image).expect("the image fits");
-            guest.start_protected(&SAMPLE.image[SAMPLE.ipib..]).expect("the sample boots");
+            guest.storage().write(GuestAddr(0), image.file()).expect("the image fits");
+            guest.start_protected(image.ipib_bytes()).expect("the sample boots");
         }
         let mut words = [0; 512];
         memory.read(state, &mut words).expect("the state description is the host's");
@@ -168,7 +146,7 @@ pub fn uvc_host(data: &[u8]) {
                 3 => drop(rig.guest.cleanup(&mut |_| true)),
                 4 => drop(rig.guest.enable()),
                 5 => drop(rig.guest.host_read(GuestAddr(rig.numbers.take(&mut feed)), &mut [0; 64])),
-                6 => drop(rig.guest.start_protected(&SAMPLE.image[SAMPLE.ipib..])),
+                6 => drop(rig.guest.start_protected(SAMPLE.1.ipib_bytes())),
                 _ => rig.machine.advance_clock(rig.numbers.take(&mut feed)),
             },
             _ => {
@@ -182,7 +160,7 @@ pub fn uvc_host(data: &[u8]) {
     }
     for page in 0..PAGES {
         let mut bytes = [0; 4096];
-        if rig.memory.read(HostAddr(GUEST + (page << 12)), &mut bytes).is_ok() {
+        if rig.guest.storage().read(GuestAddr(page << 12), &mut bytes).is_ok() {
             assert!(!bytes.starts_with(&SECRET), "page {page} of the guest lies open");
         }
     }
@@ -207,7 +185,7 @@ pub fn uvc_guest(data: &[u8]) {
             2 => Step::Fetch { at: GuestAddr(number) },
             3 => Step::Call(GuestInsn::Diag { code: feed.half(), gr: [(); 5].map(|()| rig.numbers.take(&mut feed)) }),
             4 => {
-                let ipib = SAMPLE.image[SAMPLE.ipib..].to_vec();
+                let ipib = SAMPLE.1.ipib_bytes().to_vec();
                 Step::Call(GuestInsn::Diag308 { subcode: u64::from(feed.byte() % 12), address: number, ipib })
             }
             5 => Step::Call(GuestInsn::Servc { command: u32::from(feed.half()), sccb: feed.bytes::<32>().to_vec() }),

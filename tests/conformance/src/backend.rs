@@ -1,34 +1,39 @@
 //! What a backend brings.
 
-use uv_core::{EnterSecureMode, Error, Gfn, GuestAddr, NormalMemory, PageIn, SecureVm, Unsupported, Vcpu};
+use uv_core::{EnterSecureMode, Error, Gfn, GuestAddr, NormalMemory, PageIn, Unsupported, Vcpu};
 
-/// An ability that a machine may lack.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+use crate::Script;
+
+/// What a machine may lack. A rule about it is not run on a machine that does not declare it; instead the machine must refuse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Ability {
-    /// [`SecureVm::as_page_out`].
+    /// [`SecureVm::as_page_out`](uv_core::SecureVm::as_page_out).
     PageOut,
-    /// [`SecureVm::as_share_pages`].
+    /// [`SecureVm::as_share_pages`](uv_core::SecureVm::as_share_pages).
     SharePages,
-    /// [`SecureVm::as_accept_sharing`].
+    /// [`SecureVm::as_accept_sharing`](uv_core::SecureVm::as_accept_sharing).
     AcceptSharing,
-    /// [`SecureVm::as_destroy_pages`].
+    /// [`SecureVm::as_destroy_pages`](uv_core::SecureVm::as_destroy_pages).
     DestroyPages,
+    /// Secure memory can run out while a VM runs: [`Setup::tight`] means something.
+    LimitedMemory,
+    /// Refusals carry a number of the machine: [`Backend::code`].
+    RawCodes,
 }
 
 impl Ability {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::PageOut, Self::SharePages, Self::AcceptSharing, Self::DestroyPages];
+    pub const ALL: [Self; 6] =
+        [Self::PageOut, Self::SharePages, Self::AcceptSharing, Self::DestroyPages, Self::LimitedMemory, Self::RawCodes];
+}
 
-    /// Whether a VM has the ability.
-    pub fn is_of<V: SecureVm>(self, vm: &V) -> bool {
-        match self {
-            Self::PageOut => vm.as_page_out().is_some(),
-            Self::SharePages => vm.as_share_pages().is_some(),
-            Self::AcceptSharing => vm.as_accept_sharing().is_some(),
-            Self::DestroyPages => vm.as_destroy_pages().is_some(),
-        }
-    }
+/// A refusal that the suite provokes and whose code it wants to see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// A sealed page that was changed comes in.
+    Tampered,
 }
 
 /// What the suite has a guest do. Each backend tells its guest in its own way.
@@ -60,21 +65,21 @@ pub enum Saw {
 /// The hypervisor's view of normal memory.
 pub type Host<'a> = &'a dyn NormalMemory;
 
+/// The machine that a rule wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setup {
+    /// Everything random comes from this number: the same seed gives the same machine.
+    pub seed: u64,
+    /// There is secure memory for the image of VM 0 and for at most half of the test pages. Only for a backend with
+    /// [`Ability::LimitedMemory`]; others build what they always build.
+    pub tight: bool,
+}
+
 /// A machine with an ultravisor, and two VMs on it, set up so that the suite can act as hypervisor and as guest.
 ///
-/// The VMs are normal after [`Backend::new`]. Each has at least [`Backend::TEST_PAGES`] pages, from page
-/// [`Backend::test_pages`] on, that its image does not use.
-pub trait Backend: Sized {
-    /// Pages every VM keeps free for the suite.
-    const TEST_PAGES: u64 = 24;
-
-    /// Whether the content of a page goes along when the guest shares it or takes it back (IBM Z), or the other side
-    /// starts with zeros (POWER).
-    const SHARING_KEEPS_CONTENT: bool;
-
-    /// The abilities of its VMs. Rules about the others are skipped, and that the machine has none of them is a rule.
-    const ABILITIES: &'static [Ability];
-
+/// The VMs are normal at first. Each has at least [`TEST_PAGES`] pages, from page [`Backend::test_pages`] on, that its image
+/// does not use.
+pub trait Backend {
     /// The error of everything.
     type Error: Error + From<Unsupported> + 'static;
     /// The VM as the hypervisor has it.
@@ -82,8 +87,14 @@ pub trait Backend: Sized {
     /// A virtual CPU.
     type Cpu: Vcpu<Error = Self::Error>;
 
-    /// A machine with VMs 0 and 1, both normal. The same seed gives the same machine.
-    fn new(seed: u64) -> Self;
+    /// What the machine has of what machines may lack. Nothing unless said.
+    fn abilities(&self) -> &[Ability] {
+        &[]
+    }
+
+    /// Whether the content of a page goes along when the guest shares it or takes it back (IBM Z), or the other side
+    /// starts with zeros (POWER).
+    fn sharing_keeps_content(&self) -> bool;
 
     /// VM `index` (0 or 1).
     fn vm(&self, index: usize) -> &Self::Vm;
@@ -93,7 +104,7 @@ pub trait Backend: Sized {
     /// of [`Backend::refusals`] it must refuse.
     fn boot(&self, index: usize, refusal: Option<&str>) -> Self::Cpu;
 
-    /// Names of the ways in which this machine must refuse to enter: wrong key, flipped bit …
+    /// Names of the ways in which this machine must refuse to enter: wrong key, flipped bit … At least one.
     fn refusals(&self) -> Vec<&'static str>;
 
     /// The first page that the image of a VM does not use.
@@ -102,15 +113,25 @@ pub trait Backend: Sized {
     /// Normal memory as the hypervisor reaches it. Reading a secure page fails or gives no plaintext.
     fn host(&self) -> Host<'_>;
 
-    /// Has the guest of VM `index` do these things when it runs, after what it was told before.
-    fn tell(&self, index: usize, ops: Vec<GuestOp>);
+    /// What the guest of VM `index` has to do and what it saw, since the VM was booted.
+    fn script(&self, index: usize) -> &Script;
 
-    /// What the guest of VM `index` saw since the VM was booted.
-    fn saw(&self, index: usize) -> Vec<Saw>;
-
-    /// Serves an exit that only this machine has.
+    /// Serves an exit that only this machine has. A machine without any need not say it.
     ///
     /// # Errors
     /// The backend's.
-    fn serve(&self, index: usize, cpu: &mut Self::Cpu, exit: <Self::Cpu as Vcpu>::Arch) -> Result<(), Self::Error>;
+    fn serve(&self, index: usize, cpu: &mut Self::Cpu, exit: <Self::Cpu as Vcpu>::Arch) -> Result<(), Self::Error> {
+        let _ = (index, cpu, exit);
+        Err(Unsupported.into())
+    }
+
+    /// The machine's number for a refusal, as the text of the error must show it. Something for every [`Refusal`] of a machine
+    /// with [`Ability::RawCodes`], nothing on other machines.
+    fn code(&self, refusal: Refusal) -> Option<&'static str> {
+        let _ = refusal;
+        None
+    }
 }
+
+/// Pages every VM keeps free for the suite.
+pub const TEST_PAGES: u64 = 24;

@@ -4,7 +4,8 @@ use uv_core::{EnterSecureMode, ErrorKind, Exit, Gfn, SecureVm, Vcpu, VmState};
 use uv_power::abi::HvCode;
 use uv_power::abi::msr::SC_LEVEL_1;
 use uv_power::abi::numbers::{HvCall, UvCall};
-use uv_power::hypervisor::kernel::{HostTpm, KvmError, PowerExit, SecureGuest, TpmError};
+use uv_power::abi::tpm::{HostTpm, TpmError};
+use uv_power::hypervisor::kernel::{KvmError, PowerExit, SecureGuest};
 
 use crate::rig::*;
 
@@ -20,7 +21,7 @@ fn init_abort_goes_back_to_the_guest_by_hrfid_with_the_result_in_r3() {
         assert_eq!(*value, expected, "R{register}");
     }
     assert_eq!(rig.vm.vm_state(), VmState::Normal);
-    assert_eq!(*rig.door.calls.lock().unwrap(), [UvCall::UV_REGISTER_MEM_SLOT, UvCall::UV_SVM_TERMINATE]);
+    assert_eq!(calls(&rig.uv), [UvCall::UV_REGISTER_MEM_SLOT, UvCall::UV_SVM_TERMINATE]);
 }
 
 #[test]
@@ -33,7 +34,7 @@ fn a_guest_that_asks_is_secure_before_it_runs_on() {
     ];
     let mut rig = Rig::new(good);
     assert_eq!(rig.enter(), Ok(4));
-    assert_eq!((rig.vm.vm_state(), rig.door.entered.lock().unwrap().len()), (VmState::Secure, 3));
+    assert_eq!((rig.vm.vm_state(), rig.entries().len()), (VmState::Secure, 3));
     let again = rig.vm.enter_secure_mode(&mut rig.cpu).unwrap_err();
     assert_eq!(uv_core::Error::kind(&again), ErrorKind::WrongState);
     assert_eq!(rig.cpu.run(), Ok(Exit::Halted));
@@ -49,7 +50,7 @@ fn an_ultravisor_that_gives_up_late_leaves_an_aborted_vm() {
     assert_eq!(rig.vm.vm_state(), VmState::Aborted);
     rig.vm.terminate().unwrap();
     assert_eq!((rig.vm.vm_state(), rig.vm.secure_guest()), (VmState::Normal, SecureGuest::empty()));
-    assert!(rig.door.calls.lock().unwrap().contains(&UvCall::UV_SVM_TERMINATE));
+    assert!(calls(&rig.uv).contains(&UvCall::UV_SVM_TERMINATE));
     assert_eq!(rig.pool.free(), rig.pool.pages());
     assert_eq!(rig.cpu.run(), Ok(Exit::Halted));
     assert_eq!(rig.entered(3, false).gpr[3], HvCode::H_STATE.to_register(), "the guest is told");
@@ -86,7 +87,7 @@ fn entering_is_for_the_virtual_cpu_that_asked() {
     let mut theirs = Rig::new(vec![reflected(HvCall::H_SVM_INIT_START, &[])]);
     assert_eq!(theirs.cpu.run(), Ok(Exit::EnterSecureMode));
     assert_eq!(rig.vm.enter_secure_mode(&mut theirs.cpu), Err(KvmError::NotAsked));
-    assert!(rig.door.calls.lock().unwrap().is_empty() && theirs.door.calls.lock().unwrap().is_empty());
+    assert!(calls(&rig.uv).is_empty() && calls(&theirs.uv).is_empty());
 }
 
 /// A TPM that answers with the command's length.
@@ -151,7 +152,7 @@ fn a_transition_is_judged_by_itself() {
     assert_eq!(rig.cpu.run(), Ok(Exit::Halted));
     // Afterwards pages that are out are the user's again.
     rig.vm.host_touches(Gfn(2)).unwrap();
-    rig.door.next.lock().unwrap().push_back(reflected(HvCall::H_SVM_PAGE_IN, &[0x2_0000, 0, 16]));
+    rig.uv.inner().next.lock().unwrap().push_back(reflected(HvCall::H_SVM_PAGE_IN, &[0x2_0000, 0, 16]));
     assert!(matches!(rig.cpu.run(), Ok(Exit::PageMissing { gfn: Gfn(2), .. })));
 
     // An abort outside of a transition is not remembered.
@@ -169,7 +170,7 @@ fn a_transition_is_judged_by_itself() {
     assert_eq!(rig.vm.secure_guest(), SecureGuest::empty());
     // One that does not end the VM leaves it where it is.
     let mut rig = Rig::new(vec![start(), refused()]);
-    rig.door.codes.lock().unwrap().extend([0, 0, -4]);
+    rig.uv.inner().codes.lock().unwrap().extend([0, 0, -4]);
     let error = rig.enter().unwrap_err();
     assert!(matches!(error, KvmError::NotEnded(error) if error.code.0 == -4), "{error}");
     assert_eq!(rig.vm.secure_guest(), SecureGuest::INIT_START);

@@ -62,7 +62,7 @@ fn a_hypercall_of_user_mode_is_a_privileged_instruction_for_the_kernel() {
 fn interrupts_are_injected_through_hsrr0_hsrr1_and_r2() {
     let state = SECURE | Msr::LE.bits() | Msr::IR.bits() | Msr::DR.bits();
     let mut rig = secure(vec![interrupted(0xea0, state), interrupted(0xf80, state & !Msr::EE.bits())]);
-    rig.door.next.lock().unwrap().push_front(interrupted(0xf80, state));
+    rig.uv.inner().next.lock().unwrap().push_front(interrupted(0xf80, state));
     assert_eq!(rig.cpu.run(), Ok(Exit::Arch(PowerExit::Interrupt(0xf80))));
     assert!(rig.cpu.takes_external());
     rig.cpu.inject(0x700, STATUS_ILLEGAL | Msr::PR.bits() | 1);
@@ -123,7 +123,7 @@ fn the_cause_of_an_interrupt_is_told() {
 #[test]
 fn ticks_in_a_row_are_counted() {
     let tick = || interrupted(0x980, NORMAL);
-    let entries = |rig: &Rig| rig.door.entered.lock().unwrap().len();
+    let entries = |rig: &Rig| rig.entries().len();
     let say = Ok(Exit::Arch(PowerExit::Interrupt(0x980)));
     let mut rig = Rig::new((0..128).map(|_| tick()).collect());
     assert_eq!((rig.cpu.run(), entries(&rig)), (say.clone(), 64));
@@ -166,7 +166,7 @@ fn where_an_interrupt_saved_its_state() {
         let mut rig = Rig::new(vec![next]);
         rig.cpu.run().unwrap();
         let (at, status) = if hsrr { (0x2220, 0x0002_0000) } else { (0x1110, 0x0001_0000) };
-        if rig.door.entered.lock().unwrap().len() == 1 {
+        if rig.entries().len() == 1 {
             assert_eq!(rig.cpu.cause().status, status, "{vector:#x}");
             assert_eq!(rig.cpu.run(), Ok(Exit::Halted));
         }

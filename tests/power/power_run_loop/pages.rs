@@ -25,17 +25,13 @@ fn pages_go_to_the_user_or_are_served_in_the_kernel() {
         assert_eq!(ask(&rig.vm, HvCall::H_SVM_PAGE_IN, [0x1_0000, 1, 16]), HvCode::H_SUCCESS);
         rig.vm.host_unmaps(Gfn(1));
         rig.vm.host_touches(Gfn(2)).unwrap();
-        rig.door.calls.lock().unwrap().clear();
+        rig.uv.take();
         rig
     };
-    let Rig { door, vm, cpu, .. } = prepared(next());
+    let Rig { uv, vm, cpu, .. } = prepared(next());
     let mut cpu = cpu.paging_in_kernel();
     assert_eq!(cpu.run(), Ok(Exit::Halted));
-    assert_eq!(
-        *door.calls.lock().unwrap(),
-        [UvCall::UV_PAGE_IN; 3],
-        "the page that is out, the shared one, and once more"
-    );
+    assert_eq!(calls(&uv), [UvCall::UV_PAGE_IN; 3], "the page that is out, the shared one, and once more");
     assert!(matches!(vm.gfn_state(Gfn(2)), GfnState::Uvmem(_)));
     assert_eq!(vm.gfn_state(Gfn(1)), GfnState::Shared);
 
@@ -88,7 +84,7 @@ proptest! {
         codes in prop::collection::vec(prop::sample::select(vec![0_i64, 0, 0, 0, -4, -55, -56, 1]), 0..60),
     ) {
         let rig = Rig::new(vec![]);
-        *rig.door.codes.lock().unwrap() = codes.into();
+        *rig.uv.inner().codes.lock().unwrap() = codes.into();
         let ask = |call, args| ask(&rig.vm, call, args);
         for (step, gfn, flags) in steps {
             match step {
@@ -114,7 +110,7 @@ proptest! {
             prop_assert_eq!(different.len(), devices.len());
             prop_assert_eq!(rig.pool.pages() - rig.pool.free(), devices.len() as u64);
         }
-        rig.door.codes.lock().unwrap().clear();
+        rig.uv.inner().codes.lock().unwrap().clear();
         prop_assert_eq!(rig.vm.svm_off(), Ok(()));
         // What the ultravisor refused at an abort comes out when the host touches it.
         let slots = rig.vm.slots();
@@ -132,7 +128,7 @@ fn only_a_secure_page_that_is_out_goes_to_the_user() {
         rig.vm.host_touches(Gfn(2)).unwrap();
         assert_eq!(rig.vm.gfn_state(Gfn(2)), GfnState::PagedOut);
         let exit = rig.cpu.run();
-        let entered = rig.door.entered.lock().unwrap().get(1).map(|(_, regs)| regs.gpr[0]);
+        let entered = rig.entries().get(1).map(|call| call.before.gpr[0]);
         (exit, entered)
     };
     let served = |code: HvCode| (Ok(Exit::Halted), Some(code.to_register()));

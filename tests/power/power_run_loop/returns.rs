@@ -117,7 +117,7 @@ fn a_new_virtual_cpu_begins_with_a_clean_state() {
     let mut cpu = KvmVcpu::new(rig.vm.clone(), 6);
     assert!(Arc::ptr_eq(cpu.vm(), &rig.vm) && !cpu.takes_external());
     assert_eq!([cpu.run(), cpu.run()], [Ok(Exit::Halted), Ok(Exit::Halted)]);
-    assert_eq!(rig.door.entered.lock().unwrap().len(), 2, "running again ends the wait");
+    assert_eq!(rig.entries().len(), 2, "running again ends the wait");
     let first = rig.entered(0, false);
     assert_eq!((first.hsrr0, first.hsrr1), (0, (Msr::SF | Msr::ME | Msr::RI | Msr::LE).bits()));
     assert_eq!((first.gpr, first.vcpu, first.lpidr, first.msr), ([0; 32], 6, Lpid(3), Regs::hypervisor().msr));
@@ -157,7 +157,7 @@ fn a_running_virtual_cpu_is_counted() {
         seen.lock().unwrap().push(vm.svm_off());
         (regs.nip, regs.gpr[3]) = (0xc00, HvCall::H_CEDE.0);
     });
-    rig.door.next.lock().unwrap().push_back(outer);
+    rig.uv.inner().next.lock().unwrap().push_back(outer);
     let Rig { mut cpu, vm, .. } = rig;
     assert_eq!(cpu.run(), Ok(Exit::Halted));
     assert_eq!(*inner.lock().unwrap(), [Err(KvmError::Running)]);

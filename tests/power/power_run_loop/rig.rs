@@ -1,4 +1,4 @@
-//! A virtual CPU behind a scripted way into its guest.
+//! A virtual CPU whose ultravisor and guest answer by a script.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -11,6 +11,7 @@ use uv_power::abi::regs::Lpid;
 use uv_power::abi::{GuestEntry, HvCode, Msr, Regs, Ultracall};
 use uv_power::hypervisor::kernel::hcall::{self, Served};
 use uv_power::hypervisor::kernel::{Defects, DevicePool, Host, KvmError, KvmVcpu, Vm, VmConfig};
+use uv_power::wrap::{Instruction, RecordedCall, Recorder};
 use uv_sim::HostMemory;
 
 pub(crate) const COOKIE: u64 = 0x1_2340;
@@ -22,19 +23,25 @@ pub(crate) const SECURE: u64 = NORMAL | Msr::S.bits();
 /// How the hypervisor was entered next, or the code that the way in was refused with.
 pub(crate) type Next = Box<dyn FnOnce(&mut Regs) + Send>;
 
-/// The way into guests: what the hypervisor loaded each time, and what comes next.
+/// The ultravisor and the guests: what comes next.
 #[derive(Default)]
-pub(crate) struct Door {
-    pub(crate) entered: Mutex<Vec<(bool, Regs)>>,
+pub(crate) struct Answers {
     pub(crate) next: Mutex<VecDeque<Next>>,
-    pub(crate) calls: Mutex<Vec<UvCall>>,
     /// What calls are answered with; then with success.
     pub(crate) codes: Mutex<VecDeque<i64>>,
 }
 
-impl Door {
-    fn pass(&self, by_ultracall: bool, regs: &mut Regs) {
-        self.entered.lock().unwrap().push((by_ultracall, regs.clone()));
+impl Ultracall for Answers {
+    fn ultracall(&self, regs: &mut Regs) {
+        if UvCall(regs.gpr[3]) == UvCall::UV_RETURN {
+            return self.enter(regs);
+        }
+        regs.gpr[3] = self.codes.lock().unwrap().pop_front().unwrap_or(0).cast_unsigned();
+    }
+}
+
+impl GuestEntry for Answers {
+    fn enter(&self, regs: &mut Regs) {
         let next = self.next.lock().unwrap().pop_front();
         match next {
             Some(next) => next(regs),
@@ -45,30 +52,12 @@ impl Door {
             }
         }
     }
-}
-
-impl Ultracall for Door {
-    fn ultracall(&self, regs: &mut Regs) {
-        match UvCall(regs.gpr[3]) {
-            UvCall::UV_RETURN => self.pass(true, regs),
-            call => {
-                self.calls.lock().unwrap().push(call);
-                regs.gpr[3] = self.codes.lock().unwrap().pop_front().unwrap_or(0).cast_unsigned();
-            }
-        }
-    }
-}
-
-impl GuestEntry for Door {
-    fn enter(&self, regs: &mut Regs) {
-        self.pass(false, regs);
-    }
 
     fn set_partition_memory(&self, _: Lpid, _: Option<&MemSlots>) {}
 }
 
 pub(crate) struct Rig {
-    pub(crate) door: Arc<Door>,
+    pub(crate) uv: Arc<Recorder<Answers>>,
     pub(crate) vm: Arc<Vm>,
     pub(crate) cpu: KvmVcpu,
     pub(crate) pool: Arc<DevicePool>,
@@ -76,22 +65,23 @@ pub(crate) struct Rig {
 
 impl Rig {
     pub(crate) fn new(next: Vec<Next>) -> Self {
-        let door = Arc::new(Door { next: Mutex::new(next.into()), ..Door::default() });
+        let uv = Arc::new(Recorder::new(Answers { next: Mutex::new(next.into()), ..Answers::default() }));
         let mut slots = MemSlots::new(PageSize::K64);
         slots.insert(SlotId(0), MemSlot { first: Gfn(0), pages: 4, host: HostAddr(0x10_0000) }).unwrap();
         let pool = Arc::new(DevicePool::new(8 << 16).unwrap());
         let host = Host {
-            uv: door.clone(),
-            entry: door.clone(),
+            uv: uv.clone(),
+            entry: uv.clone(),
             memory: Arc::new(HostMemory::new(0x20_0000)),
             pool: Some(pool.clone()),
         };
         let vm = Vm::new(host, VmConfig { lpid: Lpid(3), radix: true, slots, defects: Defects::empty() });
         vm.enable_secure_guest_capability().unwrap();
-        assert_eq!(core::mem::take(&mut *door.calls.lock().unwrap()), [UvCall::UV_WRITE_PATE]);
+        assert_eq!(calls(&uv), [UvCall::UV_WRITE_PATE]);
+        uv.take();
         let vm = Arc::new(vm);
         let cpu = KvmVcpu::new(vm.clone(), 0).starting_at(GuestAddr(0x4000));
-        Self { door, vm, cpu, pool }
+        Self { uv, vm, cpu, pool }
     }
 
     /// Runs the guest until it asks to become secure, and does the hypervisor's part.
@@ -101,12 +91,24 @@ impl Rig {
         self.vm.enter_secure_mode(&mut self.cpu).map(|entered| entered.resident)
     }
 
+    /// The entries of the guest, first one first.
+    pub(crate) fn entries(&self) -> Vec<RecordedCall> {
+        let mut all = self.uv.calls();
+        all.retain(|call| matches!(call.ultracall(), None | Some(UvCall::UV_RETURN)));
+        all
+    }
+
     /// The registers that were loaded at entry `index`, which must have been by `UV_RETURN` or by HRFID.
     pub(crate) fn entered(&self, index: usize, by_ultracall: bool) -> Regs {
-        let entered = self.door.entered.lock().unwrap();
-        assert_eq!(entered[index].0, by_ultracall, "entry {index}");
-        entered[index].1.clone()
+        let RecordedCall { instruction, before, .. } = self.entries().swap_remove(index);
+        assert_eq!(instruction == Instruction::Sc2, by_ultracall, "entry {index}");
+        *before
     }
+}
+
+/// The calls of the ultravisor, without `UV_RETURN`.
+pub(crate) fn calls(uv: &Recorder<Answers>) -> Vec<UvCall> {
+    uv.calls().iter().filter_map(RecordedCall::ultracall).filter(|call| *call != UvCall::UV_RETURN).collect()
 }
 
 /// A hypercall of the ultravisor that the kernel answers.
@@ -123,7 +125,7 @@ pub(crate) fn secure(next: Vec<Next>) -> Rig {
     for call in [HvCall::H_SVM_INIT_START, HvCall::H_SVM_INIT_DONE] {
         assert_eq!(ask(&rig.vm, call, [0; 3]), HvCode::H_SUCCESS);
     }
-    rig.door.calls.lock().unwrap().clear();
+    rig.uv.take();
     rig
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use uv_core::{Gfn, HostAddr, NormalMemory};
-use uv_power::abi::numbers::UvCall;
+use uv_power::abi::numbers::{HvCall, UvCall};
 use uv_power::abi::regs::Regs;
 use uv_power::abi::ultracall::{self, Ultracall};
 use uv_power::abi::{HvCode, Profile, UvCode};
@@ -170,7 +170,7 @@ fn serve(machine: &Machine, regs: &mut Regs, page: &Mutex<()>) {
         regs.msr = Regs::hypervisor().msr;
         machine.ultracall(regs);
         match regs.nip {
-            0x100 => return,
+            0xc00 if regs.gpr[3] == HvCall::H_CEDE.0 => return,
             0xe00 => {
                 let _held = page.lock().unwrap();
                 ultracall::call(machine, UvCall::UV_PAGE_IN, &[7, HOST + GPA, GPA, 0, 16]);

@@ -1,7 +1,7 @@
 //! Rows B: the partition table.
 
 use uv_power::abi::UvCode;
-use uv_power::abi::numbers::UvCall;
+use uv_power::abi::numbers::{HvCall, UvCall};
 use uv_power::abi::regs::Lpid;
 use uv_power::sim::SvmState;
 
@@ -66,7 +66,12 @@ fn b04() {
         assert_eq!(write(&rig, 7), UvCode::U_SUCCESS);
         (rig.regs.srr0, rig.regs.srr1) = (rig.regs.hsrr0, rig.regs.hsrr1);
         rig.enter(uv_power::abi::HvCode::H_SUCCESS);
-        assert_eq!((rig.regs.nip, rig.transcript.as_ref().unwrap().lock().len()), (0x100, 1));
+        let loaded = rig.transcript.as_ref().unwrap().lock().len();
+        assert_eq!(
+            (rig.regs.nip, rig.regs.gpr[3], loaded),
+            (0xc00, HvCall::H_CEDE.0, 1),
+            "the program waits at its end"
+        );
         let rig = Rig::new(p);
         assert_eq!(write(&rig, 0), UvCode::U_SUCCESS);
         assert_eq!(rig.machine.partition_entry(Lpid(0)), (D0, D1));

@@ -6,11 +6,12 @@
 
 use rand_core::Rng;
 use uv_core::{HostAddr, NormalMemory};
+use uv_power::abi::calls::hypercall;
 use uv_power::abi::numbers::{HvCall, UvCall};
 use uv_power::abi::regs::{Lpid, Regs};
 use uv_power::abi::ultracall::Ultracall;
 use uv_power::abi::{HvCode, Msr, Privilege, Profile, UvCode};
-use uv_power::sim::{GuestInsn, GuestStep, SvmState, window};
+use uv_power::sim::{GuestInsn, GuestStep, SvmState};
 use uv_sim::guest::Step;
 use uv_sim::rng::SimRng;
 
@@ -188,7 +189,7 @@ fn registers(rig: &Rig) {
     }
     let inputs = match regs.nip {
         // The ultravisor's own calls have arguments too; none of them is a register of the guest.
-        0xc00 => window(regs.gpr[3]).map_or(0, |window| window.inputs),
+        0xc00 => hypercall(HvCall(regs.gpr[3])).and_then(|row| row.window).map_or(0, |window| window.inputs),
         _ => 0,
     };
     for (register, value) in regs.gpr.iter().enumerate() {

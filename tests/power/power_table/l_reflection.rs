@@ -145,13 +145,14 @@ fn every_reflection(profile: Profile) -> Vec<(&'static str, Regs)> {
         all
     };
     let mut found = Vec::new();
-    for row in uv_power::sim::HCALLS.iter().filter(|row| row.window.is_some()) {
-        if !matches!(row.number, 0x300 | 0xf000) {
-            let mut rig = at(profile, prepared(vec![pause(), hcall(row.number, &[])]));
-            rig.stop_at = Some(row.number);
+    for row in uv_power::abi::calls::HYPERCALLS.iter().filter(|row| row.window.is_some()) {
+        if matches!(row.handler, "reflected" | "cede") {
+            let HvCall(number) = row.call;
+            let mut rig = at(profile, prepared(vec![pause(), hcall(number, &[])]));
+            rig.stop_at = Some(number);
             rig.go();
-            assert_eq!((rig.regs.nip, rig.regs.gpr[3]), (0xc00, row.number));
-            found.push((row.name, rig.regs));
+            assert_eq!((rig.regs.nip, rig.regs.gpr[3]), (0xc00, number));
+            found.push((row.call.name().unwrap(), rig.regs));
         }
     }
     for vector in [0x100, 0x200, 0x980, 0xe60, 0xe80, 0xea0, 0xf80] {
@@ -184,7 +185,7 @@ pub(crate) fn nothing_leaks() {
         for (what, regs) in every_reflection(p) {
             let inputs = match regs.nip {
                 0xc00 if what == "device" => 3,
-                0xc00 => uv_power::sim::window(regs.gpr[3]).unwrap().inputs,
+                0xc00 => uv_power::abi::calls::hypercall(HvCall(regs.gpr[3])).unwrap().window.unwrap().inputs,
                 _ => 0,
             };
             let mut expected = Regs {

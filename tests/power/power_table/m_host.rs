@@ -5,11 +5,10 @@ use uv_core::{
     PageSize, PageState, RangeError, SecureVm, SharePages, SlotId, VmState,
 };
 use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::tpm::{HostTpm, TpmError};
 use uv_power::abi::ultracall::UvError;
 use uv_power::abi::{HvCode, UvCode};
-use uv_power::hypervisor::kernel::{
-    AreaKind, DevicePage, DevicePool, GfnState, HostTpm, KvmError, SecureGuest, TpmError, tpm_comm,
-};
+use uv_power::hypervisor::kernel::{AreaKind, DevicePage, DevicePool, GfnState, KvmError, SecureGuest, tpm_comm};
 use uv_power::hypervisor::vmm::PefGuest;
 
 use crate::kvm_rig::*;

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex};
 use uv_core::{Gfn, GuestAddr, HostAddr, MemSlot, NormalMemory, SlotId, Vcpu};
 use uv_power::abi::HvCode;
 use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::tpm::{HostTpm, TpmError};
+use uv_power::hypervisor::kernel::tpm_comm;
 use uv_power::hypervisor::kernel::{AreaKind, GfnState, KvmError, KvmVcpu, SecureGuest};
-use uv_power::hypervisor::kernel::{HostTpm, TpmError, tpm_comm};
 use uv_power::hypervisor::vmm::PefGuest;
 
 use crate::kvm_rig::*;

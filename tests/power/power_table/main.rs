@@ -9,6 +9,7 @@ mod a_privilege;
 mod accesses;
 mod b_partition;
 mod c_platform;
+mod calls_page;
 mod d_slots;
 mod e_page_in;
 mod f_page_out;
@@ -40,6 +41,7 @@ mod x_pages;
 mod x_sharing;
 mod x_slots;
 mod x_state;
+mod x_tpm;
 mod x_tree;
 
 use libtest_mimic::{Arguments, Trial};
@@ -75,6 +77,7 @@ const FAMILIES: &[(char, usize, &[Row])] = &[
     ('x', 0, x_sharing::ROWS),
     ('x', 0, x_slots::ROWS),
     ('x', 0, x_state::ROWS),
+    ('x', 0, x_tpm::ROWS),
     ('x', 0, x_tree::ROWS),
 ];
 
@@ -127,7 +130,8 @@ fn main() {
         if untested.is_empty() { Ok(()) } else { Err(format!("no test for {}", untested.join(", ")).into()) }
     }));
     for (name, test) in [
-        ("no_register_outside_its_window_shows_a_guest_value", l_reflection::nothing_leaks as fn()),
+        ("the_page_of_calls_is_made_from_the_rows", calls_page::page_is_made_from_the_rows as fn()),
+        ("no_register_outside_its_window_shows_a_guest_value", l_reflection::nothing_leaks),
         ("a_hypervisor_that_means_harm_reaches_nothing", hostile::calls),
         ("harm_from_both_sides_during_and_after_a_transition_reaches_nothing", hostile_transition::transitions),
         ("virtual_cpus_keep_their_bytes_while_pages_come_and_go", threads::run),

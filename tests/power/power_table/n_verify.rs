@@ -5,12 +5,12 @@ use uv_power::abi::{Profile, UvCode};
 use uv_power::owner::blob::{Blob, BlobError};
 use uv_power::owner::cpio;
 use uv_power::owner::digests::Sha512Digest;
-use uv_power::owner::gcm;
 use uv_power::owner::keys::PrivateKey;
 use uv_power::owner::tree::{Node, Property};
-use uv_power::sim::{GuestStep, MachineConfig, SvmState};
+use uv_power::sim::{GuestStep, MachineConfig, SvmState, Tpm, WrappingKey};
 
 use crate::rig::*;
+use crate::x_tpm;
 
 rows! { n10 n11 n12 n13 n14 n15 n16 n17 n18 n19 n20 n21 }
 
@@ -18,9 +18,19 @@ rows! { n10 n11 n12 n13 n14 n15 n16 n17 n18 n19 n20 n21 }
 type Verdict = Option<&'static str>;
 const SECURE: Verdict = None;
 
-/// A whole transition on the machine with this key.
+/// A whole transition on the machine with this key. A machine whose key is in the host's TPM comes to the same.
 fn transition(config: MachineConfig, image: &Image, steps: Vec<GuestStep>) -> (Verdict, Rig) {
+    let WrappingKey::Held(key) = &config.key else { panic!("the key is held") };
+    let (tpm, key) = Tpm::provision(PrivateKey::clone(key), 9);
+    let through_tpm = one_transition(MachineConfig { key: key.into(), ..config.clone() }, image, vec![], Some(tpm)).0;
+    let held = one_transition(config, image, steps, None);
+    assert_eq!(through_tpm, held.0, "by the TPM and by the ultravisor itself");
+    held
+}
+
+fn one_transition(config: MachineConfig, image: &Image, steps: Vec<GuestStep>, tpm: Option<Tpm>) -> (Verdict, Rig) {
     let mut rig = Rig::with(config);
+    rig.tpm = tpm.map(x_tpm::honest);
     rig.load(image);
     rig.make_secure(steps);
     let stage = rig.machine.esm_failure(VM).map(|failure| failure.stage());
@@ -46,7 +56,7 @@ fn verdict(profile: Profile, blob: Vec<u8>) -> Verdict {
 /// The same on the machine that has lockbox-2.
 fn on_machine2(profile: Profile, blob: Vec<u8>) -> Verdict {
     let key = PrivateKey::from_pem(fixture!("keys/machine2.pem"), None).unwrap();
-    transition(MachineConfig { key, ..config(profile) }, &image(blob), vec![]).0
+    transition(MachineConfig { key: key.into(), ..config(profile) }, &image(blob), vec![]).0
 }
 
 /// The tool's blob with its tree changed.
@@ -70,7 +80,7 @@ fn resealed(iv: &[u8], change: impl FnOnce(&mut Node)) -> Vec<u8> {
     changed(|root| {
         let mut inner = Node::parse(fixture!("inner/full.digests.dtb")).unwrap();
         change(inner.child_mut("digests").unwrap());
-        let (ciphertext, mac) = gcm::seal(key.as_bytes(), iv, &inner.to_bytes(&[]).unwrap()).unwrap();
+        let (ciphertext, mac) = sealed(key.as_bytes(), iv, &inner.to_bytes(&[]).unwrap());
         let node = sealed_digests(root);
         for (name, value) in [("ciphertext", ciphertext), ("mac", mac.to_vec()), ("iv", iv.to_vec())] {
             node.set(Property::new(name, value));

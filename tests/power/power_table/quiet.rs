@@ -12,11 +12,12 @@ use uv_power::abi::{HvCode, Profile, UvCode};
 use uv_power::owner::blob::Blob;
 use uv_power::owner::keys::PrivateKey;
 use uv_power::owner::verify;
-use uv_power::sim::{GuestInsn, GuestStep, MachineConfig};
+use uv_power::sim::{GuestInsn, GuestStep, MachineConfig, Tpm};
 use uv_sim::guest::Step;
 
 use crate::l_reflection::{answer_word, rtas};
 use crate::rig::*;
+use crate::x_tpm;
 
 const GPA: u64 = 0x100_0000;
 const GFN: u64 = GPA >> 16;
@@ -101,6 +102,20 @@ fn whole_life(profile: Profile) -> String {
     told
 }
 
+/// A VM that became secure by the host's TPM; what `Debug` prints of it, of the TPM and of what the ultravisor knows of it.
+fn by_the_tpm(profile: Profile) -> String {
+    let (tpm, key) = Tpm::provision(PrivateKey::from_pem(MACHINE1, None).unwrap(), SEED);
+    let mut told = format!("{tpm:?}{tpm:#?}{key:?}{key:#?}{key:x?}");
+    let config = MachineConfig { key: key.into(), ..config(profile) };
+    told += &format!("{config:?}{:?}{:x?}", config.key, config.key);
+    let mut rig = Rig::with(config);
+    rig.tpm = Some(x_tpm::honest(tpm));
+    rig.load(&Image::default());
+    rig.make_secure(vec![]);
+    assert_eq!(rig.machine.esm_failure(VM), None);
+    told + &format!("{:?}", rig.machine)
+}
+
 /// Transitions that fail, and what is told of why.
 fn aborted(profile: Profile) -> String {
     let mut rig = Rig::with(config(profile));
@@ -132,6 +147,7 @@ pub(crate) fn quiet() {
     for profile in Profile::ALL {
         told += &whole_life(profile);
         told += &aborted(profile);
+        told += &by_the_tpm(profile);
         let key = PrivateKey::from_pem(MACHINE1, None).unwrap();
         let blob = Blob::parse(FULL).unwrap();
         let master = blob.unlock(&key).unwrap();

@@ -138,12 +138,17 @@ pub(crate) struct Seen {
 
 type Hook = Box<dyn FnMut(&Machine, &Seen) -> Option<HvCode>>;
 
+/// Answers `H_SVM_TPM_COMM`: R4 … R8 in; result and R4 out.
+pub(crate) type TpmHook = Box<dyn FnMut(&HostMemory, &Machine, [u64; 5]) -> (HvCode, u64)>;
+
 pub(crate) struct Rig {
     pub(crate) machine: Machine,
     pub(crate) memory: Arc<HostMemory>,
     pub(crate) seen: Vec<Seen>,
     /// Answers a hypercall instead of the hypervisor.
     pub(crate) hook: Option<Hook>,
+    /// Answers `H_SVM_TPM_COMM`.
+    pub(crate) tpm: Option<TpmHook>,
     /// Slots the hypervisor registers: number, first byte, bytes.
     pub(crate) slots: Vec<(u16, u64, u64)>,
     pub(crate) transcript: Option<Transcript<Box<Regs>>>,
@@ -180,6 +185,7 @@ impl Rig {
             memory,
             seen: Vec::new(),
             hook: None,
+            tpm: None,
             slots: vec![(0, 0, GUEST)],
             transcript: None,
             stop_at: None,
@@ -251,6 +257,12 @@ impl Rig {
             self.seen.push(seen.clone());
             if self.stop_at == Some(seen.number) {
                 return;
+            }
+            if let (HvCall::H_SVM_TPM_COMM, Some(tpm)) = (HvCall(seen.number), &mut self.tpm) {
+                let args = core::array::from_fn(|index| self.regs.gpr[4 + index]);
+                let (code, len) = tpm(&self.memory, &self.machine, args);
+                self.resume(code, &[len]);
+                continue;
             }
             match self.answer(&seen) {
                 Some(code) if seen.secure => self.resume(code, &[]),
@@ -453,4 +465,11 @@ pub(crate) fn name(text: &str) -> [u64; 8] {
     let mut bytes = [0; 64];
     bytes[..text.len()].copy_from_slice(text.as_bytes());
     core::array::from_fn(|index| u64::from_be_bytes(bytes[index * 8..index * 8 + 8].try_into().unwrap()))
+}
+
+/// AES-GCM as blobs and the firmware's pages have it: ciphertext and tag.
+pub(crate) fn sealed(key: &[u8], iv: &[u8], plain: &[u8]) -> (Vec<u8>, [u8; 16]) {
+    let mut data = plain.to_vec();
+    let tag = uv_crypto::gcm::seal(key, iv, &[], &mut data).unwrap();
+    (data, tag)
 }

@@ -83,7 +83,7 @@ fn wait(moved: &AtomicU64) {
 fn serve(machine: &Machine, regs: &mut Regs, moved: &AtomicU64) {
     loop {
         let code = match (regs.nip, HvCall(regs.gpr[3])) {
-            (0x100, _) => return,
+            (0xc00, HvCall::H_CEDE) => return,
             (0xc00, HvCall::H_SVM_PAGE_IN) => {
                 let gpa = regs.gpr[4];
                 // A page whose lock another thread has is asked for again.

@@ -6,7 +6,6 @@ use uv_power::abi::numbers::{HvCall, UvCall};
 use uv_power::abi::{HvCode, Profile, UvCode};
 use uv_power::owner::blob::Blob;
 use uv_power::owner::digests::Digests;
-use uv_power::owner::gcm;
 use uv_power::owner::keys::PrivateKey;
 use uv_power::owner::tree::Property;
 use uv_power::sim::{MachineConfig, ScomList, SvmState};
@@ -123,7 +122,7 @@ fn page_out_n_is_sealed_with_iv_n() {
     for n in 0..3_u64 {
         assert_eq!(rig.page_out(out, first), UvCode::U_SUCCESS);
         let iv = [fixed.as_slice(), &n.to_be_bytes()].concat();
-        let (expected, _) = gcm::seal(key, &iv, &content(n)).unwrap();
+        let (expected, _) = sealed(key, &iv, &content(n));
         assert!(rig.normal(out) == expected, "page-out {n}");
         assert_eq!(rig.page_in(out, first), UvCode::U_SUCCESS);
         rig.go();

@@ -9,6 +9,7 @@ use uv_power::abi::regs::Regs;
 use uv_power::abi::ultracall::{self, Ultracall};
 use uv_power::abi::{HvCode, Msr, Profile, UvCode};
 use uv_power::sim::{GfnState, Machine};
+use uv_sim::guest::Script;
 
 use crate::j_share::{share, unshare};
 use crate::l_reflection::{answer_word, word};
@@ -93,6 +94,7 @@ fn a_refused_unshare_all_leaves_the_page_shared() {
 fn share_elsewhere(machine: &Machine, number: UvCall) -> u64 {
     let mut regs = Regs { lpidr: VM, vcpu: 1, ..Regs::default() }.with_call(number, &[GFN, 1]);
     regs.msr = (Msr::SF | Msr::ME | Msr::S).bits();
+    assert!(machine.interrupt(VM, 1, 0x980), "its decrementer stops it after the call");
     machine.ultracall(&mut regs);
     machine.guest_regs(VM, 1).unwrap().gpr[3]
 }
@@ -102,6 +104,7 @@ fn a_page_in_motion_is_not_shared_twice() {
         let codes = Rc::new(RefCell::new(Vec::new()));
         let noted = Rc::clone(&codes);
         let mut rig = Rig::secure(p, vec![pause(), share(GFN, 1), pause()]);
+        rig.machine.add_vcpu(VM, 1, Box::new(Script::new(vec![]).0));
         rig.hook = Some(Box::new(move |machine, seen| {
             if seen.number == PAGE_IN && noted.borrow().is_empty() {
                 for number in [UvCall::UV_SHARE_PAGE, UvCall::UV_UNSHARE_PAGE] {

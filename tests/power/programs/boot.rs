@@ -3,14 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
-use std::sync::{Arc, Mutex};
+use std::process::Command;
 
 use serde_json::Value;
 use uv_power::owner::keys::PrivateKey;
-use uv_power_programs::boot;
+use uv_test_support::example;
 
 fn fixture(name: &str) -> PathBuf {
     uv_test_support::file("tests/fixtures/svm-tool").join(name)
@@ -20,34 +18,17 @@ fn expected() -> Value {
     serde_json::from_slice(&fs::read(fixture("expected.json")).unwrap()).unwrap()
 }
 
-/// A buffer that can be looked at afterwards.
-#[derive(Clone, Default)]
-struct Screen(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Screen {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 /// Status 0 or 1 with what was shown, or status 2 with the sentence.
-fn run(arguments: &[String]) -> (u8, String) {
-    let screen = Screen::default();
-    let all = core::iter::once("power_boot".to_owned()).chain(arguments.iter().cloned());
-    match boot::main(all.map(Into::into), screen.clone()) {
-        Ok(code) => {
-            let shown = String::from_utf8(screen.0.lock().unwrap().clone()).unwrap();
-            (u8::from(code != ExitCode::SUCCESS), shown)
-        }
-        Err(failure) => {
-            assert!(screen.0.lock().unwrap().is_empty(), "an unusable input shows nothing but its sentence");
-            (failure.status(), failure.sentence().to_owned())
-        }
+fn run(arguments: &[String]) -> (i32, String) {
+    let output = Command::new(example("power_boot")).args(arguments).output().unwrap();
+    let [shown, sentence] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    let status = output.status.code().unwrap();
+    if status == 2 {
+        assert!(shown.is_empty(), "an unusable input shows nothing but its sentence");
+        return (status, sentence);
     }
+    assert!(sentence.is_empty(), "{sentence}");
+    (status, shown)
 }
 
 /// The options of the reference boot.
@@ -81,12 +62,12 @@ impl Options {
         self
     }
 
-    fn run(&self) -> (u8, String) {
+    fn run(&self) -> (i32, String) {
         let options = self.0.iter().flat_map(|(name, value)| [(*name).to_owned(), value.clone()]);
         run(&options.chain(self.1.iter().map(|flag| (*flag).to_owned())).collect::<Vec<_>>())
     }
 
-    fn json(self) -> (u8, Value) {
+    fn json(self) -> (i32, Value) {
         let (status, shown) = self.flag("--json").run();
         (status, serde_json::from_str(&shown).unwrap_or_else(|_| panic!("status {status}, no JSON: {shown}")))
     }

@@ -4,9 +4,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -16,8 +16,7 @@ use uv_power::owner::digests::{RTAS_STUB, Sha512Digest};
 use uv_power::owner::keys::PrivateKey;
 use uv_power::owner::verify::{self, Measured};
 use uv_power::owner::{cpio, kernel};
-use uv_power_programs::esmb;
-use uv_programs::Failure;
+use uv_test_support::example;
 
 const FIXTURES: &str = "../fixtures/svm-tool";
 const BOOTARGS: &str = "root=/dev/sda1 rw svm=on console=hvc0";
@@ -30,22 +29,24 @@ fn read(path: &str) -> Vec<u8> {
     fs::read(fixture(path)).unwrap()
 }
 
-fn run(arguments: &[&str]) -> Result<String, Failure> {
-    let mut shown = Vec::new();
-    let arguments = ["power_esmb"].iter().chain(arguments).map(OsString::from);
-    let environment = |name: &str| match name {
-        "RIGHT" => Some("owner-pass".into()),
-        "WRONG" => Some("owner-pas".into()),
-        _ => None,
-    };
-    esmb::main(arguments, &environment, &mut shown)?;
-    Ok(String::from_utf8(shown).unwrap())
+/// What was shown, or the sentence of status 2.
+fn run(arguments: &[&str]) -> Result<String, String> {
+    let mut program = Command::new(example("power_esmb"));
+    let environment = [("RIGHT", "owner-pass"), ("WRONG", "owner-pas")];
+    let output = program.args(arguments).envs(environment).env_remove("UNSET").output().unwrap();
+    let [shown, sentence] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    match output.status.code() {
+        Some(0) => Ok(shown),
+        status => {
+            assert_eq!((status, shown.as_str()), (Some(2), ""), "{sentence}");
+            Err(sentence)
+        }
+    }
 }
 
 fn refused(arguments: &[&str], part: &str) {
-    let failure = run(arguments).unwrap_err();
-    assert_eq!(failure.status(), 2, "{failure}");
-    assert!(failure.sentence().contains(part), "{failure}");
+    let sentence = run(arguments).unwrap_err();
+    assert!(sentence.contains(part), "{sentence}");
 }
 
 /// A folder with a copy of a reference blob, and ways to name its files.

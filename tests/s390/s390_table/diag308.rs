@@ -2,30 +2,22 @@
 
 use std::sync::Arc;
 
-use uv_core::{Gfn, HostAddr, MemSlot, MemSlots, NormalMemory, PageSize, SlotId};
+use uv_core::GuestAddr;
 use uv_s390::abi::diag308::Diag308;
 use uv_s390::abi::psw::Psw;
 use uv_s390::abi::uvc::PgmCode;
-use uv_s390::hypervisor::kernel::{Guest, GuestConfig, Hardware, Host, HostPages};
+use uv_s390::dev::Rig;
+use uv_s390::hypervisor::kernel::Guest;
 use uv_s390::hypervisor::vmm::diag308::{IplStores, Machine, Operand, Outcome, handle};
 use uv_s390::hypervisor::vmm::ipl::{AfterReset, IplOptions, NoDevices, reset};
-use uv_s390::sim::{self, MachineConfig};
 
 use crate::registry::Tests;
-use crate::rig::{GIB, GUEST_LEN, RESET_PSW, items};
+use crate::rig::{GUEST_LEN, RESET_PSW, items};
 
 /// An ordinary VM with two CPUs.
 fn vm() -> Arc<Guest> {
-    let machine = Arc::new(sim::Machine::new(MachineConfig::new(7)));
-    let hardware = Hardware::new(&machine, machine.host_memory());
-    let host = Host::start(hardware, HostPages::new([(HostAddr(2 * GIB), GIB)])).unwrap();
-    let mut slots = MemSlots::new(PageSize::K4);
-    slots.insert(SlotId(0), MemSlot { first: Gfn(0), pages: GUEST_LEN >> 12, host: HostAddr(GIB) }).unwrap();
-    let guest = Guest::new(host, GuestConfig::new(slots)).unwrap();
-    for number in 0..2 {
-        guest.add_cpu(number).unwrap();
-    }
-    machine.host_memory().write(HostAddr(GIB), &Psw::at(RESET_PSW).short().unwrap().to_be_bytes()).unwrap();
+    let guest = Rig::new(7).unwrap().vm(GUEST_LEN >> 12, 2).unwrap();
+    guest.storage().write(GuestAddr(0), &Psw::at(RESET_PSW).short().unwrap().to_be_bytes()).unwrap();
     guest
 }
 

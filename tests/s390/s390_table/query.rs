@@ -1,5 +1,6 @@
 //! §1.5: lengths of the query, for each generation and role.
 
+use uv_s390::abi::uvc::Block;
 use uv_s390::abi::uvcb::{QueryInfo, Role, UvCommand};
 use uv_s390::sim::{Generation, InsnResult};
 use zerocopy::IntoBytes;

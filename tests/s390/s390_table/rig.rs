@@ -12,8 +12,8 @@ use uv_s390::abi::sie::{
 };
 use uv_s390::abi::uvc::{Block, Cc, PgmCode, ProgramInterruption, UvCall, UvRc, UvRrc};
 use uv_s390::abi::uvcb::{
-    ConvertFrom, ConvertTo, CpuState, CreateConf, CreateCpu, InitUv, NoData, QueryInfo, Role, SetCpuState, SetParams,
-    Share, Unpack, UvCommand,
+    ConvertFrom, ConvertTo, CpuState, CreateConf, CreateCpu, InitUv, Length, NoData, QueryInfo, Role, SetCpuState,
+    SetParams, Share, Unpack, UvCommand,
 };
 use uv_s390::owner::crypto::{CustomerKeyPair, HostPrivateKey, KeySlot, RequestKey};
 use uv_s390::owner::image::{Measurement, PageCipher, PageHasher};
@@ -449,30 +449,33 @@ pub(crate) fn returned(result: &InsnResult) -> (u8, u16) {
     (*cc, u16::from_be_bytes([bytes[4], bytes[5]]))
 }
 
-/// The list H17 of the table: host commands with their lengths.
-pub(crate) const HOST_COMMANDS: [(&str, UvCommand, u16); 17] = [
-    ("init", UvCommand(0x000f), 0x48),
-    ("create_conf", UvCommand(0x0100), 0x80),
-    ("destroy_conf", UvCommand(0x0101), 0x40),
-    ("create_cpu", UvCommand(0x0120), 0x60),
-    ("destroy_cpu", UvCommand(0x0121), 0x40),
-    ("conv_to", UvCommand(0x0200), 0x28),
-    ("conv_from", UvCommand(0x0201), 0x20),
-    ("set_sec_conf_params", UvCommand(0x0300), 0x50),
-    ("unpack", UvCommand(0x0301), 0x50),
-    ("verify", UvCommand(0x0302), 0x40),
-    ("cpu_reset", UvCommand(0x0310), 0x40),
-    ("cpu_reset_initial", UvCommand(0x0311), 0x40),
-    ("prepare_reset", UvCommand(0x0320), 0x40),
-    ("cpu_reset_clear", UvCommand(0x0321), 0x40),
-    ("cpu_set_state", UvCommand(0x0330), 0x50),
-    ("pin", UvCommand(0x0341), 0x20),
-    ("unpin", UvCommand(0x0342), 0x28),
+/// The list H17 of the table: the host's commands that kvm-unit-tests goes through.
+const HOST_COMMANDS: [(&str, UvCommand); 17] = [
+    ("init", UvCommand::INIT_UV),
+    ("create_conf", UvCommand::CREATE_SEC_CONF),
+    ("destroy_conf", UvCommand::DESTROY_SEC_CONF),
+    ("create_cpu", UvCommand::CREATE_SEC_CPU),
+    ("destroy_cpu", UvCommand::DESTROY_SEC_CPU),
+    ("conv_to", UvCommand::CONV_TO_SEC_STOR),
+    ("conv_from", UvCommand::CONV_FROM_SEC_STOR),
+    ("set_sec_conf_params", UvCommand::SET_SEC_CONF_PARAMS),
+    ("unpack", UvCommand::UNPACK_IMG),
+    ("verify", UvCommand::VERIFY_IMG),
+    ("cpu_reset", UvCommand::CPU_RESET),
+    ("cpu_reset_initial", UvCommand::CPU_RESET_INITIAL),
+    ("prepare_reset", UvCommand::PREPARE_RESET),
+    ("cpu_reset_clear", UvCommand::CPU_RESET_CLEAR),
+    ("cpu_set_state", UvCommand::CPU_SET_STATE),
+    ("pin", UvCommand::PIN_PAGE_SHARED),
+    ("unpin", UvCommand::UNPIN_PAGE_SHARED),
 ];
 
-/// The list H17 as items of a row.
+/// The list H17 as items of a row: the command and the length of its block.
 pub(crate) fn h17() -> impl Iterator<Item = (String, (UvCommand, u16))> {
-    HOST_COMMANDS.into_iter().map(|(name, command, len)| (name.to_owned(), (command, len)))
+    HOST_COMMANDS.into_iter().map(|(name, command)| {
+        let (Length::Exact(len) | Length::AtLeast(len)) = command.info().unwrap().length;
+        (name.to_owned(), (command, len))
+    })
 }
 
 /// The list H16: H17 without INIT.

@@ -1,5 +1,7 @@
 //! Where the API document and the published firmware differ (power-pef §18), row by row: what each profile does here.
 //!
+//! Who uses it: whoever chooses a [`Profile`], and the tests that show each difference.
+//!
 //! The tables in the calls say the same beside the code; this one lists all of it in one place, and names the rows of the
 //! assertion table (§19) whose tests show the difference.
 

@@ -1,4 +1,6 @@
 //! The seam through which a hypervisor enters a guest that is not secure.
+//!
+//! Who uses it: the host's kernel makes the entry; a machine, real or simulated, implements it.
 
 use crate::abi::regs::{Lpid, Regs};
 use uv_core::MemSlots;

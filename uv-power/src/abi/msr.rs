@@ -1,4 +1,6 @@
 //! The machine state register and the privilege it gives (power-pef §2.1, 2.2).
+//!
+//! Who uses it: all parties.
 
 use bitflags::bitflags;
 

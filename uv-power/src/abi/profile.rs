@@ -1,4 +1,6 @@
 //! Which ultravisor is meant where its documents and its published code disagree.
+//!
+//! Who uses it: whoever builds a simulated machine or checks a blob.
 
 /// The behaviour that is asked for at every point where the API document and the published firmware differ.
 ///
@@ -16,6 +18,9 @@ pub enum Profile {
 impl Profile {
     /// Both profiles, for tests and tables.
     pub const ALL: [Self; 2] = [Self::Documented, Self::Firmware];
+
+    /// The firmware alone, for a call that the documents do not know.
+    pub const FIRMWARE: [Self; 1] = [Self::Firmware];
 
     /// `documented` or `firmware`, as the example programs name them.
     #[must_use]

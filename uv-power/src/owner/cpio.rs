@@ -1,4 +1,6 @@
 //! The `newc` archive that carries a blob in front of an initramfs (power-pef §12.7, §13 step 4a).
+//!
+//! Who uses it: the owner's tools, which write the archive; the ultravisor, which looks for the blob in it.
 
 use alloc::vec::Vec;
 use core::ops::Range;

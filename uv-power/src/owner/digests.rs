@@ -1,12 +1,13 @@
 //! The digests a machine compares before it makes a VM secure (power-pef §12.4).
+//!
+//! Who uses it: the owner's tools, which measure; the ultravisor, which compares.
 
 use alloc::vec::Vec;
 use core::fmt;
 
 use sha2::{Digest as _, Sha512};
 
-use super::blob::COMPATIBLE;
-use super::tree::{Node, Property, TreeError};
+use super::tree::{COMPATIBLE, Node, Property, TreeError};
 
 /// Bytes of a digest.
 pub const DIGEST: usize = 64;

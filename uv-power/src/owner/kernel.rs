@@ -1,5 +1,7 @@
 //! The flat kernel image that a blob's kernel digest covers: what `objcopy -O binary -S` makes of an ELF (power-pef §12.4).
 //!
+//! Who uses it: the owner's tools.
+//!
 //! The image starts at the lowest load address of any section with contents and ends with the highest; each section
 //! stands at its load address and gaps are zero. An ELF without section headers is laid out by its load segments.
 

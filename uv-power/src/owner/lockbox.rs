@@ -1,4 +1,6 @@
 //! One lockbox: the master key, wrapped for one public key (power-pef §12.2, §12.3).
+//!
+//! Who uses it: the owner's tools; the ultravisor by way of `verify`.
 
 use alloc::string::String;
 use alloc::vec::Vec;

@@ -16,7 +16,7 @@
 //! | [`kernel`] | guest owner | the flat image the kernel digest covers |
 //! | [`cpio`] | both | carrier in front of an initramfs: writer, and the firmware's scanner |
 //! | [`verify`] | ultravisor | the checks of `UV_ESM`, in the firmware's order |
-//! | [`tree`], [`sealed`], [`gcm`] | both | the containers below all of these |
+//! | [`tree`], [`sealed`] | both | the containers below all of these |
 //!
 //! No reader in here panics or allocates by an unchecked length, whatever the bytes.
 
@@ -24,7 +24,6 @@ pub mod blob;
 pub mod cpio;
 pub mod digests;
 pub mod files;
-pub mod gcm;
 pub mod kernel;
 pub mod keys;
 pub mod lockbox;

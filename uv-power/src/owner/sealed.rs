@@ -1,17 +1,43 @@
 //! One sealed value: the five properties that digests-fdt and every file have (power-pef §12.2, §12.5).
+//!
+//! Who uses it: `blob`, `files` and `verify`; whoever looks into a blob.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
 use rand_core::CryptoRng;
+pub use uv_crypto::gcm::GcmError;
+use uv_crypto::{TAG_BYTES, gcm};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use super::gcm::{self, GcmError};
 use super::tree::{Node, Property};
 
 /// Text of the `algorithm` property of every sealed value.
 pub const ALGORITHM: &str = "AES256-GCM";
+
+/// Bytes of the initialisation vector that is written, as the format's own tool does.
+const IV: usize = 16;
+
+/// Encrypts, and gives the ciphertext (of the same length) with its full tag; no additional data.
+///
+/// # Errors
+/// [`GcmError::KeyLength`], [`GcmError::EmptyIv`].
+pub(crate) fn seal(key: &[u8], iv: &[u8], plaintext: &[u8]) -> Result<(Vec<u8>, [u8; TAG_BYTES]), GcmError> {
+    let mut data = Vec::from(plaintext);
+    let tag = gcm::seal(key, iv, &[], &mut data)?;
+    Ok((data, tag))
+}
+
+/// Opens what a blob carries, whatever its key, iv and tag are like; no additional data.
+///
+/// # Errors
+/// Every variant of [`GcmError`]; no plaintext leaves on a mismatch.
+pub(crate) fn open(key: &[u8], iv: &[u8], ciphertext: &[u8], tag: &[u8]) -> Result<Zeroizing<Vec<u8>>, GcmError> {
+    let mut data = Zeroizing::new(Vec::from(ciphertext));
+    gcm::open(key, iv, &[], &mut data, tag)?;
+    Ok(data)
+}
 
 /// A blob's master key: 32 bytes, one per blob, made at its creation and never changed.
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
@@ -104,10 +130,10 @@ impl Sealed {
         rng: &mut R,
     ) -> Result<Self, CommentError> {
         check_comment(comment)?;
-        let mut iv = [0; gcm::IV];
+        let mut iv = [0; IV];
         rng.fill_bytes(&mut iv);
         let (ciphertext, mac) =
-            gcm::seal(key.as_bytes(), &iv, plaintext).expect("a key of 32 bytes and an iv of 16 are always accepted");
+            seal(key.as_bytes(), &iv, plaintext).expect("a key of 32 bytes and an iv of 16 are always accepted");
         Ok(Self {
             mac: mac.into(),
             iv: iv.into(),
@@ -125,10 +151,10 @@ impl Sealed {
         if self.algorithm != ALGORITHM {
             return Err(SealedError::Algorithm(self.algorithm.clone()));
         }
-        if self.mac.len() != gcm::TAG {
+        if self.mac.len() != TAG_BYTES {
             return Err(SealedError::ShortMac(self.mac.len()));
         }
-        Ok(gcm::open(key.as_bytes(), &self.iv, &self.ciphertext, &self.mac)?)
+        Ok(open(key.as_bytes(), &self.iv, &self.ciphertext, &self.mac)?)
     }
 
     /// Reads the five properties. A missing comment reads as an empty one.
@@ -169,8 +195,7 @@ impl Sealed {
 
 #[cfg(test)]
 mod tests {
-    use super::{CommentError, MasterKey, Sealed, SealedError};
-    use crate::owner::gcm::GcmError;
+    use super::{CommentError, GcmError, MasterKey, Sealed, SealedError};
     use crate::owner::samples::rng;
 
     #[test]

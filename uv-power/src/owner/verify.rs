@@ -1,7 +1,10 @@
 //! The checks an ultravisor makes of a blob before it makes a VM secure (power-pef §13 steps 5–12).
 //!
+//! Who uses it: the ultravisor; an owner who wants to know what a machine will say.
+//!
 //! Pure functions: the caller has brought everything in from normal memory. [`open`] needs the blob and the machine's
-//! key; [`Opened::kernel_size`] then says how much of the kernel to bring in; [`Opened::check`] compares.
+//! key; [`Opened::kernel_size`] then says how much of the kernel to bring in; [`Opened::check`] compares. Who does not hold the machine's key
+//! takes [`open`] apart: [`read`], [`Unopened::candidates`], what the TPM makes of one of them, [`Unopened::open`].
 //!
 //! Everything that is refused here ends the transition with `H_SVM_INIT_ABORT` (§7.4); [`Refusal`] says why.
 //!
@@ -24,9 +27,9 @@ use zeroize::Zeroizing;
 
 use super::digests::{self, DIGEST, Sha512Digest};
 use super::files::{FileStore, TREE_LIMIT};
-use super::gcm::{self, GcmError};
-use super::keys::PrivateKey;
+use super::keys::{PrivateKey, PublicKey};
 use super::lockbox::LockboxName;
+use super::sealed::{self, GcmError};
 use super::tree::{Node, TreeError};
 use crate::abi::profile::Profile;
 
@@ -36,6 +39,8 @@ const DIGESTS_MAX: usize = 4096;
 const DOCUMENTED_TAG: usize = 8;
 /// Node of a lockbox that names its key.
 const FINGERPRINT: &str = "pubkey-fingerprint";
+/// What a lockbox holds.
+const WRAPPED: &str = "encrypted-symkey";
 
 /// What is compared, in the order of comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -179,63 +184,108 @@ pub struct Opened {
     files: FileStore,
 }
 
-/// Opens a blob with the machine's key: steps 5 to 7, and the kernel's size out of step 9.
+/// A blob that was read and not opened yet: step 5.
+#[derive(Debug, Clone)]
+pub struct Unopened {
+    profile: Profile,
+    root: Node,
+}
+
+/// The wrapped keys that may be this machine's, in the order in which they are to be tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidates<'a> {
+    /// What the lockboxes hold.
+    pub wrapped: Vec<&'a [u8]>,
+    /// What it means when none of them opens.
+    pub none_opens: Refusal,
+}
+
+/// Reads a blob.
 ///
 /// `blob` may be longer than the tree in it, as a cpio member or a device tree range can be.
 ///
 /// # Errors
+/// [`Refusal::Blob`], [`Refusal::FilesLength`].
+pub fn read(profile: Profile, blob: &[u8]) -> Result<Unopened, Refusal> {
+    let root = Node::parse(blob).map_err(Refusal::Blob)?;
+    let unopened = Unopened { profile, root };
+    match unopened.files() {
+        Some(tree) if profile == Profile::Firmware && tree.len() > TREE_LIMIT => Err(Refusal::FilesLength(tree.len())),
+        _ => Ok(unopened),
+    }
+}
+
+/// Opens a blob with the machine's key: [`read`], [`Unopened::candidates`] and [`Unopened::open`] for who holds the key.
+///
+/// # Errors
 /// [`Refusal`], all but [`Refusal::Mismatch`].
 pub fn open(profile: Profile, blob: &[u8], machine: &PrivateKey) -> Result<Opened, Refusal> {
-    let root = Node::parse(blob).map_err(Refusal::Blob)?;
-    let files_fdt = root.find("/file").and_then(|node| node.value("files-fdt"));
-    if let (Profile::Firmware, Some(tree)) = (profile, files_fdt)
-        && tree.len() > TREE_LIMIT
-    {
-        return Err(Refusal::FilesLength(tree.len()));
-    }
-    let key = unwrap(profile, &root, machine)?;
-    let plain = open_digests(profile, &root, &key)?;
-    let inner = Node::parse(&plain).map_err(Refusal::InnerTree)?;
-    let digests = inner.child(digests::NODE).ok_or(Refusal::NoInnerNode)?.clone();
-    let size = digests.value("kernel-size").and_then(|value| value.try_into().ok());
-    let kernel_size = u32::from_be_bytes(size.ok_or(Refusal::KernelProperty("kernel-size"))?);
-    digests.value(Part::Kernel.name()).ok_or(Refusal::KernelProperty("kernel"))?;
-    tracing::debug!(profile = profile.name(), kernel_size, "esm blob opened");
-    Ok(Opened { profile, digests, kernel_size, files: FileStore::new(profile, files_fdt, &key) })
+    let unopened = read(profile, blob)?;
+    let key = unopened.unwrap(machine)?;
+    unopened.open(&key)
 }
 
-fn unwrap(profile: Profile, root: &Node, machine: &PrivateKey) -> Result<Zeroizing<Vec<u8>>, Refusal> {
-    let lockboxes = root.child("lockboxes").ok_or(Refusal::NoLockbox)?;
-    let key = match profile {
-        Profile::Firmware => {
-            let first = alloc::format!("{}", LockboxName::FIRST);
-            open_lockbox(lockboxes.child(&first).ok_or(Refusal::NoLockbox)?, machine)
-        }
-        Profile::Documented => own_lockbox(lockboxes, machine),
-    }?;
-    match (profile, key.len()) {
-        (_, 32) | (Profile::Firmware, 16 | 24) => Ok(key),
-        (_, other) => Err(Refusal::KeyLength(other)),
+impl Unopened {
+    fn files(&self) -> Option<&[u8]> {
+        self.root.find("/file").and_then(|node| node.value("files-fdt"))
     }
-}
 
-/// The lockbox that names the machine's key; when none does, the first that opens.
-fn own_lockbox(lockboxes: &Node, machine: &PrivateKey) -> Result<Zeroizing<Vec<u8>>, Refusal> {
-    let is_named = |lockbox: &&Node| {
-        let hash = lockbox.child(FINGERPRINT).and_then(|node| node.value("hash"));
-        hash.is_some_and(|hash| machine.public().is_named_by(hash))
-    };
-    match lockboxes.children.iter().find(is_named) {
-        Some(lockbox) => open_lockbox(lockbox, machine),
-        None => {
-            lockboxes.children.iter().find_map(|lockbox| open_lockbox(lockbox, machine).ok()).ok_or(Refusal::NoLockbox)
+    /// Which lockboxes are to be tried for this machine. Firmware: `lockbox-1`. Documented: the one that names the key, or all.
+    ///
+    /// # Errors
+    /// [`Refusal::NoLockbox`], [`Refusal::NoWrappedKey`].
+    pub fn candidates(&self, machine: &PublicKey) -> Result<Candidates<'_>, Refusal> {
+        let lockboxes = self.root.child("lockboxes").ok_or(Refusal::NoLockbox)?;
+        let is_named = |lockbox: &&Node| {
+            let hash = lockbox.child(FINGERPRINT).and_then(|node| node.value("hash"));
+            hash.is_some_and(|hash| machine.is_named_by(hash))
+        };
+        let one = match self.profile {
+            Profile::Firmware => {
+                let first = alloc::format!("{}", LockboxName::FIRST);
+                Some(lockboxes.child(&first).ok_or(Refusal::NoLockbox)?)
+            }
+            Profile::Documented => lockboxes.children.iter().find(is_named),
+        };
+        match one {
+            Some(lockbox) => {
+                let key = lockbox.value(WRAPPED).ok_or(Refusal::NoWrappedKey)?;
+                Ok(Candidates { wrapped: Vec::from([key]), none_opens: Refusal::Unwrap })
+            }
+            None => Ok(Candidates {
+                wrapped: lockboxes.children.iter().filter_map(|lockbox| lockbox.value(WRAPPED)).collect(),
+                none_opens: Refusal::NoLockbox,
+            }),
         }
     }
-}
 
-fn open_lockbox(lockbox: &Node, machine: &PrivateKey) -> Result<Zeroizing<Vec<u8>>, Refusal> {
-    let wrapped = lockbox.value("encrypted-symkey").ok_or(Refusal::NoWrappedKey)?;
-    machine.unwrap(wrapped).map_err(|_| Refusal::Unwrap)
+    /// The blob's key, unwrapped with the machine's: step 6 where the machine's key is at hand.
+    ///
+    /// # Errors
+    /// Those of [`Unopened::candidates`]; [`Refusal::Unwrap`] or [`Refusal::NoLockbox`] when none opens.
+    pub fn unwrap(&self, machine: &PrivateKey) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+        let Candidates { wrapped, none_opens } = self.candidates(machine.public())?;
+        wrapped.into_iter().find_map(|wrapped| machine.unwrap(wrapped).ok()).ok_or(none_opens)
+    }
+
+    /// Opens the blob with its key, as a lockbox held it: step 7, and the kernel's size out of step 9.
+    ///
+    /// # Errors
+    /// [`Refusal::KeyLength`] and all that speak of digests and kernel.
+    pub fn open(&self, key: &[u8]) -> Result<Opened, Refusal> {
+        let profile = self.profile;
+        if !matches!((profile, key.len()), (_, 32) | (Profile::Firmware, 16 | 24)) {
+            return Err(Refusal::KeyLength(key.len()));
+        }
+        let plain = open_digests(profile, &self.root, key)?;
+        let inner = Node::parse(&plain).map_err(Refusal::InnerTree)?;
+        let digests = inner.child(digests::NODE).ok_or(Refusal::NoInnerNode)?.clone();
+        let size = digests.value("kernel-size").and_then(|value| value.try_into().ok());
+        let kernel_size = u32::from_be_bytes(size.ok_or(Refusal::KernelProperty("kernel-size"))?);
+        digests.value(Part::Kernel.name()).ok_or(Refusal::KernelProperty("kernel"))?;
+        tracing::debug!(profile = profile.name(), kernel_size, "esm blob opened");
+        Ok(Opened { profile, digests, kernel_size, files: FileStore::new(profile, self.files(), key) })
+    }
 }
 
 fn open_digests(profile: Profile, root: &Node, key: &[u8]) -> Result<Zeroizing<Vec<u8>>, Refusal> {
@@ -249,10 +299,11 @@ fn open_digests(profile: Profile, root: &Node, key: &[u8]) -> Result<Zeroizing<V
     if ciphertext.len() > DIGESTS_MAX {
         return Err(Refusal::DigestsLength(ciphertext.len()));
     }
-    gcm::open(key, iv, ciphertext, mac).map_err(|error| match error {
+    sealed::open(key, iv, ciphertext, mac).map_err(|error| match error {
         GcmError::EmptyIv => Refusal::DigestsProperty("iv"),
         GcmError::TagLength(_) => Refusal::DigestsProperty("mac"),
         GcmError::KeyLength(length) => Refusal::KeyLength(length),
+        GcmError::TooLong(length) => Refusal::DigestsLength(length),
         GcmError::TagMismatch => Refusal::DigestsTag,
     })
 }

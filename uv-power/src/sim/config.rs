@@ -1,7 +1,7 @@
 //! What a simulated machine is made of.
 
+use super::tpm::key::WrappingKey;
 use crate::abi::Profile;
-use crate::owner::keys::PrivateKey;
 
 /// Configuration of a [`Machine`](super::Machine). `Debug` shows neither key nor seed: keys come from the seed.
 #[derive(Clone)]
@@ -10,8 +10,8 @@ pub struct MachineConfig {
     pub profile: Profile,
     /// Secure memory in pages of 64 KiB.
     pub secure_pages: u32,
-    /// The wrapping key of the machine. On hardware it lives in a TPM.
-    pub key: PrivateKey,
+    /// The wrapping key of the machine: held by the ultravisor, or in the host's TPM as on hardware.
+    pub key: WrappingKey,
     /// Everything random comes from this number.
     pub seed: u64,
     /// Carry on to secure mode when the check of an ESM blob fails, as a published build of the firmware does (power-pef
@@ -24,11 +24,11 @@ pub struct MachineConfig {
 impl MachineConfig {
     /// A machine of the documented profile with 1 GiB of secure memory.
     #[must_use]
-    pub fn new(key: PrivateKey) -> Self {
+    pub fn new(key: impl Into<WrappingKey>) -> Self {
         Self {
             profile: Profile::Documented,
             secure_pages: 16384,
-            key,
+            key: key.into(),
             seed: 0,
             tolerate_failed_check: false,
             enforce_scom_list: None,
@@ -57,6 +57,7 @@ impl core::fmt::Debug for MachineConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::owner::keys::PrivateKey;
     use crate::owner::samples;
 
     #[test]

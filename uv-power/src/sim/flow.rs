@@ -11,12 +11,12 @@ use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 
 use spin::Mutex;
-use uv_core::{Gfn, GuestAddr};
+use uv_core::GuestAddr;
 
 use super::platform::Platform;
 use super::svm::Svm;
 use crate::abi::codes::{HvCode, UvCode};
-use crate::abi::numbers::{HvCall, PAGE_ORDER, PageInFlags};
+use crate::abi::numbers::HvCall;
 
 /// A flow that waits or is about to start.
 pub(crate) type Flow = Pin<Box<dyn Future<Output = FlowEnd> + Send>>;
@@ -46,6 +46,18 @@ pub(crate) enum FlowEnd {
     Reflect(u64),
 }
 
+/// What comes after a step of a virtual CPU.
+pub(crate) enum Next {
+    /// The guest goes on.
+    Guest,
+    /// The hypervisor is entered: its registers are made.
+    Hypervisor,
+    /// Work for a VM ended like this.
+    End(Arc<Svm>, FlowEnd),
+    /// Work for a VM begins or goes on.
+    Flow(Arc<Svm>, Port, Flow),
+}
+
 /// A hypercall of the ultravisor.
 pub(crate) struct Request {
     pub(crate) number: HvCall,
@@ -68,15 +80,16 @@ impl Answer {
     }
 }
 
+/// What waits to be taken, one way and the other.
 #[derive(Default)]
-struct Mail {
+struct Exchange {
     request: Option<Request>,
     answer: Option<Answer>,
 }
 
 /// The way between a flow and the virtual CPU that polls it.
 #[derive(Clone, Default)]
-pub(crate) struct Port(Arc<Mutex<Mail>>);
+pub(crate) struct Port(Arc<Mutex<Exchange>>);
 
 impl Port {
     pub(crate) fn answer(&self, answer: Answer) {
@@ -101,6 +114,11 @@ pub(crate) struct Uv {
 }
 
 impl Uv {
+    /// With a new way to the hypervisor.
+    pub(crate) fn new(platform: &Arc<Platform>, svm: &Arc<Svm>) -> Self {
+        Self { platform: Arc::clone(platform), svm: Arc::clone(svm), port: Port::default() }
+    }
+
     /// Makes a hypercall and waits for the hypervisor to come back.
     pub(crate) async fn hypercall(&self, number: HvCall, args: &[u64]) -> Answer {
         self.port.0.lock().request = Some(Request { number, args: args.to_vec() });
@@ -115,13 +133,5 @@ impl Uv {
     pub(crate) async fn pause(&self) {
         let mut paused = false;
         poll_fn(|_| if core::mem::replace(&mut paused, true) { Poll::Ready(()) } else { Poll::Pending }).await;
-    }
-
-    /// `H_SVM_PAGE_IN` of one page, after making room for it where that is the profile's way.
-    pub(crate) async fn page_in(&self, gfn: Gfn, flags: PageInFlags) -> HvCode {
-        if flags.is_empty() {
-            self.make_room(gfn).await;
-        }
-        self.hypercall(HvCall::H_SVM_PAGE_IN, &[gfn.0 << PAGE_ORDER, flags.bits(), PAGE_ORDER]).await.code
     }
 }

@@ -1,20 +1,24 @@
 //! The simulated machine.
 
-use super::calls::{self, Effect};
+use super::calls;
+use super::calls::effect::Effect;
 use super::config::MachineConfig;
-use super::platform::{Platform, PlatformRange, Scom};
-use super::svm::{GfnState, Svm, SvmState};
-use super::vcpu::{self, GuestProgram, Stop, Vcpu};
-use super::{EsmFailure, Interrupt, reflect};
+use super::failure::EsmFailure;
+use super::flow::Next;
+use super::inner::Inner;
+use super::platform::{PlatformRange, Scom};
+use super::run::{self, Stop};
+use super::svm::{GfnState, SvmState};
+use super::vcpu::insn::GuestProgram;
+use super::vcpu::interrupt::Interrupt;
+use super::vectors;
 use crate::abi::Profile;
 use crate::abi::entry::GuestEntry;
-use crate::abi::msr::{Msr, Privilege};
+use crate::abi::msr::Msr;
 use crate::abi::numbers::UvCall;
 use crate::abi::regs::{Lpid, Regs};
 use crate::abi::ultracall::Ultracall;
-use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
-use spin::RwLock;
 use uv_core::{Gfn, MemSlots, NormalMemory, PageCounts, PageState};
 
 /// A simulated POWER machine with an ultravisor. Cloning gives another handle of the same machine.
@@ -24,13 +28,6 @@ use uv_core::{Gfn, MemSlots, NormalMemory, PageCounts, PageState};
 #[derive(Clone)]
 pub struct Machine(Arc<Inner>);
 
-pub(crate) struct Inner {
-    pub(crate) platform: Arc<Platform>,
-    svms: RwLock<BTreeMap<Lpid, Arc<Svm>>>,
-    vcpus: RwLock<BTreeMap<(Lpid, u32), Arc<Vcpu>>>,
-    partitions: RwLock<BTreeMap<Lpid, MemSlots>>,
-}
-
 impl Machine {
     pub(super) fn inner(&self) -> &Inner {
         &self.0
@@ -39,52 +36,8 @@ impl Machine {
 
 impl core::fmt::Debug for Machine {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let vms: alloc::vec::Vec<u32> = self.0.svms.read().keys().map(|lpid| lpid.0).collect();
-        f.debug_struct("Machine").field("profile", &self.0.platform.profile).field("svms", &vms).finish_non_exhaustive()
-    }
-}
-
-impl Inner {
-    /// The object of a VM by the value of an argument register.
-    pub(crate) fn svm(&self, lpid: u64) -> Option<Arc<Svm>> {
-        self.svms.read().get(&Lpid::from_register(lpid)?).cloned()
-    }
-
-    /// Makes an object known; `false` when the partition has one.
-    pub(crate) fn insert_svm(&self, svm: Arc<Svm>) -> bool {
-        let mut svms = self.svms.write();
-        if svms.contains_key(&svm.lpid) {
-            return false;
-        }
-        svms.insert(svm.lpid, svm);
-        true
-    }
-
-    pub(crate) fn remove_svm(&self, lpid: Lpid) -> Option<Arc<Svm>> {
-        self.svms.write().remove(&lpid)
-    }
-
-    pub(crate) fn vcpu(&self, lpid: Lpid, id: u32) -> Option<Arc<Vcpu>> {
-        self.vcpus.read().get(&(lpid, id)).cloned()
-    }
-
-    /// The virtual CPU of that number; one without a program if nobody added it.
-    pub(crate) fn vcpu_or_idle(&self, lpid: Lpid, id: u32) -> Arc<Vcpu> {
-        let mut vcpus = self.vcpus.write();
-        Arc::clone(vcpus.entry((lpid, id)).or_insert_with(|| Arc::new(Vcpu::idle(lpid, id))))
-    }
-
-    pub(crate) fn vcpus_of(&self, lpid: Lpid) -> alloc::vec::Vec<Arc<Vcpu>> {
-        self.vcpus.read().range((lpid, 0)..=(lpid, u32::MAX)).map(|(_, vcpu)| Arc::clone(vcpu)).collect()
-    }
-
-    /// What lies behind the guest addresses of a partition that is not secure. A partition whose entry was set to (0, 0) has no page
-    /// table, so it has nothing; one whose entry nobody has written yet has what the hypervisor told the machine.
-    pub(crate) fn partition_memory(&self, lpid: Lpid) -> Option<MemSlots> {
-        if self.platform.is_cleared(lpid) {
-            return None;
-        }
-        self.partitions.read().get(&lpid).cloned()
+        let profile = &self.0.platform.profile;
+        f.debug_struct("Machine").field("profile", profile).field("svms", &self.0.lpids()).finish_non_exhaustive()
     }
 }
 
@@ -92,12 +45,7 @@ impl Machine {
     /// A machine whose normal memory is `memory`: real addresses are addresses in it.
     #[must_use]
     pub fn new(config: MachineConfig, memory: Arc<dyn NormalMemory>) -> Self {
-        Self(Arc::new(Inner {
-            platform: Arc::new(Platform::new(config, memory)),
-            svms: RwLock::default(),
-            vcpus: RwLock::default(),
-            partitions: RwLock::default(),
-        }))
+        Self(Arc::new(Inner::new(config, memory)))
     }
 
     /// Which ultravisor runs.
@@ -109,8 +57,7 @@ impl Machine {
     /// **Guest owner's side.** Gives virtual CPU `vcpu` of partition `lpid` what it will do. A virtual CPU of that number
     /// that was there before is replaced: that is what a reset does to it.
     pub fn add_vcpu(&self, lpid: Lpid, vcpu: u32, program: GuestProgram) {
-        let made = Arc::new(Vcpu::new(lpid, vcpu, program));
-        self.0.vcpus.write().insert((lpid, vcpu), made);
+        self.0.add_vcpu(lpid, vcpu, program);
     }
 
     /// **Hardware's side.** An interrupt arrives at a virtual CPU and is taken before its next instruction: 0x100, 0x200, 0x500,
@@ -214,21 +161,18 @@ impl Machine {
 impl Ultracall for Machine {
     fn ultracall(&self, regs: &mut Regs) {
         let number = UvCall(regs.gpr[3]);
-        let caller = regs.msr().privilege();
-        tracing::trace!(call = %number, ?caller, lpid = regs.lpidr.0, "sc 2");
-        if number == UvCall::UV_RETURN && caller == Privilege::Hypervisor {
-            return calls::uv_return::uv_return(&self.0, regs);
-        }
+        tracing::trace!(call = %number, caller = ?regs.msr().privilege(), lpid = regs.lpidr.0, "sc 2");
         match calls::dispatch(&self.0, regs) {
             Effect::Result(code) => regs.gpr[3] = code.to_register(),
             Effect::Keep => {}
+            Effect::Return => run::uv_return::uv_return(&self.0, regs),
             // A guest's call made by registers alone, without a program that issued it.
             Effect::Flow(svm, port, flow) => {
                 let vcpu = self.0.vcpu_or_idle(regs.lpidr, regs.vcpu);
                 let mut st = vcpu.state.lock();
                 st.regs = regs.clone();
-                if vcpu::poll_flow(&self.0, &svm, &mut st, regs, flow, port) == Stop::No {
-                    vcpu::go_on(&self.0, &mut st, regs);
+                if run::settle(&self.0, &mut st, regs, Next::Flow(svm, port, flow)) == Stop::No {
+                    run::go_on(&self.0, &mut st, regs);
                 }
             }
         }
@@ -244,7 +188,7 @@ impl GuestEntry for Machine {
             // normal guest whose memory is not there, so its first fetch faults.
             regs.hdar = regs.hsrr0;
             regs.asdr = regs.hsrr0 & !0xffff;
-            regs.nip = reflect::vectors::INSTRUCTION_STORAGE;
+            regs.nip = vectors::INSTRUCTION_STORAGE;
             return;
         }
         if st.secure.take().is_some() {
@@ -254,14 +198,10 @@ impl GuestEntry for Machine {
         st.regs.nip = regs.hsrr0;
         st.regs.msr = Msr::from_register(regs.hsrr1).difference(Msr::S | Msr::HV).bits();
         st.finish_call();
-        vcpu::go_on(&self.0, &mut st, regs);
+        run::go_on(&self.0, &mut st, regs);
     }
 
     fn set_partition_memory(&self, lpid: Lpid, slots: Option<&MemSlots>) {
-        let mut partitions = self.0.partitions.write();
-        match slots {
-            Some(slots) => partitions.insert(lpid, slots.clone()),
-            None => partitions.remove(&lpid),
-        };
+        self.0.set_partition_memory(lpid, slots);
     }
 }

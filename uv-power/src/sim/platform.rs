@@ -1,19 +1,21 @@
 //! What all VMs of a machine share, as the ultravisor holds it.
 
 mod memory_list;
+mod sbe;
 mod scom;
 mod scom_list;
 
 use super::config::MachineConfig;
-use super::esm::EsmFailure;
+use super::failure::EsmFailure;
+use super::tpm::key::WrappingKey;
 use crate::abi::Profile;
 use crate::abi::regs::{Lpid, Spr};
-use crate::owner::keys::PrivateKey;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 pub use memory_list::{PlatformMemory, PlatformRange};
 use rand_core::Rng;
+use sbe::Sbe;
 pub use scom::{Scom, ScomList};
 pub use scom_list::ScomListError;
 use spin::{Mutex, RwLock};
@@ -29,7 +31,7 @@ pub(crate) struct Platform {
     pub(crate) profile: Profile,
     pub(crate) engine: Engine,
     pub(crate) memory: Arc<dyn NormalMemory>,
-    pub(crate) key: PrivateKey,
+    pub(crate) key: WrappingKey,
     pub(crate) tolerate_failed_check: bool,
     pub(crate) partition_table: Mutex<BTreeMap<Lpid, (u64, u64)>>,
     /// How often a partition's translations were flushed.
@@ -40,7 +42,7 @@ pub(crate) struct Platform {
     pub(crate) debug_claimed: AtomicBool,
     pub(crate) scom: Mutex<Scom>,
     pub(crate) regions: Mutex<PlatformMemory>,
-    pub(crate) sbe: Mutex<super::calls::sbe::Sbe>,
+    pub(crate) sbe: Mutex<Sbe>,
     /// Byte order in which the hypervisor takes interrupts.
     pub(crate) hv_little_endian: AtomicBool,
     /// Why transitions failed, by partition.

@@ -1,4 +1,4 @@
-//! Secure memory runs out (power-pef §16).
+//! Pages asked for, and room made for them when secure memory runs out (power-pef §16).
 //!
 //! The firmware reserves all memory of a slot at its registration and never asks for a page-out. The documented
 //! ultravisor asks the hypervisor to page out a page that the guest has not used for a while, before it takes a frame.
@@ -8,7 +8,7 @@ use uv_core::Gfn;
 use super::flow::Uv;
 use super::svm::GfnState;
 use crate::abi::codes::HvCode;
-use crate::abi::numbers::{HvCall, PAGE_ORDER};
+use crate::abi::numbers::{HvCall, PAGE_ORDER, PageInFlags};
 
 /// Pages asked for before the ultravisor goes on without.
 const TRIES: u32 = 32;
@@ -33,6 +33,14 @@ impl Uv {
                 tracing::debug!(%gfn, code = %answer.code, "hypervisor refused to page out");
             }
         }
+    }
+
+    /// `H_SVM_PAGE_IN` of one page, after making room for it where that is the profile's way.
+    pub(crate) async fn page_in(&self, gfn: Gfn, flags: PageInFlags) -> HvCode {
+        if flags.is_empty() {
+            self.make_room(gfn).await;
+        }
+        self.hypercall(HvCall::H_SVM_PAGE_IN, &[gfn.0 << PAGE_ORDER, flags.bits(), PAGE_ORDER]).await.code
     }
 
     fn victim(&self, keep: Gfn) -> Option<Gfn> {

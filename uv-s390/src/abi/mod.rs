@@ -7,6 +7,7 @@
 //! | [`sie`] | the SIE instruction: the second seam, state description, SIDA, interception codes |
 //! | [`psw`] | program status words, load controls |
 //! | [`ap`] | crypto queues as a guest sees them: PQAP, NQAP, DQAP |
+//! | [`dat`] | entries of translation tables |
 //! | [`diag308`] | the instruction with which a guest resets itself or asks to be protected |
 //! | [`ipib`] | the IPL information block |
 //! | [`image`] | the metadata block of an image file |
@@ -16,6 +17,7 @@
 //! | [`Errno`] | error numbers of the kernels on both sides |
 
 pub mod ap;
+pub mod dat;
 pub mod diag308;
 pub mod dump;
 mod errno;

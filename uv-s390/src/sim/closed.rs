@@ -58,11 +58,15 @@ impl ClosedFrames {
 
     pub(super) fn set(&self, at: HostAddr, closed: bool) {
         let Some((word, bit)) = self.place(at) else { return };
-        if closed {
-            word.fetch_or(bit, Ordering::SeqCst);
-        } else {
-            word.fetch_and(!bit, Ordering::SeqCst);
+        let old = if closed { word.fetch_or(bit, Ordering::SeqCst) } else { word.fetch_and(!bit, Ordering::SeqCst) };
+        if (old & bit != 0) != closed {
+            self.changes.fetch_add(1, Ordering::SeqCst);
         }
+    }
+
+    /// Closes or opens every frame.
+    pub(super) fn set_all(&self, closed: bool) {
+        self.words.iter().for_each(|word| word.store(if closed { u64::MAX } else { 0 }, Ordering::SeqCst));
         self.changes.fetch_add(1, Ordering::SeqCst);
     }
 
@@ -88,6 +92,10 @@ mod tests {
         assert!(closed.is_closed(HostAddr(0x3000)) && !closed.is_closed(HostAddr(0x4000)));
         closed.set(HostAddr(0x3000), false);
         assert_eq!((words(), closed.change_counter().load(Ordering::Relaxed)), ([0, 1], 3));
+        closed.set(HostAddr(0x3000), false);
+        assert_eq!(closed.changes(), 3, "it was open");
+        closed.set_all(true);
+        assert!(closed.is_closed(HostAddr(0)) && closed.is_closed(HostAddr(64 << 12)));
         assert!(!closed.is_closed(HostAddr(u64::MAX)), "outside");
     }
 }

@@ -1,12 +1,12 @@
 //! A secure configuration: one protected VM, as the Ultravisor keeps it.
 
 use super::answer::Refusal;
-use super::calls::dump::Session;
-use super::cpu::Cpu;
+use super::cpu::{Cpu, LoadFrom};
 use super::frames::ConfId;
 use super::memory::Donation;
-use super::resume::Partial;
+use super::resume::Resumable;
 use super::secrets::SecretStore;
+use super::session::Session;
 use crate::abi::se_header::SeHeader;
 use crate::abi::sie::Asce;
 use crate::abi::uvc::UvRc;
@@ -53,17 +53,6 @@ pub(crate) enum Reset {
     Unshared,
     /// PREPARE_RESET is done: CPU resets and the load of the PSW follow.
     Prepared,
-}
-
-/// Where the start PSW comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LoadFrom {
-    /// The SE header.
-    Header,
-    /// The short PSW at guest absolute 0.
-    Zero,
-    /// The restart-new PSW in the prefix area.
-    Restart,
 }
 
 /// What changes over a configuration's life.
@@ -114,7 +103,7 @@ pub(crate) struct Conf {
     /// pages and end, and by SET_UNSHARE_ALL, which no import may cross.
     pub(crate) dump: RwLock<Option<Session>>,
     /// The call on the configuration that has answered cc 3 last.
-    pub(crate) partial: Mutex<Option<Partial>>,
+    pub(crate) resumable: Resumable,
     /// Host absolute address up to which DESTROY_SEC_CONF has given frames back.
     pub(crate) released: AtomicU64,
     /// Number of the page up to which SET_UNSHARE_ALL has come.
@@ -122,6 +111,9 @@ pub(crate) struct Conf {
     /// Service-signal interruptions are masked: no SERVC was seen since the last one. They float, so this is not a CPU's.
     pub(crate) service_masked: AtomicBool,
     pub(crate) uid: [u8; 16],
+    /// The guest's storage is the machine's, in clear: whoever emulates the guest's CPUs reaches it there. No frame is claimed and
+    /// no page is in the engine; the bits of the closed frames alone say what is private.
+    pub(crate) in_place: bool,
     /// Read by every call at work on the configuration, written by the one that ends it; `false` after the end.
     alive: RwLock<bool>,
 }
@@ -139,6 +131,7 @@ pub(crate) struct NewConf {
     pub(crate) sca: u64,
     pub(crate) space: Arc<SecureSpace>,
     pub(crate) uid: [u8; 16],
+    pub(crate) in_place: bool,
 }
 
 impl Conf {
@@ -169,11 +162,12 @@ impl Conf {
             cpus: RwLock::new(BTreeMap::new()),
             secrets: Mutex::new(SecretStore::default()),
             dump: RwLock::new(None),
-            partial: Mutex::new(None),
+            resumable: Resumable::default(),
             released: AtomicU64::new(0),
             unshared: AtomicU64::new(0),
             service_masked: AtomicBool::new(true),
             uid: new.uid,
+            in_place: new.in_place,
             alive: RwLock::new(true),
         }
     }

@@ -1,17 +1,15 @@
 //! A secure CPU, as the Ultravisor keeps it.
 
 use alloc::collections::VecDeque;
-use alloc::sync::Weak;
 use core::sync::atomic::AtomicBool;
 
 use spin::Mutex;
 use uv_core::HostAddr;
 use uv_sim::guest::GuestCpu;
 
-use super::conf::{Conf, LoadFrom};
+use super::frames::ConfId;
 use super::guest::{GuestInsn, InsnResult, Interruption};
 use super::memory::Donation;
-use super::sie::Lasting;
 use crate::abi::psw::Psw;
 use crate::abi::uvcb::CpuState;
 
@@ -25,7 +23,8 @@ pub(crate) enum ResetKind {
 
 pub(crate) struct Cpu {
     pub(crate) handle: u64,
-    pub(crate) conf: Weak<Conf>,
+    /// Its configuration.
+    pub(crate) conf: ConfId,
     pub(crate) number: u16,
     pub(crate) state_origin: HostAddr,
     pub(crate) storage: Donation,
@@ -103,6 +102,43 @@ impl Drop for Registers {
 pub(crate) struct TimerMark {
     pub(crate) timer: u64,
     pub(crate) at: u64,
+}
+
+/// An external interruption whose condition stays when it is delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lasting {
+    /// The TOD clock is beyond the clock comparator.
+    ClockComparator,
+    /// The CPU timer is negative.
+    CpuTimer,
+}
+
+impl Lasting {
+    pub(crate) const fn of(interruption: &Interruption) -> Option<Self> {
+        match interruption {
+            Interruption::External { code: 0x1004, .. } => Some(Self::ClockComparator),
+            Interruption::External { code: 0x1005, .. } => Some(Self::CpuTimer),
+            _ => None,
+        }
+    }
+
+    pub(crate) const fn code(self) -> u16 {
+        match self {
+            Self::ClockComparator => 0x1004,
+            Self::CpuTimer => 0x1005,
+        }
+    }
+}
+
+/// Where the start PSW comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LoadFrom {
+    /// The SE header.
+    Header,
+    /// The short PSW at guest absolute 0.
+    Zero,
+    /// The restart-new PSW in the prefix area.
+    Restart,
 }
 
 pub(crate) struct Core {

@@ -18,11 +18,14 @@ use super::answer::{Answer, Refusal};
 use super::calls;
 use super::machine::Machine;
 use super::profile::Generation;
+use super::view::GuestView;
 use crate::abi::uvc::{Cc, PgmCode, ProgramInterruption, UvCall, UvRc, UvRrc};
-use crate::abi::uvcb::{CommandInfo, Role, UvCommand, UvcbHeader};
+use crate::abi::uvcb::table::uv_calls;
+#[allow(clippy::wildcard_imports, reason = "the blocks that the rows name")]
+use crate::abi::uvcb::*;
 
 /// Checks 1 to 4.
-pub(crate) fn admit(block: &[u8], generation: Generation, role: Role) -> Result<&'static CommandInfo, Refusal> {
+pub(crate) fn admit(block: &[u8], generation: Generation, role: Role) -> Result<UvCommand, Refusal> {
     let inaccessible = Refusal::program(PgmCode::PAGE_TRANSLATION);
     let (header, _) = UvcbHeader::ref_from_prefix(block).map_err(|_| inaccessible)?;
     let info = header.command().info().filter(|info| generation.allows(info, role));
@@ -33,7 +36,7 @@ pub(crate) fn admit(block: &[u8], generation: Generation, role: Role) -> Result<
     if !info.length.allows(header.len.get()) {
         return Err(UvRc::INVALID_LENGTH.into());
     }
-    Ok(info)
+    Ok(info.command)
 }
 
 /// Stores the codes of an answer, and gives the condition code.
@@ -52,10 +55,7 @@ pub(crate) fn finish(block: &mut [u8], answer: Answer) -> Result<Cc, ProgramInte
 }
 
 /// Lets a call work on its block in place. The length was checked; a block that is shorter all the same is refused.
-pub(crate) fn with<B: FromBytes + IntoBytes + KnownLayout>(
-    block: &mut [u8],
-    act: impl FnOnce(&mut B) -> Answer,
-) -> Answer {
+fn with<B: FromBytes + IntoBytes + KnownLayout>(block: &mut [u8], act: impl FnOnce(&mut B) -> Answer) -> Answer {
     match B::mut_from_prefix(block) {
         Ok((block, _)) => act(block),
         Err(_) => Err(UvRc::INVALID_LENGTH.into()),
@@ -74,48 +74,71 @@ impl UvCall for Machine {
 
 impl Machine {
     fn host_call(&self, block: &mut [u8]) -> Answer {
-        let info = admit(block, self.generation, Role::Host)?;
-        let before_init = matches!(info.command, UvCommand::QUI | UvCommand::QUERY_KEYS | UvCommand::INIT_UV);
+        let command = admit(block, self.generation, Role::Host)?;
+        let before_init = matches!(command, UvCommand::QUI | UvCommand::QUERY_KEYS | UvCommand::INIT_UV);
         if !before_init && self.base.lock().is_none() {
             return Err(UvRc::INVALID_STATE.into());
         }
-        match info.command {
-            UvCommand::QUI => calls::query::qui(self, block, Role::Host),
-            UvCommand::QUERY_KEYS => with(block, |block| calls::query::keys(self, block)),
-            UvCommand::INIT_UV => with(block, |block| calls::init::init_uv(self, block)),
-            UvCommand::CREATE_SEC_CONF => with(block, |block| calls::conf::create(self, block)),
-            UvCommand::DESTROY_SEC_CONF => with(block, |block| calls::conf::destroy(self, block)),
-            UvCommand::DESTROY_SEC_CONF_FAST => with(block, |block| calls::conf::destroy_fast(self, block)),
-            UvCommand::PREPARE_RESET => with(block, |block| calls::conf::prepare_reset(self, block)),
-            UvCommand::SET_UNSHARE_ALL => with(block, |block| calls::conf::unshare_all(self, block)),
-            UvCommand::CREATE_SEC_CPU => with(block, |block| calls::cpu::create(self, block)),
-            UvCommand::DESTROY_SEC_CPU => with(block, |block| calls::cpu::destroy(self, block)),
-            UvCommand::CPU_SET_STATE => with(block, |block| calls::cpu::set_state(self, block)),
-            UvCommand::CPU_RESET | UvCommand::CPU_RESET_INITIAL | UvCommand::CPU_RESET_CLEAR => {
-                with(block, |block| calls::cpu::reset(self, block))
-            }
-            UvCommand::CONV_TO_SEC_STOR => with(block, |block| calls::storage::import(self, block)),
-            UvCommand::CONV_FROM_SEC_STOR => with(block, |block| calls::storage::export(self, block)),
-            UvCommand::DESTR_SEC_STOR => with(block, |block| calls::storage::destroy(self, block)),
-            UvCommand::VERIFY_LARGE_FRAME => with(block, |block| calls::storage::verify_large(self, block)),
-            UvCommand::PIN_PAGE_SHARED => with(block, |block| calls::storage::pin(self, block)),
-            UvCommand::UNPIN_PAGE_SHARED => with(block, |block| calls::storage::unpin(self, block)),
-            UvCommand::SET_SEC_CONF_PARAMS => with(block, |block| calls::image::set_params(self, block)),
-            UvCommand::UNPACK_IMG => with(block, |block| calls::image::unpack(self, block)),
-            UvCommand::VERIFY_IMG => with(block, |block| calls::image::verify(self, block)),
-            UvCommand::DUMP_INIT => with(block, |block| calls::dump::init(self, block)),
-            UvCommand::DUMP_CPU => with(block, |block| calls::dump::cpu(self, block)),
-            UvCommand::DUMP_CONF_STOR_STATE => with(block, |block| calls::dump::storage(self, block)),
-            UvCommand::DUMP_COMPLETE => with(block, |block| calls::dump::complete(self, block)),
-            _ => Err(UvRc::INVALID_COMMAND.into()),
+        match handler(command) {
+            Some(Handler::Host(act)) => act(self, block),
+            Some(Handler::Both(act)) => act(self, Role::Host, block),
+            Some(Handler::Guest(_)) | None => Err(UvRc::INVALID_COMMAND.into()),
         }
     }
+
+    /// Carries out a guest's command that was admitted.
+    pub(super) fn guest_command(&self, guest: &GuestView<'_>, command: UvCommand, block: &mut [u8]) -> Answer {
+        match handler(command) {
+            Some(Handler::Guest(act)) => act(guest, block),
+            Some(Handler::Both(act)) => act(self, Role::Guest, block),
+            Some(Handler::Host(_)) | None => Err(UvRc::INVALID_COMMAND.into()),
+        }
+    }
+}
+
+/// Who answers a command, by the role that may issue it.
+#[derive(Clone, Copy)]
+enum Handler {
+    Host(fn(&Machine, &mut [u8]) -> Answer),
+    Guest(fn(&GuestView<'_>, &mut [u8]) -> Answer),
+    Both(fn(&Machine, Role, &mut [u8]) -> Answer),
+}
+
+macro_rules! handlers {
+    ($($(#[$meta:meta])* $name:ident = $code:literal, $since:ident, $role:ident, $bit:expr,
+        $block:ident $(from $least:literal)?, $($handler:ident)::+;)*) => {
+        /// The handlers, by row.
+        #[allow(unused_doc_comments, reason = "the rows' documentation is that of the commands")]
+        static HANDLERS: &[Handler] =
+            &[$($(#[$meta])* handler!($role, calls::$($handler)::+, $block $(from $least)?)),*];
+    };
+}
+
+/// A handler over the bytes of the block: one that takes its layout gets that, one whose block has no fixed length the bytes.
+macro_rules! handler {
+    ($role:ident, $path:path, $block:ident from $least:literal) => {
+        Handler::$role($path)
+    };
+    (Host, $path:path, $block:ident) => {
+        Handler::Host(|machine, block| with::<$block>(block, |block| $path(machine, block)))
+    };
+    (Guest, $path:path, $block:ident) => {
+        Handler::Guest(|guest, block| with::<$block>(block, |block| $path(guest, block)))
+    };
+    (Both, $path:path, $block:ident) => {
+        Handler::Both(|machine, role, block| with::<$block>(block, |block| $path(machine, role, block)))
+    };
+}
+
+uv_calls!(handlers);
+
+fn handler(command: UvCommand) -> Option<Handler> {
+    HANDLERS.get(command.row()?).copied()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::abi::uvcb::{COMMANDS, Length};
     use crate::sim::rig::{Rig, refused};
     use crate::sim::{Generation, Uvc};
 
@@ -169,13 +192,46 @@ mod tests {
     #[test]
     fn every_handle_is_looked_at() {
         let rig = Rig::ready(Generation::Z17);
-        let conf = [0x101, 0x102, 0x120, 0x200, 0x203, 0x300, 0x301, 0x302, 0x320, 0x340, 0x342, 0x400, 0x401, 0x403];
-        let cpu = [0x121, 0x310, 0x311, 0x321, 0x330, 0x402];
-        let codes = conf.map(|c| (c, 0x20)).into_iter().chain(cpu.map(|c| (c, 0x21)));
-        for (command, expected) in codes {
-            let info = UvCommand(command).info().unwrap();
+        for info in COMMANDS.iter().filter(|info| info.role == Role::Host) {
+            let expected = match info.command {
+                UvCommand::INIT_UV | UvCommand::CREATE_SEC_CONF => continue,
+                // They name a frame.
+                UvCommand::CONV_FROM_SEC_STOR | UvCommand::DESTR_SEC_STOR | UvCommand::PIN_PAGE_SHARED => continue,
+                UvCommand::DESTROY_SEC_CPU | UvCommand::CPU_SET_STATE | UvCommand::DUMP_CPU => 0x21,
+                UvCommand::CPU_RESET | UvCommand::CPU_RESET_INITIAL | UvCommand::CPU_RESET_CLEAR => 0x21,
+                _ => 0x20,
+            };
             let (Length::Exact(len) | Length::AtLeast(len)) = info.length;
-            assert_eq!(call(&rig, command, len, usize::from(len)), Ok((Cc::Error, UvRc(expected))), "{}", info.name);
+            let answer = call(&rig, info.command.0, len, usize::from(len));
+            assert_eq!(answer, Ok((Cc::Error, UvRc(expected))), "{}", info.name);
+        }
+    }
+
+    /// Every row, on every machine, in both roles: indicated, installed and answered are one.
+    #[test]
+    fn what_a_query_indicates_is_answered_and_nothing_else() {
+        for generation in [Generation::Z15, Generation::Z16, Generation::Z17] {
+            let rig = Rig::ready(generation);
+            let guest = rig.guest(0);
+            let conf = rig.machine.conf(guest.conf).unwrap();
+            for info in COMMANDS {
+                let (Length::Exact(len) | Length::AtLeast(len)) = info.length;
+                for role in [Role::Host, Role::Guest] {
+                    let installed = generation.allows(info, role);
+                    let indicated = generation.query(role).calls.has(info.command);
+                    assert_eq!(indicated.unwrap_or(installed), installed, "{} {generation:?} {role:?}", info.name);
+                    let mut block = alloc::vec![0; usize::from(len)];
+                    block[..8].copy_from_slice(&header(info.command.0, len));
+                    let answer = match role {
+                        Role::Host => rig.machine.host_call(&mut block),
+                        _ => admit(&block, generation, role).and_then(|command| {
+                            rig.machine.guest_command(&GuestView::new(&rig.machine, &conf), command, &mut block)
+                        }),
+                    };
+                    let refused = answer == Err(UvRc::INVALID_COMMAND.into());
+                    assert_eq!(refused, !installed, "{} {generation:?} {role:?}: {answer:?}", info.name);
+                }
+            }
         }
     }
 
@@ -193,7 +249,6 @@ mod tests {
     fn older_machines_have_fewer_calls() {
         let rig = Rig::ready(Generation::Z15);
         assert_eq!(rig.no_data(UvCommand::DUMP_INIT, 1), refused(UvRc::INVALID_COMMAND));
-        assert_eq!(call(&rig, 0x102, 0x48, 0x48), Ok((Cc::Error, UvRc(2))));
-        assert_eq!(call(&rig, 0x203, 0x28, 0x28), Ok((Cc::Error, UvRc(2))));
+        assert_eq!(rig.call(&mut DestroyFast::new(1)), refused(UvRc::INVALID_COMMAND));
     }
 }

@@ -18,7 +18,7 @@ pub struct Uvc {
 }
 
 impl Uvc {
-    fn check(self) -> Result<(), ProgramInterruption> {
+    pub(super) fn check(self) -> Result<(), ProgramInterruption> {
         if self.problem_state {
             return Err(ProgramInterruption::new(PgmCode::PRIVILEGED_OPERATION));
         }

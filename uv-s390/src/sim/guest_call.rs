@@ -8,17 +8,18 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use uv_core::GuestAddr;
 use zerocopy::FromBytes;
 use zeroize::Zeroizing;
 
-use super::answer::{Answer, Refusal};
-use super::calls;
-use super::conf::Conf;
-use super::dispatch::{admit, finish, with};
+use super::answer::Refusal;
+use super::conf::{Conf, Phase};
+use super::dispatch::{admit, finish};
+use super::execute::Uvc;
 use super::guest::InsnResult;
 use super::machine::Machine;
-use super::sie::GuestView;
-use crate::abi::uvc::{Cc, ProgramInterruption, UvRc};
+use super::view::{GuestView, ViewError};
+use crate::abi::uvc::{Cc, PgmCode, ProgramInterruption};
 use crate::abi::uvcb::{Role, UvCommand, UvcbHeader};
 
 /// What became of a guest's call.
@@ -31,40 +32,107 @@ pub(super) enum Called {
     Intercept(Vec<u8>),
 }
 
+/// What became of a guest's UV call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GuestAnswer {
+    /// The guest goes on behind the instruction with this condition code; the codes are in the control block.
+    Done(Cc),
+    /// A program interruption in the guest.
+    Exception(ProgramInterruption),
+    /// The host takes this program interruption, brings in or exports a page, and lets the guest issue the call again. The block
+    /// is as it was.
+    Host(ProgramInterruption),
+    /// Interception 108 (s390-ultravisor §3.3): the host unpins the page that the block names and lets the guest issue the call
+    /// again. The block is as it was.
+    Intercept,
+}
+
 impl Machine {
-    /// Issues a guest's call.
-    pub(super) fn guest_call(&self, conf: &Arc<Conf>, mut block: Vec<u8>) -> Called {
-        let answer = match admit(&block, self.generation, Role::Guest) {
-            Err(Refusal::Interrupted(interruption)) => {
-                return Called::Done(InsnResult::Exception(interruption.code));
-            }
-            Err(refusal) => Err(refusal),
-            Ok(info) => self.guest_command(conf, info.command, &mut block),
+    /// Issues a UV call of a protected guest, on a control block at a guest absolute address. The answer is stored there.
+    ///
+    /// Who calls: an emulator of the guest's CPUs. A guest that is a script issues its calls with
+    /// [`GuestInsn::Uvc`](super::GuestInsn::Uvc). `None`: no configuration with a verified image has this handle.
+    ///
+    /// Checks, in this order: those of the instruction (privileged operation, specification); the header, and for a known
+    /// command the rest of the block, is guest storage that the guest can store to (the host's interruptions as at any guest
+    /// access, else addressing in the guest); those of the call.
+    #[must_use]
+    pub fn guest_uv_call(&self, conf_handle: u64, instruction: Uvc, address: GuestAddr) -> Option<GuestAnswer> {
+        let conf = self.conf(conf_handle).ok()?;
+        // Nobody ends the configuration as long as the call is at work.
+        let _open = match conf.open_whole() {
+            Ok(open) => open,
+            Err(Refusal::Busy) => return Some(GuestAnswer::Done(Cc::Busy)),
+            Err(_) => return None,
         };
-        let command = UvcbHeader::ref_from_prefix(&block).map_or(UvCommand(0), |(header, _)| header.command());
-        tracing::trace!(%command, ?answer, "guest UVC");
-        if answer == Err(Refusal::Intercept) {
-            return Called::Intercept(block);
+        let verified = conf.life.lock().phase == Phase::Verified;
+        verified.then(|| self.guest_execute_at(&conf, instruction, address))
+    }
+
+    /// As [`Machine::guest_uv_call`], for a configuration that is known to run.
+    pub(super) fn guest_execute_at(&self, conf: &Arc<Conf>, instruction: Uvc, address: GuestAddr) -> GuestAnswer {
+        if let Err(interruption) = instruction.check() {
+            return GuestAnswer::Exception(interruption);
         }
-        match finish(&mut block, answer) {
-            Ok(cc) => Called::Done(InsnResult::Data { cc: Cc::into(cc), bytes: Zeroizing::new(block) }),
-            Err(interruption) => Called::Interrupted(interruption),
+        let view = GuestView::new(self, conf);
+        let mut block = alloc::vec![0; size_of::<UvcbHeader>()];
+        if let Err(error) = view.read(address, &mut block) {
+            return unreachable(error);
+        }
+        let stated = UvcbHeader::ref_from_prefix(&block).map_or(0, |(header, _)| usize::from(header.len.get()));
+        let mut whole = alloc::vec![0; stated.max(block.len())];
+        // A block that is not all there matters only to a command that there is.
+        let fault = view.read(address, &mut whole).err();
+        if fault.is_none() {
+            block = whole;
+        }
+        if let Err(error) = view.check(address, block.len() as u64) {
+            return unreachable(error);
+        }
+        let answer = match (self.guest_answer(conf, &mut block), fault) {
+            (GuestAnswer::Exception(interruption), Some(fault)) if interruption.code == PgmCode::PAGE_TRANSLATION => {
+                return unreachable(fault);
+            }
+            (answer, _) => answer,
+        };
+        if matches!(answer, GuestAnswer::Done(Cc::Done | Cc::Error))
+            && let Err(error) = view.write(address, &block)
+        {
+            return unreachable(error);
+        }
+        answer
+    }
+
+    /// Issues a guest's call on a block that is at hand.
+    pub(super) fn guest_call(&self, conf: &Arc<Conf>, mut block: Vec<u8>) -> Called {
+        match self.guest_answer(conf, &mut block) {
+            GuestAnswer::Done(cc) => Called::Done(InsnResult::Data { cc: cc.into(), bytes: Zeroizing::new(block) }),
+            GuestAnswer::Exception(interruption) => Called::Done(InsnResult::Exception(interruption.code)),
+            GuestAnswer::Host(interruption) => Called::Interrupted(interruption),
+            GuestAnswer::Intercept => Called::Intercept(block),
         }
     }
 
-    fn guest_command(&self, conf: &Arc<Conf>, command: UvCommand, block: &mut [u8]) -> Answer {
-        let view = GuestView::new(self, conf);
-        match command {
-            UvCommand::QUI => calls::query::qui(self, block, Role::Guest),
-            UvCommand::QUERY_KEYS => with(block, |block| calls::query::keys(self, block)),
-            UvCommand::SET_SHARED_ACCESS => with(block, |block| calls::share::set(self, conf, block)),
-            UvCommand::REMOVE_SHARED_ACCESS => with(block, |block| calls::share::remove(self, conf, block)),
-            UvCommand::RETR_ATTEST => with(block, |block| calls::attest::retrieve(self, conf, &view, block)),
-            UvCommand::ADD_SECRET => with(block, |block| calls::secret::add(self, conf, &view, block)),
-            UvCommand::LIST_SECRETS => with(block, |block| calls::secret::list(conf, &view, block)),
-            UvCommand::LOCK_SECRETS => calls::secret::lock(conf),
-            UvCommand::RETR_SECRET => with(block, |block| calls::secret::retrieve(self, conf, &view, block)),
-            _ => Err(UvRc::INVALID_COMMAND.into()),
+    fn guest_answer(&self, conf: &Arc<Conf>, block: &mut [u8]) -> GuestAnswer {
+        let answer = match admit(block, self.generation, Role::Guest) {
+            Err(Refusal::Interrupted(interruption)) => return GuestAnswer::Exception(interruption),
+            Err(refusal) => Err(refusal),
+            Ok(command) => self.guest_command(&GuestView::new(self, conf), command, block),
+        };
+        let command = UvcbHeader::ref_from_prefix(block).map_or(UvCommand(0), |(header, _)| header.command());
+        tracing::trace!(%command, ?answer, "guest UVC");
+        if answer == Err(Refusal::Intercept) {
+            return GuestAnswer::Intercept;
         }
+        finish(block, answer).map_or_else(GuestAnswer::Host, GuestAnswer::Done)
+    }
+}
+
+/// How the instruction ends when its operand cannot be reached.
+fn unreachable(error: ViewError) -> GuestAnswer {
+    match error {
+        ViewError::Host(interruption) => GuestAnswer::Host(interruption),
+        ViewError::Outside => GuestAnswer::Exception(ProgramInterruption::new(PgmCode::ADDRESSING)),
+        ViewError::Busy => GuestAnswer::Done(Cc::Busy),
     }
 }

@@ -86,7 +86,7 @@ impl Machine {
     fn home_frame(&self, page: u64, store: bool) -> Result<HostAddr, HomeError> {
         self.check_home_space()?;
         let Some(asce) = *self.home.read() else { return Ok(HostAddr(page)) };
-        let map = self.spaces.read().get(&asce).cloned();
+        let map = self.space(asce);
         let mapping = map.and_then(|map| map.translate(GuestAddr(page))).filter(|mapping| !store || mapping.writable);
         mapping.map(|mapping| HostAddr(mapping.frame.0 & !(FRAME - 1))).ok_or(HomeError::Translation { at: page })
     }

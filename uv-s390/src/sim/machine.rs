@@ -9,10 +9,11 @@ use super::cpu::Cpu;
 use super::frames::ConfId;
 use super::guest::GuestCode;
 use super::memory::{Donation, HostView, Storage};
+use super::ordinary_cpu::OrdinaryCpu;
 use super::profile::Generation;
-use super::sie::OrdinaryCpu;
+use super::tables::Tables;
 use crate::abi::ap::Apqn;
-use crate::abi::sie::{AddressSpaces, GuestMap, HostMapping};
+use crate::abi::sie::{AddressSpaces, Asce, GuestMap, HostMapping};
 use crate::abi::uvc::UvRc;
 use crate::abi::uvcb::Features;
 use crate::owner::crypto::{HostPrivateKey, RequestKey};
@@ -20,7 +21,7 @@ use crate::owner::request::ConfigUid;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use rand_core::Rng;
 use spin::{Mutex, RwLock};
 use uv_core::{GuestAddr, HostAddr, NormalMemory, PageCounts, PageSize};
@@ -87,7 +88,7 @@ impl MachineConfig {
 ///
 /// | who | uses |
 /// |---|---|
-/// | the hypervisor | [`UvCall`](crate::abi::uvc::UvCall), [`Sie`](crate::abi::sie::Sie), [`AddressSpaces`], [`Machine::host_memory`], [`Machine::closed_frames`], [`Machine::set_home_space`], [`Machine::assign_ap_queue`], [`Machine::zeroize_ap_queue`] |
+/// | the hypervisor | [`UvCall`](crate::abi::uvc::UvCall), [`Sie`](crate::abi::sie::Sie), [`AddressSpaces`], [`Machine::host_memory`], [`Machine::closed_frames`], [`Machine::set_home_space`], [`Machine::walk_tables`], [`Machine::assign_ap_queue`], [`Machine::zeroize_ap_queue`] |
 /// | the operator | [`MachineConfig`], [`Machine::load_normal`], [`Machine::set_running_cpus`], [`Machine::install_ap_queue`], [`Machine::set_secret_changes`] |
 /// | the guest's owner | [`Machine::set_guest`] |
 /// | a test | [`Machine::page_counts`], [`Machine::advance_clock`] |
@@ -115,6 +116,8 @@ pub struct Machine {
     /// The unique id of the next configuration, if it was chosen.
     pub(crate) next_uid: Mutex<Option<ConfigUid>>,
     pub(crate) spaces: RwLock<BTreeMap<u64, Arc<dyn GuestMap>>>,
+    /// Spaces that nobody attached are tables in host memory.
+    walks: AtomicBool,
     /// Control register 13 of the host's CPUs.
     pub(crate) home: RwLock<Option<u64>>,
     pub(crate) guests: Mutex<BTreeMap<HostAddr, Box<dyn GuestCode>>>,
@@ -167,6 +170,7 @@ impl Machine {
             next_id: AtomicU32::new(1),
             next_uid: Mutex::new(None),
             spaces: RwLock::new(BTreeMap::new()),
+            walks: AtomicBool::new(false),
             home: RwLock::new(None),
             guests: Mutex::new(BTreeMap::new()),
             ap: RwLock::new(BTreeMap::new()),
@@ -189,6 +193,12 @@ impl Machine {
     #[must_use]
     pub fn closed_frames(&self) -> Arc<ClosedFrames> {
         Arc::clone(self.storage.frames.closed())
+    }
+
+    /// Says whether an ASCE that nobody attached a map to ([`AddressSpaces::attach`]) designates tables in host memory, which the
+    /// machine then walks as hardware does. For a hypervisor that runs on the emulated machine itself; off after power-on.
+    pub fn walk_tables(&self, walk: bool) {
+        self.walks.store(walk, Ordering::Relaxed);
     }
 
     /// How many host CPUs run; INIT_UV wants one.
@@ -305,16 +315,26 @@ impl Machine {
         }
     }
 
+    /// The address space behind an ASCE.
+    pub(crate) fn space(&self, asce: u64) -> Option<Arc<dyn GuestMap>> {
+        let attached = self.spaces.read().get(&asce).cloned();
+        let walked = || {
+            let tables = Tables { storage: Arc::clone(&self.storage), asce: Asce(asce) };
+            self.walks.load(Ordering::Relaxed).then(|| Arc::new(tables) as Arc<dyn GuestMap>)
+        };
+        attached.or_else(walked)
+    }
+
     /// Where the hypervisor's tables say that guest absolute `addr` lies.
     pub(crate) fn translate(&self, conf: &Conf, addr: GuestAddr) -> Option<HostMapping> {
-        let map = self.spaces.read().get(&conf.asce.0).cloned()?;
+        let map = self.space(conf.asce.0)?;
         let mut mapping = map.translate(GuestAddr(conf.mso.checked_add(addr.0)?))?;
         mapping.frame = HostAddr(mapping.frame.0 & !0xfff);
         Some(mapping)
     }
 
     /// The suite in which pages are exported.
-    pub(crate) const SUITE: Suite = Suite::Aes256XtsSha256;
+    pub(crate) const SUITE: Suite = Suite::Aes256XtsPolyval;
 }
 
 impl AddressSpaces for Machine {

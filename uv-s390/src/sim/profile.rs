@@ -6,6 +6,7 @@
 use zerocopy::FromZeros;
 
 use crate::abi::se_header::{PlaintextControlFlags as Pcf, SecretControlFlags as Scf};
+use crate::abi::uvcb::table::uv_calls;
 use crate::abi::uvcb::{COMMANDS, CommandInfo, Features, InstalledCalls, QueryInfo, Role, UvCommand, bit};
 
 /// Generation of the machine.
@@ -20,25 +21,22 @@ pub enum Generation {
     Z17,
 }
 
+macro_rules! installed {
+    ($($(#[$meta:meta])* $name:ident = $code:literal, $since:ident, $role:ident, $bit:expr,
+        $block:ident $(from $least:literal)?, $($handler:ident)::+;)*) => {
+        /// The first generation with each command, by row.
+        #[allow(unused_doc_comments, reason = "the rows' documentation is that of the commands")]
+        static SINCE: &[Generation] = &[$($(#[$meta])* Generation::$since),*];
+    };
+}
+
+uv_calls!(installed);
+
 impl Generation {
     /// Whether the machine has a command at all.
     #[must_use]
     pub fn installs(self, command: UvCommand) -> bool {
-        let least = match command {
-            UvCommand::VERIFY_LARGE_FRAME | UvCommand::RETR_SECRET => Self::Z17,
-            UvCommand::DESTROY_SEC_CONF_FAST
-            | UvCommand::QUERY_KEYS
-            | UvCommand::DUMP_INIT
-            | UvCommand::DUMP_CPU
-            | UvCommand::DUMP_CONF_STOR_STATE
-            | UvCommand::DUMP_COMPLETE
-            | UvCommand::RETR_ATTEST
-            | UvCommand::ADD_SECRET
-            | UvCommand::LIST_SECRETS
-            | UvCommand::LOCK_SECRETS => Self::Z16,
-            _ => Self::Z15,
-        };
-        command.info().is_some() && self >= least
+        command.row().and_then(|row| SINCE.get(row)).is_some_and(|since| self >= *since)
     }
 
     /// Whether the machine lets this role issue a command.

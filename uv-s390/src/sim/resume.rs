@@ -16,8 +16,9 @@
 
 use alloc::vec::Vec;
 
+use spin::Mutex;
+
 use super::answer::{Answer, Refusal};
-use super::conf::Conf;
 use crate::abi::uvc::{Block, UvRc};
 
 /// Frames that one issue of DESTROY_SEC_CONF gives back.
@@ -27,21 +28,25 @@ pub(crate) const UNSHARE_SLICE: usize = 256;
 
 /// A call that has answered cc 3.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Partial {
+struct Partial {
     /// The control block, without rc and rrc.
     block: Vec<u8>,
     /// Whether it can go on.
     resumable: bool,
 }
 
-impl Conf {
+/// The call on a configuration that has answered cc 3 last.
+#[derive(Debug, Default)]
+pub(crate) struct Resumable(Mutex<Option<Partial>>);
+
+impl Resumable {
     /// Carries out a call that may stop half way.
     ///
     /// # Errors
     /// rc 0x0007 for a control block that was partially done and cannot go on; else those of `act`.
     pub(crate) fn in_parts<B: Block>(&self, block: &B, act: impl FnOnce() -> Answer) -> Answer {
         let key = key(block.as_bytes());
-        let mut partial = self.partial.lock();
+        let mut partial = self.0.lock();
         let again = partial.take_if(|partial| partial.block == key);
         drop(partial);
         if again.is_some_and(|partial| !partial.resumable) {
@@ -49,14 +54,14 @@ impl Conf {
         }
         let answer = act();
         if answer == Err(Refusal::Partial) {
-            *self.partial.lock() = Some(Partial { block: key, resumable: true });
+            *self.0.lock() = Some(Partial { block: key, resumable: true });
         }
         answer
     }
 
     /// What a partial call was at work on has changed: it cannot go on.
     pub(crate) fn changed(&self) {
-        if let Some(partial) = &mut *self.partial.lock() {
+        if let Some(partial) = &mut *self.0.lock() {
             partial.resumable = false;
         }
     }

@@ -1,11 +1,8 @@
 //! Answers that a machine gives on a bad day.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use rand_core::Rng;
-use spin::Mutex;
-use uv_sim::rng::SimRng;
+use uv_sim::wrap::{Drawn, Draws};
 use zerocopy::FromBytes;
 
 use crate::abi::uvc::{Cc, ProgramInterruption, UvCall, UvRc, UvRrc};
@@ -37,51 +34,29 @@ pub struct Schedule {
     pub errors: Vec<PlannedError>,
 }
 
-/// Most disturbed answers in a row: a caller that tries again often enough always comes through.
-const LONGEST_RUN: u32 = 8;
-
 /// Disturbs calls. A disturbed call does not reach the machine, so nothing is done; with cc 2 and 3 the block is unchanged.
+/// At most [`Draws::LONGEST_RUN`] calls in a row are answered busy or partially done.
 #[derive(Debug)]
 pub struct Disturbed<U> {
     inner: U,
     schedule: Schedule,
-    state: Mutex<State>,
-}
-
-#[derive(Debug)]
-struct State {
-    rng: SimRng,
-    seen: BTreeMap<UvCommand, u32>,
-    run: u32,
+    draws: Draws<UvCommand>,
 }
 
 impl<U> Disturbed<U> {
     /// Disturbs what goes to `inner`.
     #[must_use]
     pub fn new(inner: U, schedule: Schedule) -> Self {
-        let rng = SimRng::from_seed(schedule.seed).fork("disturbed calls");
-        Self { inner, schedule, state: Mutex::new(State { rng, seen: BTreeMap::new(), run: 0 }) }
+        let draws = Draws::new(schedule.seed);
+        Self { inner, schedule, draws }
     }
 
     fn disturb(&self, command: UvCommand) -> Option<(Cc, UvRc, UvRrc)> {
-        let mut state = self.state.lock();
-        let [draw, ..] = state.rng.next_u64().to_be_bytes();
-        let (busy, partial) = (u16::from(self.schedule.busy), u16::from(self.schedule.partial));
-        let cc = match u16::from(draw) {
-            draw if draw < busy => Some(Cc::Busy),
-            draw if draw < busy + partial => Some(Cc::Partial),
-            _ => None,
+        let at = match self.draws.next(command, &[self.schedule.busy, self.schedule.partial]) {
+            Drawn::Struck(0) => return Some((Cc::Busy, UvRc(0), UvRrc(0))),
+            Drawn::Struck(_) => return Some((Cc::Partial, UvRc(0), UvRrc(0))),
+            Drawn::Passes(nth) => nth,
         };
-        if let Some(cc) = cc
-            && state.run < LONGEST_RUN
-        {
-            state.run += 1;
-            return Some((cc, UvRc(0), UvRrc(0)));
-        }
-        state.run = 0;
-        let nth = state.seen.entry(command).or_default();
-        let at = *nth;
-        *nth = nth.saturating_add(1);
         let planned = self.schedule.errors.iter().find(|error| error.command == command && error.nth == at)?;
         Some((Cc::Error, planned.rc, planned.rrc))
     }
@@ -131,7 +106,8 @@ mod tests {
         let schedule = Schedule { seed: 3, busy: 255, partial: 0, errors: [planned].to_vec() };
         let disturbed = Traced(Disturbed::new(&machine, schedule));
         let rc = || {
-            let error = call(&disturbed, &mut NoData::new(command, 1), Retries(LONGEST_RUN)).unwrap_err();
+            let error =
+                call(&disturbed, &mut NoData::new(command, 1), Retries(Draws::<UvCommand>::LONGEST_RUN)).unwrap_err();
             error.refused().unwrap().rc
         };
         assert_eq!([rc(), rc(), rc()], [UvRc(3), UvRc(0x123), UvRc(3)]);

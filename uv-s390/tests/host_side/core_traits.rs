@@ -7,6 +7,7 @@ use uv_core::{
 use uv_s390::abi::uvc::UvRc;
 use uv_s390::abi::uvcb::UvCommand as C;
 use uv_s390::hypervisor::kernel::{HostError, MpState};
+use uv_s390::hypervisor::vmm::VmmError;
 use uv_s390::sim::Generation;
 
 use crate::rig::{PAGES, Rig, Spoil, rc, refuse};
@@ -77,5 +78,5 @@ fn the_lowest_cpu_starts_the_guest() {
     let started = guest.start_protected(&rig.ipib).unwrap();
     assert_eq!(started.components.len(), rig.components.len());
     assert_eq!([2, 5, 9].map(|cpu| guest.is_stopped(cpu).unwrap()), [false, true, true]);
-    assert_eq!(guest.start_protected(&rig.ipib), Err(HostError::Protected));
+    assert_eq!(guest.start_protected(&rig.ipib), Err(VmmError::Kernel(HostError::Protected)));
 }

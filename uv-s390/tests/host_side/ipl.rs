@@ -4,13 +4,15 @@ use std::sync::Mutex;
 
 use uv_core::{Error, ErrorKind, Exit, Gfn, GuestAddr, PageOut, SecureVm, VmState};
 use uv_s390::abi::Errno;
+use uv_s390::abi::diag308::{Response, StartFailure};
 use uv_s390::abi::ipib::{self, Component, IpibForm};
 use uv_s390::abi::psw::Psw;
 use uv_s390::abi::uvc::{UvRc, UvRrc};
 use uv_s390::abi::uvcb::UvCommand as C;
-use uv_s390::hypervisor::kernel::{Guest, HostError, S390Exit};
+use uv_s390::hypervisor::kernel::{Guest, S390Exit};
 use uv_s390::hypervisor::uapi::{Argument, KvmPv, PvCommand, Target, request};
-use uv_s390::hypervisor::vmm::diag308::{IplStores, ResetRequest, Response, StartFailure};
+use uv_s390::hypervisor::vmm::VmmError;
+use uv_s390::hypervisor::vmm::diag308::{IplStores, ResetRequest};
 use uv_s390::hypervisor::vmm::ipl::{
     AfterReset, Devices, IplOptions, NoDevices, Refused, StartStep, Unprotected, external_reset, reset, start_with,
     unprotect,
@@ -189,7 +191,7 @@ fn entering_through_the_core_trait_keeps_the_codes() {
     let guest = rig.guest(1);
     guest.storage().write(GuestAddr(rig.components[0].address.get()), &[1]).unwrap();
     match guest.start_protected(&rig.ipib) {
-        Err(HostError::Start(error)) => {
+        Err(VmmError::Start(error)) => {
             assert_eq!((error.step, error.rc, error.rrc), (StartStep::Verify, UvRc::VERIFY_MISMATCH, UvRrc::PAGE_LIST));
         }
         other => panic!("{other:?}"),

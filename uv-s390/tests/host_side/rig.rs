@@ -2,20 +2,17 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
-use uv_core::{AccessError, Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, NormalMemory, PageSize, SlotId};
+use uv_core::{AccessError, GuestAddr, HostAddr, NormalMemory};
 use uv_s390::abi::ipib::{self, Component, IpibForm};
 use uv_s390::abi::sie::{AddressSpaces, GuestMap, Sie};
 use uv_s390::abi::uvc::{Cc, ProgramInterruption, UvCall, UvRc};
 use uv_s390::abi::uvcb::UvCommand;
-use uv_s390::hypervisor::kernel::{Guest, GuestConfig, Hardware, Host, HostPages};
-use uv_s390::owner::crypto::HostPrivateKey;
-use uv_s390::owner::image::{Image, ImageBuilder};
+use uv_s390::dev::{self, RigConfig};
+use uv_s390::hypervisor::kernel::{Guest, GuestConfig, Hardware, Host};
 use uv_s390::sim::{Generation, Machine, MachineConfig};
-use uv_sim::rng::SimRng;
 
-const KERNEL: u64 = 2 << 30;
-const KERNEL_BYTES: u64 = 64 << 20;
-const GUEST: u64 = 16 << 20;
+/// Where the kernel's own storage ends.
+const KERNEL_END: u64 = dev::Rig::KERNEL.0 + (64 << 20);
 /// Guest memory: 4 MiB.
 pub(crate) const PAGES: u64 = 1024;
 
@@ -156,7 +153,7 @@ struct Memory {
 impl Memory {
     fn pass(&self, at: HostAddr, len: usize) -> Result<(), AccessError> {
         let mut fails = self.fails.lock().expect("nobody panics with it");
-        let room = if at.0 < KERNEL { Room::Guest } else { Room::Kernel };
+        let room = if at.0 < KERNEL_END { Room::Kernel } else { Room::Guest };
         match &mut *fails {
             Some((wanted, 0)) if *wanted == room => {
                 *fails = None;
@@ -187,7 +184,37 @@ impl NormalMemory for Memory {
     }
 }
 
+/// What stands between the hypervisor and the machine.
+struct Wrappers {
+    uvc: Arc<Spoiler>,
+    sie: Arc<Switch>,
+    spaces: Arc<Spaces>,
+    memory: Arc<Memory>,
+}
+
+fn wrap(machine: &Arc<Machine>, missing: &[u16]) -> (Hardware, Wrappers) {
+    let uvc = Arc::new(Spoiler {
+        machine: machine.clone(),
+        plan: Mutex::default(),
+        log: Mutex::default(),
+        blocks: Mutex::default(),
+        missing: missing.to_vec(),
+    });
+    let sie = Arc::new(Switch { machine: machine.clone(), instead: Mutex::default() });
+    let spaces = Arc::new(Spaces { machine: machine.clone(), attached: Mutex::default() });
+    let memory = Arc::new(Memory { inner: Arc::new(machine.host_memory()), fails: Mutex::default() });
+    let hardware = Hardware {
+        uvc: uvc.clone(),
+        sie: sie.clone(),
+        spaces: spaces.clone(),
+        memory: memory.clone(),
+        ..Hardware::new(machine, machine.host_memory())
+    };
+    (hardware, Wrappers { uvc, sie, spaces, memory })
+}
+
 pub(crate) struct Rig {
+    rig: dev::Rig,
     pub(crate) machine: Arc<Machine>,
     pub(crate) uvc: Arc<Spoiler>,
     sie: Arc<Switch>,
@@ -200,7 +227,6 @@ pub(crate) struct Rig {
     pub(crate) components: Vec<Component>,
     /// Free kernel storage before there was a guest.
     pub(crate) free: u64,
-    next: Mutex<u64>,
 }
 
 impl Rig {
@@ -210,56 +236,32 @@ impl Rig {
 
     /// A machine whose query does not tell these calls, by their bits.
     pub(crate) fn without(generation: Generation, missing: &[u16]) -> Self {
-        let mut rng = SimRng::from_seed(11);
-        let key = HostPrivateKey::generate(&mut rng);
-        let built = ImageBuilder::new(&[0x77; 20_000])
-            .command_line(b"quiet")
-            .host_key(key.public())
-            .skip_component_check()
-            .pcf(generation.plaintext_flags() & uv_s390::abi::se_header::PlaintextControlFlags::ALLOW_DUMP)
-            .build(&mut rng)
-            .expect("an image");
-        let image = Image::parse(&built.bytes).expect("just built");
-        let components: Vec<_> = image.components().map(|(component, _)| component).collect();
-        let length = u64::try_from(image.header().as_bytes().len()).expect("small");
-        let ipib = ipib::build(IpibForm::Exact, image.header_offset(), length, &components).expect("few components");
-        let memory = KERNEL + KERNEL_BYTES;
-        let config = MachineConfig { generation, memory, host_key: key, ..MachineConfig::new(3) };
-        let machine = Arc::new(Machine::new(config));
-        let uvc = Arc::new(Spoiler {
-            machine: machine.clone(),
-            plan: Mutex::default(),
-            log: Mutex::default(),
-            blocks: Mutex::default(),
-            missing: missing.to_vec(),
-        });
-        let sie = Arc::new(Switch { machine: machine.clone(), instead: Mutex::default() });
-        let spaces = Arc::new(Spaces { machine: machine.clone(), attached: Mutex::default() });
-        let memory = Arc::new(Memory { inner: Arc::new(machine.host_memory()), fails: Mutex::default() });
-        let hardware = Hardware {
-            uvc: uvc.clone(),
-            sie: sie.clone(),
-            spaces: spaces.clone(),
-            memory: memory.clone(),
-            ..Hardware::new(&machine, machine.host_memory())
-        };
-        let host = Host::start(hardware, HostPages::new([(HostAddr(KERNEL), KERNEL_BYTES)])).expect("initialized");
+        let mut config = RigConfig::with_machine(MachineConfig { generation, ..MachineConfig::new(3) });
+        config.guest_bytes = 1 << 30;
+        let mut made = None;
+        let rig = dev::Rig::over(config, |machine| {
+            let (hardware, wrappers) = wrap(machine, missing);
+            made = Some(wrappers);
+            hardware
+        })
+        .expect("initialized");
+        let Wrappers { uvc, sie, spaces, memory } = made.expect("made with the rig");
         uvc.log();
-        let free = host.free_storage();
-        let (file, next) = (built.bytes, Mutex::new(GUEST));
-        Self { machine, uvc, sie, spaces, memory, host, file, ipib, components, free, next }
+        let free = rig.host.free_storage();
+        let image = rig.image(&[0x77; 20_000]);
+        let components = image.components().to_vec();
+        let form = IpibForm::Exact;
+        let ipib =
+            ipib::build(form, image.header_address(), image.header_length(), &components).expect("few components");
+        let (machine, host, file) = (rig.machine.clone(), rig.host.clone(), image.file().to_vec());
+        Self { rig, machine, uvc, sie, spaces, memory, host, file, ipib, components, free }
     }
 
     /// An ordinary VM with this many CPUs and the image in its memory.
     pub(crate) fn guest_with(&self, cpus: u16, change: impl FnOnce(&mut GuestConfig)) -> Arc<Guest> {
-        let mut next = self.next.lock().expect("one thread");
-        let mut slots = MemSlots::new(PageSize::K4);
-        slots.insert(SlotId(0), MemSlot { first: Gfn(0), pages: PAGES, host: HostAddr(*next) }).expect("one slot");
-        *next += PAGES << 12;
-        let mut config = GuestConfig::new(slots);
+        let mut config = GuestConfig::new(self.rig.slots(PAGES).expect("memory for one more"));
         change(&mut config);
-        let guest = Guest::new(self.host.clone(), config).expect("storage");
-        (0..cpus).try_for_each(|number| guest.add_cpu(number)).expect("CPUs");
+        let guest = self.rig.vm_of(config, cpus).expect("storage");
         self.load(&guest);
         guest
     }

@@ -22,15 +22,6 @@ pub(super) const STRIPE: usize = 64;
 #[repr(C, align(64))]
 pub(super) struct Aligned<T>(pub(super) T);
 
-/// Which way pages go.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Direction {
-    /// Plaintext to ciphertext.
-    Seal,
-    /// Ciphertext to plaintext.
-    Open,
-}
-
 /// One block of each page of a batch.
 pub(super) type Row = [Block; BATCH];
 

@@ -11,15 +11,16 @@ mod lanes;
 #[cfg(test)]
 mod tests;
 
-use core::fmt;
+use core::{array, fmt};
 
 use aes::Aes256Enc;
 use cipher::array::Array;
 use cipher::{BlockCipherEncrypt, KeyInit};
 use rand_core::CryptoRng;
+use uv_kernels::{CcmBatch, Direction};
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
-use super::block::{Block, Direction, Row, wipe};
+use super::block::{Block, Row, wipe};
 use super::digest::equal;
 use super::error::{check_batch, check_count};
 use super::{BATCH, CryptoError, FailedPages, TAG_BYTES};
@@ -57,6 +58,8 @@ const HEADER_ROWS: usize = 1 + (2 + AAD_LIMIT).div_ceil(16);
 /// ```
 pub struct CcmKey {
     cipher: Aes256Enc,
+    /// Takes the place of `cipher` where processor and page length allow it.
+    kernel: Option<uv_kernels::Ccm>,
 }
 
 impl ZeroizeOnDrop for CcmKey {}
@@ -74,7 +77,12 @@ impl CcmKey {
     /// Expands `key`.
     #[must_use]
     pub fn new(key: &[u8; Self::BYTES]) -> Self {
-        Self { cipher: Aes256Enc::new(Array::cast_from_core(key)) }
+        Self { kernel: uv_kernels::Ccm::new(key), ..Self::without_kernel(key) }
+    }
+
+    /// The same over `aes` alone: what processors without the kernel's units have.
+    fn without_kernel(key: &[u8; Self::BYTES]) -> Self {
+        Self { cipher: Aes256Enc::new(Array::cast_from_core(key)), kernel: None }
     }
 
     /// Draws a fresh key.
@@ -168,7 +176,17 @@ impl CcmKey {
             }
         }
         let rows = if A == 0 { 1 } else { 1 + (2 + A).div_ceil(16) };
-        self.cipher_batch(Pass { direction, header: &header[..rows], counters: &counters, src, dst, tags: &mut tags });
+        let header = &header[..rows];
+        match &self.kernel {
+            Some(kernel) if uv_kernels::takes(page_bytes) => {
+                let header: [&[[u8; 16]]; HEADER_ROWS] =
+                    array::from_fn(|row| header.get(row).map_or(&[][..], |row| Array::cast_slice_to_core(row)));
+                let counters = Array::cast_slice_to_core(&counters);
+                let tags = Array::cast_slice_to_core_mut(&mut tags[..src.len()]);
+                kernel.run(CcmBatch { direction, header: &header[..rows], counters, src, dst, tags });
+            }
+            _ => self.cipher_batch(Pass { direction, header, counters: &counters, src, dst, tags: &mut tags }),
+        }
         tags
     }
 

@@ -1,9 +1,10 @@
-//! AES-GCM (NIST SP 800-38D) of pages: 12-byte IV, detached 16-byte tag.
+//! AES-GCM (NIST SP 800-38D): of pages by [`GcmKey`] (12-byte IV, detached 16-byte tag), of messages of any length by [`seal`] and [`open`].
 //!
 //! Key stream and hash come from the cipher's and the hash's own crates; only their order is made here: a whole page of key
 //! stream in runs of 64 blocks, then the hash over the page while it is in the cache. Against the ready-made mode of
 //! the `aes-gcm` crate this is measured in `benches/page_crypto.rs`.
 
+mod message;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use super::block::{Block, Row, count_up, wipe, xor};
 use super::digest::equal;
 use super::error::{check_batch, check_count};
 use super::{BATCH, CryptoError, FailedPages, TAG_BYTES};
+pub use message::{GcmError, SHORTEST_TAG, open, seal};
 use stream::KeyStream;
 
 /// Bytes of an IV (12).
@@ -166,14 +168,21 @@ where
     fn cipher_page(&self, iv: &[u8; IV_BYTES], src: &[u8], dst: &mut [u8]) {
         let (src, _) = Array::slice_as_chunks(src);
         let (dst, _) = Array::slice_as_chunks_mut(dst);
-        self.cipher.encrypt_with_backend(KeyStream { zero: counter_zero(iv), first: 2, src, dst });
+        self.cipher_blocks(&counter_zero(iv), 2, src, dst);
+    }
+
+    /// XORs the key stream of the counter block `zero` from the counter `first` on into `src`, giving `dst`.
+    fn cipher_blocks(&self, zero: &Block, first: u32, src: &[Block], dst: &mut [Block]) {
+        self.cipher.encrypt_with_backend(KeyStream { zero: *zero, first, src, dst });
     }
 
     /// The tag over additional data and ciphertext.
     fn tag(&self, aad: &[u8], sealed: &[u8], mask: &Block) -> [u8; TAG_BYTES] {
         let mut hash = self.hash.clone();
         hash.update_padded(aad);
-        hash.update(Array::slice_as_chunks(sealed).0);
+        let (blocks, rest) = Array::slice_as_chunks(sealed);
+        hash.update(blocks);
+        hash.update_padded(rest);
         // Slice lengths are below 2^61, so their bits have room in 64.
         let bits = |bytes: &[u8]| u128::from(u64::try_from(bytes.len()).unwrap_or(u64::MAX) << 3);
         hash.update(&[Array((bits(aad) << 64 | bits(sealed)).to_be_bytes())]);

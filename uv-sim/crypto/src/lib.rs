@@ -8,8 +8,12 @@
 //! |---|---|
 //! | [`xts`] | AES-256-XTS, one page = one data unit |
 //! | [`ccm`] | AES-256-CCM, up to [`BATCH`] pages side by side |
-//! | [`gcm`] | AES-128-GCM and AES-256-GCM, detached tag |
-//! | [`digest`] | SHA-256 over several parts, comparison in constant time |
+//! | [`gcm`] | AES-128-GCM and AES-256-GCM of pages, detached tag; AES-GCM of messages of any length |
+//! | [`mac`] | tags of pages: AES-256 over POLYVAL |
+//! | [`digest`] | SHA-256 over several parts, SHA-512 over many, comparison in constant time |
+//!
+//! Where the processor has VAES and AVX-512, XTS, CCM and the tags run in the kernels of `uv-kernels`; else, and for lengths those do not
+//! take, over the `aes` and `polyval` crates.
 //!
 //! Both the owner's tools (images, dumps) and the page engine build on it.
 //!
@@ -30,11 +34,13 @@ mod counting;
 pub mod digest;
 pub mod error;
 pub mod gcm;
+pub mod mac;
 pub mod xts;
 
 pub use ccm::CcmKey;
 pub use error::{BadPage, CryptoError, FailedPages};
 pub use gcm::{Gcm128Key, Gcm256Key};
+pub use mac::MacKey;
 pub use xts::XtsKey;
 
 /// Pages in one batch: the most a slice-of-slices call takes at once (32).

@@ -18,12 +18,14 @@ use cipher::array::Array;
 use cipher::inout::InOutBuf;
 use cipher::{BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
 use rand_core::CryptoRng;
-use zeroize::{ZeroizeOnDrop, Zeroizing};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use super::block::{Block, Direction, wipe};
+use super::block::{Block, wipe};
 use super::error::{check_batch, check_count, check_page};
 use super::{BATCH, CryptoError};
-use pass::{Pass, Unit};
+use pass::Pass;
+use uv_kernels::Direction;
+use uv_kernels::Unit;
 
 /// Longest data unit in bytes: 2^20 blocks (SP 800-38E), that is 16 MiB.
 const UNIT_LIMIT: usize = 16 << 20;
@@ -49,6 +51,8 @@ pub struct XtsKey {
     bytes: Zeroizing<[u8; XtsKey::BYTES]>,
     data: Aes256,
     tweak: Aes256Enc,
+    /// Takes the place of `data` where processor and page length allow it.
+    kernel: Option<uv_kernels::Xts>,
 }
 
 impl ZeroizeOnDrop for XtsKey {}
@@ -66,8 +70,14 @@ impl XtsKey {
     /// Expands `key`: bytes 0..32 cipher the data, bytes 32..64 cipher the tweak.
     #[must_use]
     pub fn new(key: &[u8; Self::BYTES]) -> Self {
+        let (data, _) = Array::<u8, cipher::consts::U64>::cast_from_core(key).split_ref::<cipher::consts::U32>();
+        Self { kernel: uv_kernels::Xts::new(&data.0), ..Self::without_kernel(key) }
+    }
+
+    /// The same over `aes` alone: what processors without the kernel's units have.
+    fn without_kernel(key: &[u8; Self::BYTES]) -> Self {
         let (data, tweak) = Array::<u8, cipher::consts::U64>::cast_from_core(key).split_ref::<cipher::consts::U32>();
-        Self { bytes: Zeroizing::new(*key), data: Aes256::new(data), tweak: Aes256Enc::new(tweak) }
+        Self { bytes: Zeroizing::new(*key), data: Aes256::new(data), tweak: Aes256Enc::new(tweak), kernel: None }
     }
 
     /// Draws a fresh key.
@@ -253,7 +263,9 @@ impl XtsKey {
     fn page(&self, direction: Direction, tweak: [u8; 16], page: InOutBuf<'_, '_, u8>) {
         let mut tweak = Array(tweak);
         self.tweak.encrypt_block(&mut tweak);
-        self.run(direction, &mut [Unit { tweak, blocks: blocks_of(page) }]);
+        let mut units = [Unit { tweak: tweak.0, bytes: page }];
+        self.run(direction, &mut units);
+        wipe_tweaks(&mut units);
         wipe(slice::from_mut(&mut tweak));
     }
 
@@ -282,18 +294,23 @@ impl XtsKey {
     ) {
         self.tweak.encrypt_blocks(tweaks);
         let mut units: [Unit<'i, 'o>; BATCH] = array::from_fn(|index| match tweaks.get(index) {
-            Some(&tweak) => Unit { tweak, blocks: blocks_of(page()) },
-            None => Unit { tweak: Block::default(), blocks: blocks_of(nothing()) },
+            Some(&tweak) => Unit { tweak: tweak.0, bytes: page() },
+            None => Unit { tweak: [0; 16], bytes: nothing() },
         });
-        self.run(direction, &mut units[..tweaks.len()]);
-        for unit in &mut units[..tweaks.len()] {
-            wipe(slice::from_mut(&mut unit.tweak));
-        }
+        let units = &mut units[..tweaks.len()];
+        self.run(direction, units);
+        wipe_tweaks(units);
         wipe(tweaks);
     }
 
+    /// All units of a call have one length.
     #[inline(never)]
     fn run(&self, direction: Direction, units: &mut [Unit<'_, '_>]) {
+        if let Some(kernel) = &self.kernel
+            && units.first().is_some_and(|unit| uv_kernels::takes(unit.bytes.len()))
+        {
+            return kernel.run(direction, units);
+        }
         match direction {
             Direction::Seal => self.data.encrypt_with_backend(Pass(units)),
             Direction::Open => self.data.decrypt_with_backend(Pass(units)),
@@ -312,9 +329,10 @@ fn copying<'i, 'o>(src: &'i [u8], dst: &'o mut [u8]) -> Result<InOutBuf<'i, 'o, 
     InOutBuf::new(src, dst).map_err(|_| CryptoError::LengthMismatch { expected, found })
 }
 
-/// The blocks of a page whose length was checked.
-fn blocks_of<'i, 'o>(page: InOutBuf<'i, 'o, u8>) -> InOutBuf<'i, 'o, Block> {
-    page.into_chunks().0
+fn wipe_tweaks(units: &mut [Unit<'_, '_>]) {
+    for unit in units {
+        unit.tweak.zeroize();
+    }
 }
 
 /// Checks that a range is a whole number of pages of a valid length.

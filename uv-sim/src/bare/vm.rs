@@ -2,14 +2,15 @@
 
 use super::{BareAbilities, BareCall, BareVcpu};
 use crate::guest::Program;
-use crate::{Content, Engine, HostMemory, SecureSpace, SpaceError};
+use crate::{Content, Engine, SecureSpace, SpaceError};
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use spin::{Mutex, RwLock};
 use uv_core::{
-    AcceptSharing, ArgumentError, DestroyPages, ErrorKind, ErrorType, Gfn, HostAddr, MemSlots, PageCounts, PageOut,
-    PageRange, PageSize, PageState, RangeError, SecureVm, SharePages, Unsupported, VmState, check_in_slots,
+    AcceptSharing, ArgumentError, DestroyPages, ErrorKind, ErrorType, Gfn, HostAddr, MemSlots, NormalMemory,
+    PageCounts, PageOut, PageRange, PageSize, PageState, RangeError, SecureVm, SharePages, Unsupported, VmState,
+    check_in_slots,
 };
 
 /// A refusal of the bare backend.
@@ -55,7 +56,7 @@ pub struct Image {
 }
 
 pub(super) struct Inner {
-    pub(super) memory: Arc<HostMemory>,
+    pub(super) memory: Arc<dyn NormalMemory>,
     pub(super) slots: MemSlots,
     pub(super) space: RwLock<Option<Arc<SecureSpace>>>,
     pub(super) engine: Arc<Engine>,
@@ -109,8 +110,14 @@ impl Inner {
                 PageRange::new(first, most).iter().take_while(|gfn| space.state(*gfn) == Ok(state)).count() as u64;
             let run = PageRange::new(first, same.max(1));
             let host = self.host(first).map_err(fail)?;
-            act(&space, run, state, host)
-                .map_err(|e| RangeError { done: done + e.done, error: BareError::from(e.error) })?;
+            act(&space, run, state, host).map_err(|e| {
+                // A page that another thread moved since: the same call works now.
+                let error = match e.error {
+                    SpaceError::State { gfn, state: now } if now != state => SpaceError::Busy(gfn),
+                    error => error,
+                };
+                RangeError { done: done + e.done, error: error.into() }
+            })?;
             done += run.count;
         }
         Ok(())
@@ -130,7 +137,7 @@ impl core::fmt::Debug for BareVm {
 impl BareVm {
     /// A normal VM on a machine with all abilities.
     #[must_use]
-    pub fn new(engine: Arc<Engine>, memory: Arc<HostMemory>, slots: MemSlots) -> Self {
+    pub fn new(engine: Arc<Engine>, memory: impl NormalMemory + 'static, slots: MemSlots) -> Self {
         Self::with_abilities(engine, memory, slots, BareAbilities::ALL)
     }
 
@@ -138,10 +145,11 @@ impl BareVm {
     #[must_use]
     pub fn with_abilities(
         engine: Arc<Engine>,
-        memory: Arc<HostMemory>,
+        memory: impl NormalMemory + 'static,
         slots: MemSlots,
         abilities: BareAbilities,
     ) -> Self {
+        let memory = Arc::new(memory);
         Self(Arc::new(Inner { memory, slots, space: RwLock::new(None), engine, abilities, asked: Mutex::default() }))
     }
 

@@ -20,14 +20,14 @@ pub(super) struct Gcm {
 fn tags_of(records: &[SealRecord]) -> [[u8; TAG_BYTES]; BATCH] {
     let mut tags = [[0; TAG_BYTES]; BATCH];
     for (tag, record) in tags.iter_mut().zip(records) {
-        *tag = record.short_tag();
+        *tag = record.tag;
     }
     tags
 }
 
 fn keep_tags(records: &mut [SealRecord], tags: &[[u8; TAG_BYTES]]) {
     for (record, tag) in records.iter_mut().zip(tags) {
-        record.set_short_tag(tag);
+        record.tag = *tag;
     }
 }
 

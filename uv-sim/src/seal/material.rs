@@ -10,12 +10,14 @@ use super::Suite;
 /// Key and per-VM nonce part of a suite; wiped on drop, `Debug` names the suite only.
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub enum SealMaterial {
-    /// For [`Suite::Aes256XtsSha256`].
+    /// For [`Suite::Aes256XtsPolyval`].
     Aes256Xts {
         /// Data key, then tweak key.
         key: [u8; 64],
         /// First 8 bytes of the VM's XTS nonce.
         nonce: [u8; 8],
+        /// Keys of the tag. They never leave the ultravisor, in a dump neither.
+        mac: [u8; 48],
     },
     /// For [`Suite::Aes256Ccm`].
     Aes256Ccm {
@@ -44,17 +46,20 @@ impl SealMaterial {
     #[must_use]
     pub fn generate(suite: Suite, rng: &mut impl CryptoRng) -> Self {
         let mut material = match suite {
-            Suite::Aes256XtsSha256 => Self::Aes256Xts { key: [0; 64], nonce: [0; 8] },
+            Suite::Aes256XtsPolyval => Self::Aes256Xts { key: [0; 64], nonce: [0; 8], mac: [0; 48] },
             Suite::Aes256Ccm => Self::Aes256Ccm { key: [0; 32], fixed: [0; 4] },
             Suite::Aes128Gcm => Self::Aes128Gcm { key: [0; 16], fixed: [0; 4] },
         };
         let (key, part): (&mut [u8], &mut [u8]) = match &mut material {
-            Self::Aes256Xts { key, nonce } => (key, nonce),
+            Self::Aes256Xts { key, nonce, .. } => (key, nonce),
             Self::Aes256Ccm { key, fixed } => (key, fixed),
             Self::Aes128Gcm { key, fixed } => (key, fixed),
         };
         rng.fill_bytes(key);
         rng.fill_bytes(part);
+        if let Self::Aes256Xts { mac, .. } = &mut material {
+            rng.fill_bytes(mac);
+        }
         material
     }
 
@@ -62,7 +67,7 @@ impl SealMaterial {
     #[must_use]
     pub fn suite(&self) -> Suite {
         match self {
-            Self::Aes256Xts { .. } => Suite::Aes256XtsSha256,
+            Self::Aes256Xts { .. } => Suite::Aes256XtsPolyval,
             Self::Aes256Ccm { .. } => Suite::Aes256Ccm,
             Self::Aes128Gcm { .. } => Suite::Aes128Gcm,
         }

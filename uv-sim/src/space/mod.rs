@@ -77,7 +77,7 @@ impl SecureSpace {
             owner,
             pool,
             table: PageTable::new(pages),
-            records: Mutex::new(Records::new(sealer.suite())),
+            records: Mutex::new(Records::new()),
             sealer,
             version: AtomicU64::new(0),
             hand: AtomicU64::new(0),

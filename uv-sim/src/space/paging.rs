@@ -6,10 +6,13 @@ use crate::fault::SpaceError;
 use crate::pool::{FrameGuard, Taken};
 use crate::seal::SealRecord;
 use crate::table::Word;
-use alloc::vec::Vec;
+use arrayvec::ArrayVec;
 use core::sync::atomic::Ordering;
 use uv_core::{AccessError, Gfn, HostAddr, NormalMemory, PageRange, PageState, RangeError};
 use uv_crypto::BATCH;
+
+/// What there is one of for each page of a batch.
+pub(super) type List<T> = ArrayVec<T, BATCH>;
 
 /// Bytes moved in one batch at the most: what stays in the cache between the copy and the cipher.
 const BATCH_BYTES: usize = 512 << 10;
@@ -52,8 +55,9 @@ impl SecureSpace {
             for (bytes, n) in frames.iter_mut().zip(0..) {
                 memory.read(HostAddr(source.0 + (n << self.page_size().shift())), bytes).map_err(SpaceError::from)?;
             }
-            let mut pages: Vec<&mut [u8]> = frames.iter_mut().map(|bytes| &mut ***bytes).collect();
+            let mut pages: List<&mut [u8]> = frames.iter_mut().map(|bytes| &mut ***bytes).collect();
             check(batch.first, &mut pages)?;
+            drop(pages);
             drop(frames);
             self.install(&claims, taken);
             Ok(())
@@ -112,22 +116,28 @@ impl SecureSpace {
     ) -> Result<(), RangeError<SpaceError>> {
         self.in_batches(range, source, |batch, source| {
             let claims = self.claim_all(batch, |s| s == PageState::Sealed)?;
-            let records: Vec<SealRecord> = {
+            let records: List<SealRecord> = {
                 let kept = self.records.lock();
                 claims.iter().filter_map(|claim| kept.get(claim.old().index())).collect()
             };
             let taken = self.pool.take(claims.len()).ok_or(SpaceError::NoFrame)?;
             let mut frames = taken.lock();
             let size = self.page_size().bytes();
-            let opened = self.pool.with_scratch(claims.len() * size, |sealed| {
-                memory.read(source, sealed)?;
-                let sources: Vec<&[u8]> = sealed.chunks_exact(size).collect();
-                let mut pages: Vec<&mut [u8]> = frames.iter_mut().map(|bytes| &mut ***bytes).collect();
-                Ok::<_, SpaceError>(self.sealer.open_range(batch.first.0, &records, &sources, &mut pages))
-            });
+            let mut pages: List<&mut [u8]> = frames.iter_mut().map(|bytes| &mut ***bytes).collect();
+            let mut open = |sources: &[&[u8]]| self.sealer.open_range(batch.first.0, &records, sources, &mut pages);
+            let mut opened = None;
+            if !memory.pages(source, size, claims.len(), &mut |sources| opened = Some(open(sources))) {
+                opened = Some(self.pool.with_scratch(claims.len() * size, |sealed| {
+                    memory.read(source, sealed)?;
+                    let sources: List<&[u8]> = sealed.chunks_exact(size).collect();
+                    Ok::<_, SpaceError>(open(&sources))
+                })?);
+            }
+            drop(pages);
             drop(frames);
             // A call the sealer does not take at all opens nothing: the first page counts as wrong.
-            let failed = opened?.map_or(Some(0), |failed| failed.iter().next());
+            let opened = opened.and_then(Result::ok);
+            let failed = opened.map_or(Some(0), |failed| failed.iter().next());
             if let Some(index) = failed {
                 return Err(SpaceError::Integrity(batch.first.add(index as u64)));
             }
@@ -142,23 +152,29 @@ impl SecureSpace {
         claims: &[Claim<'_>],
         memory: &dyn NormalMemory,
         target: HostAddr,
-    ) -> Result<Vec<SealRecord>, SpaceError> {
+    ) -> Result<List<SealRecord>, SpaceError> {
         let size = self.page_size().bytes();
         let first = claims.first().map_or(Gfn(0), Claim::gfn);
         let version = self.version.fetch_add(claims.len() as u64, Ordering::Relaxed);
-        let mut records = alloc::vec![SealRecord::default(); claims.len()];
-        let frames: Vec<FrameGuard<'_>> = claims.iter().map(Claim::frame).collect();
-        self.pool.with_scratch(claims.len() * size, |sealed| {
-            let sources: Vec<&[u8]> = frames.iter().map(|bytes| &***bytes).collect();
-            let mut targets: Vec<&mut [u8]> = sealed.chunks_exact_mut(size).collect();
+        let mut records: List<SealRecord> = claims.iter().map(|_| SealRecord::default()).collect();
+        let frames: List<FrameGuard<'_>> = claims.iter().map(Claim::frame).collect();
+        let sources: List<&[u8]> = frames.iter().map(|bytes| &***bytes).collect();
+        let mut seal = |targets: &mut [&mut [u8]]| {
             let versions = |index| version + index as u64;
             // The sealer refuses only page numbers that its nonce cannot carry.
-            self.sealer
-                .seal_range(first.0, versions, &sources, &mut targets, &mut records)
-                .map_err(|_| SpaceError::OutOfRange(first))?;
-            memory.write(target, sealed)?;
-            Ok(records)
-        })
+            let sealed = self.sealer.seal_range(first.0, versions, &sources, targets, &mut records);
+            sealed.map_err(|_| SpaceError::OutOfRange(first))
+        };
+        let mut sealed = Ok(());
+        if !memory.pages_mut(target, size, claims.len(), &mut |targets| sealed = seal(targets)) {
+            sealed = self.pool.with_scratch(claims.len() * size, |scratch| {
+                let mut targets: List<&mut [u8]> = scratch.chunks_exact_mut(size).collect();
+                seal(&mut targets)?;
+                drop(targets);
+                Ok(memory.write(target, scratch)?)
+            });
+        }
+        sealed.map(|()| records)
     }
 
     /// Cuts a range into batches and counts the pages done.
@@ -184,8 +200,8 @@ impl SecureSpace {
     }
 
     /// Claims every page of a batch, all in an allowed state.
-    fn claim_all(&self, batch: PageRange, allowed: impl Fn(PageState) -> bool) -> Result<Vec<Claim<'_>>, SpaceError> {
-        let mut claims = Vec::with_capacity(BATCH);
+    fn claim_all(&self, batch: PageRange, allowed: impl Fn(PageState) -> bool) -> Result<List<Claim<'_>>, SpaceError> {
+        let mut claims = List::new();
         for gfn in batch.iter() {
             let claim = self.claim(gfn)?;
             if !allowed(claim.old().state()) {

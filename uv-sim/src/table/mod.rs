@@ -21,7 +21,7 @@
 //! | absent, in a leaf that was never touched | 0 bytes (24 bytes for all 4096) | nothing |
 //! | absent, in a touched leaf | 8 bytes | nothing |
 //! | secure | 8 bytes | its frame (4 or 64 KiB) and 8 bytes of lock |
-//! | sealed | 8 bytes | a seal record of 24 bytes (40 where the suite has a digest) |
+//! | sealed | 8 bytes | a seal record of 24 bytes |
 //! | shared, withdrawn | 8 bytes | nothing |
 //!
 //! A 1 TiB guest of 4 KiB pages therefore starts at 1.5 MiB of root and ends at 2 GiB of words when every page was touched.

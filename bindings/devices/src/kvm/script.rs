@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use uv_core::GuestAddr;
 use uv_s390::abi::diag308::Diag308;
+use uv_s390::abi::diag308::Response;
 use uv_s390::abi::psw::Psw;
 use uv_s390::abi::uvcb::{Share, UvCommand};
 use uv_s390::guest::stage3a::{BootImage, Loader, LoaderStep};
 use uv_s390::hypervisor::kernel::Guest;
-use uv_s390::hypervisor::vmm::diag308::Response;
 use uv_s390::sim::{GuestCode, GuestInsn, InsnResult};
 use uv_sim::guest::{Outcome, Program, Step};
 use zerocopy::IntoBytes as _;

@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use uv_core::{Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, NormalMemory as _, PageSize, SlotId};
+use uv_core::{Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, PageSize, SlotId};
 use uv_power::abi::Profile;
 use uv_power::abi::numbers::UvCall;
 use uv_power::abi::regs::Lpid;
+use uv_power::guest::EsmRequest;
 use uv_power::hypervisor::kernel::{Defects, DevicePool, Host, KvmVcpu, Vm, VmConfig};
 use uv_power::sim::{GuestInsn, Machine, MachineConfig};
 use uv_sim::HostMemory;
 use uv_sim::guest::Step;
 
 use super::{Guest, Memory, Op, Ready, WORK, work};
-use uv_power_programs::boot::{Input, Layout};
+use uv_power_programs::SvmFiles;
 use uv_programs::Failure;
 
 const LPID: Lpid = Lpid(1);
@@ -26,15 +27,15 @@ const SPARE: u64 = 128;
 /// # Errors
 /// Status 2 if machine or guest memory cannot be made.
 pub fn power(profile: Profile) -> Result<Ready<Arc<Vm>>, Failure> {
-    let input = Input::sample()?;
+    let files = SvmFiles::sample()?;
     let size = PageSize::K64;
-    let layout = Layout::new(&input)?.with_work((WORK + 1) << size.shift());
+    let layout = files.layout()?.with_free((WORK + 1) << size.shift()).map_err(Failure::unusable)?;
     let pages = layout.memory >> size.shift();
     let memory = Arc::new(HostMemory::new(HOST + layout.memory));
-    layout.load(&*memory, HostAddr(HOST), &input.bootargs)?;
+    layout.load(&*memory, HostAddr(HOST)).map_err(Failure::unusable)?;
     let config = MachineConfig {
         secure_pages: u32::try_from(pages + SPARE).map_err(Failure::unusable)?,
-        ..MachineConfig::new(input.machine_key).with_profile(profile)
+        ..MachineConfig::new(files.machine_key.clone()).with_profile(profile)
     };
     let machine = Machine::new(config, memory.clone());
     let seam = Arc::new(machine.clone());
@@ -45,20 +46,14 @@ pub fn power(profile: Profile) -> Result<Ready<Arc<Vm>>, Failure> {
     let vm = Arc::new(Vm::new(host, VmConfig { lpid: LPID, radix: true, slots, defects: Defects::empty() }));
     vm.enable_secure_guest_capability().map_err(Failure::unusable)?;
 
-    let esm = || Op::Do(Step::Call(GuestInsn::ultracall(UvCall::UV_ESM, &[layout.kernel.at.0, layout.tree.0])));
+    let esm = || Op::Do(Step::Call(GuestInsn::ultracall(EsmRequest::NUMBER, &layout.request().arguments())));
     // The device tree is looked at before any other page moves. The published firmware does not give back what had moved, so
     // the guest writes the whole tree again.
-    let at = HostAddr(HOST + layout.tree.0);
-    let mut header = [0; 8];
-    memory.read(at, &mut header).map_err(Failure::unusable)?;
-    let [magic, .., s0, s1, s2, s3] = header;
-    let len = usize::try_from(u32::from_be_bytes([s0, s1, s2, s3])).map_err(Failure::unusable)?;
-    let mut tree = vec![0; len];
-    memory.read(at, &mut tree).map_err(Failure::unusable)?;
+    let tree = layout.device_tree().map_err(Failure::unusable)?;
     let set = |bytes: &[u8]| Op::Do(Step::store(layout.tree, bytes));
-    let mut ops = vec![set(&[!magic]), esm(), set(&tree), esm()];
-    let shared = GuestAddr(layout.work.0 + (WORK << size.shift()));
-    ops.extend(work(layout.work, size, GuestInsn::ultracall(UvCall::UV_SHARE_PAGE, &[size.gfn(shared).0, 1])));
+    let mut ops = vec![set(&[!tree[0]]), esm(), set(&tree), esm()];
+    let shared = GuestAddr(layout.free.0 + (WORK << size.shift()));
+    ops.extend(work(layout.free, size, GuestInsn::ultracall(UvCall::UV_SHARE_PAGE, &[size.gfn(shared).0, 1])));
     let mut guest = Guest::new(ops);
     let found = guest.found.clone();
     machine.add_vcpu(LPID, 0, Box::new(move |last| guest.next(last)));

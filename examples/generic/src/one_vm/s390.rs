@@ -6,8 +6,7 @@ use uv_core::{Gfn, GuestAddr, PageSize};
 use uv_s390::abi::ipib::{self, IpibForm};
 use uv_s390::abi::psw::Psw;
 use uv_s390::abi::uvcb::{Share, UvCommand};
-use uv_s390::hypervisor::kernel::Guest as Vm;
-use uv_s390::hypervisor::vmm::VmmVcpu;
+use uv_s390::hypervisor::vmm::{VmmVcpu, VmmVm};
 use uv_s390::owner::crypto::HostPrivateKey;
 use uv_s390::owner::image::{Image, ImageBuilder};
 use uv_s390::sim::{GuestInsn, InsnResult};
@@ -31,7 +30,7 @@ const COVERED: u64 = 0xe0;
 ///
 /// # Errors
 /// Status 2 if machine or image cannot be made.
-pub fn s390() -> Result<Ready<Arc<Vm>>, Failure> {
+pub fn s390() -> Result<Ready<VmmVm>, Failure> {
     let mut rng = SimRng::from_seed(1);
     let host_key = HostPrivateKey::generate(&mut rng);
     let kernel = vec![0x6b; 70_000];
@@ -59,8 +58,8 @@ pub fn s390() -> Result<Ready<Arc<Vm>>, Failure> {
         let mut guest = guest.clone();
         Box::new(move |last: Outcome<InsnResult>| guest.next(last))
     })?;
-    let vm = Arc::clone(loaded.guest());
-    let mut cpu = vm.vcpu(0).map_err(Failure::unusable)?;
+    let vm = VmmVm::new(Arc::clone(loaded.guest()));
+    let mut cpu = vm.inner().vcpu(0).map_err(Failure::unusable)?;
     cpu.change_registers(|_, state| state.psw = Psw::at(IPIB.0 + 0x1000)).map_err(Failure::unusable)?;
     let memory = Memory(Arc::new(platform.machine().host_memory()));
     Ok(Ready { vm, cpu: VmmVcpu::new(cpu, Arc::default()), memory, shared, found })

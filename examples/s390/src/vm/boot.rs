@@ -2,10 +2,11 @@
 
 use core::fmt;
 
+use uv_s390::abi::diag308::Response;
 use uv_s390::abi::diag308::Subcode;
 use uv_s390::guest::stage3a::{Loader, LoaderStep};
 use uv_s390::hypervisor::vmm::boot::{Served, serve};
-use uv_s390::hypervisor::vmm::diag308::{Machine, Response};
+use uv_s390::hypervisor::vmm::diag308::Machine;
 use uv_s390::hypervisor::vmm::ipl::{IplOptions, StartError, StartStep, Started};
 
 use super::Vm;

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use uv_core::{Exit, Gfn, HostAddr, MemSlot, MemSlots, PageCounts, PageSize, PageState, SecureVm as _, SlotId};
+use uv_core::{Exit, Gfn, GuestAddr, HostAddr, PageCounts, PageState, SecureVm as _};
+use uv_s390::dev::{Rig, RigConfig};
 use uv_s390::guest::stage3a::BootImage;
-use uv_s390::hypervisor::kernel::{Guest, GuestConfig, Hardware, Host, HostPages, S390Exit};
+use uv_s390::hypervisor::kernel::{Guest, GuestConfig, Host, S390Exit};
 use uv_s390::hypervisor::vmm::boot::load;
 use uv_s390::hypervisor::vmm::diag308::IplStores;
 use uv_s390::owner::crypto::HostPrivateKey;
@@ -13,8 +14,6 @@ use uv_s390::sim::{GuestCode, Machine, MachineConfig};
 use super::facts::{FactsHandle, Measuring};
 use uv_programs::Failure;
 
-/// Where the kernel's own storage begins: INIT_UV wants it at or above 2 GiB.
-const KERNEL: u64 = 2 << 30;
 /// How much storage the kernel has to donate from.
 const KERNEL_BYTES: u64 = 256 << 20;
 /// Guest memory behind the image.
@@ -22,13 +21,7 @@ const ROOM: u64 = 1 << 20;
 
 /// A machine with an initialized Ultravisor, and the hypervisor's kernel on it.
 #[derive(Debug)]
-pub struct Platform {
-    machine: Arc<Machine>,
-    host: Arc<Host>,
-    /// Next free host address for guest memory.
-    next: u64,
-    end: u64,
-}
+pub struct Platform(Rig);
 
 impl Platform {
     /// A machine of the newest generation with this host key, and with memory for a few guests with images of
@@ -45,31 +38,27 @@ impl Platform {
     /// # Errors
     /// Status 2 if the Ultravisor cannot be initialized.
     pub fn with_config(config: MachineConfig, image_bytes: usize) -> Result<Self, Failure> {
-        let next = KERNEL + KERNEL_BYTES;
-        let end = next + 4 * guest_bytes(image_bytes);
-        let machine = Arc::new(Machine::new(MachineConfig { memory: end, ..config }));
-        let hardware = Hardware::new(&machine, machine.host_memory());
-        let pages = HostPages::new([(HostAddr(KERNEL), KERNEL_BYTES)]);
-        let host = Host::start(hardware, pages).map_err(Failure::unusable)?;
-        Ok(Self { machine, host, next, end })
+        let mut config = RigConfig::with_machine(config);
+        (config.kernel_bytes, config.guest_bytes) = (KERNEL_BYTES, 4 * guest_bytes(image_bytes));
+        Ok(Self(Rig::with(config).map_err(Failure::unusable)?))
     }
 
     /// The machine: the operator's and the guest owner's view. A hypervisor never has it.
     #[must_use]
     pub const fn machine(&self) -> &Arc<Machine> {
-        &self.machine
+        &self.0.machine
     }
 
     /// The hypervisor's kernel.
     #[must_use]
     pub const fn host(&self) -> &Arc<Host> {
-        &self.host
+        &self.0.host
     }
 
     /// Where the kernel's own storage ends, which begins at 2 GiB.
     #[must_use]
     pub const fn end_of_kernel_storage(&self) -> HostAddr {
-        HostAddr(KERNEL + KERNEL_BYTES)
+        HostAddr(Rig::KERNEL.0 + KERNEL_BYTES)
     }
 
     /// Makes an ordinary VM with one CPU, number 0, and the image in its memory from address 0 on.
@@ -91,21 +80,12 @@ impl Platform {
         cpus: u16,
     ) -> Result<Vm, Failure> {
         let bytes = guest_bytes(image.file().len());
-        if self.next + bytes > self.end {
-            return Err(Failure::unusable("the machine has no memory left for a guest"));
-        }
-        let memory = HostAddr(self.next);
-        self.next += bytes;
-        self.host.hardware().memory.write(memory, image.file()).map_err(Failure::unusable)?;
-        let mut slots = MemSlots::new(PageSize::K4);
-        let slot = MemSlot { first: Gfn(0), pages: bytes >> 12, host: memory };
-        slots.insert(SlotId(0), slot).map_err(Failure::unusable)?;
-        let guest = Guest::new(self.host.clone(), change(GuestConfig::new(slots))).map_err(Failure::unusable)?;
-        for number in 0..cpus {
-            guest.add_cpu(number).map_err(Failure::unusable)?;
-        }
+        let no_memory = |_| Failure::unusable("the machine has no memory left for a guest");
+        let config = change(GuestConfig::new(self.0.slots(bytes >> 12).map_err(no_memory)?));
+        let guest = self.0.vm_of(config, cpus).map_err(Failure::unusable)?;
+        guest.storage().write(GuestAddr(0), image.file()).map_err(Failure::unusable)?;
         let image = image.clone();
-        Ok(Vm { machine: self.machine.clone(), guest, stores: IplStores::new(), image })
+        Ok(Vm { machine: self.0.machine.clone(), guest, stores: IplStores::new(), image })
     }
 }
 

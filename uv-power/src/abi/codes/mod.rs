@@ -1,4 +1,6 @@
 //! Return codes of ultracalls and hypercalls: R3 as a signed 64-bit number. Unknown values survive.
+//!
+//! Who uses it: everybody who makes or answers a call.
 
 mod hypercall;
 mod ultracall;

@@ -1,4 +1,6 @@
 //! The registers of a CPU as the hypervisor finds and leaves them.
+//!
+//! Who uses it: all parties.
 
 mod restricted;
 mod spr;

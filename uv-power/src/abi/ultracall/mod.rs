@@ -1,5 +1,7 @@
 //! The seam to the ultravisor: one `sc 2`, and typed calls over it for hypervisors.
 //!
+//! Who uses it: the host's kernel makes the calls; a machine, real or simulated, or a wrapper implements [`Ultracall`].
+//!
 //! The typed calls load the registers, make the call, read the result; a result other than success is an [`UvError`]. They
 //! are for the hypervisor: calls of guests are made by guests. `UV_RETURN` has no typed form, it does not return to its
 //! caller as a call does; see [`GuestEntry`](crate::abi::GuestEntry).

@@ -60,7 +60,7 @@ impl Vm {
         }
     }
 
-    /// User space adds a memory slot. In a secure VM the ultravisor is asked; the slot comes all the same when it refuses,
+    /// User space adds a memory slot. In a secure VM the ultravisor is asked; the slot comes even when it refuses,
     /// and its pages then cannot be reached by the guest.
     ///
     /// # Errors

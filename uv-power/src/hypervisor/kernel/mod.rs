@@ -1,5 +1,7 @@
 //! The hypervisor's side of a secure VM, as KVM-HV and QEMU do it.
 //!
+//! Who uses it: a VMM, through the traits of `uv-core` and the types here.
+//!
 //! | file | what |
 //! |---|---|
 //! | `vm` | a VM: memory slots, flags, capability |
@@ -37,7 +39,7 @@ pub use gfn::GfnState;
 pub use host_pages::HostPages;
 pub use inject::InterruptCause;
 pub use pool::{DevicePage, DevicePool};
-pub use tpm_comm::{HostTpm, TPM_BUFFER, TpmError, tpm_comm};
+pub use tpm_comm::tpm_comm;
 pub use traits::Entered;
 pub use vcpu::{KvmVcpu, PowerExit};
 pub use vm::{Defects, Host, KvmError, SecureGuest, Vm, VmConfig};

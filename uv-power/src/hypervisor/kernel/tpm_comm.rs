@@ -22,42 +22,21 @@ use uv_core::{GuestAddr, HostAddr};
 
 use super::Vm;
 use crate::abi::codes::HvCode;
+use crate::abi::tpm::{HostTpm, TPM_BUFFER, TPM_CLOSE, TPM_EXECUTE, TpmError};
 
-/// Bytes of the ultravisor's buffer: the longest command, and the least room for a response.
-pub const TPM_BUFFER: u64 = 4096;
-
-const EXECUTE: u64 = 1;
-const CLOSE: u64 = 2;
 /// Bits of an address that count.
 const REAL: u64 = u64::MAX >> 4;
-
-/// The host's TPM did not work. What the ultravisor gets to know of it is `H_RESOURCE`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the host's TPM cannot be used")]
-pub struct TpmError;
-
-/// The host's TPM resource manager, `host-path` of the device.
-pub trait HostTpm: Send {
-    /// Sends a command and reads the response; gives its length. Opens the TPM at the first command.
-    ///
-    /// # Errors
-    /// [`TpmError`] when it cannot be opened, written or read.
-    fn execute(&mut self, command: &[u8], response: &mut [u8]) -> Result<usize, TpmError>;
-
-    /// Closes the TPM; the next command opens it again.
-    fn close(&mut self);
-}
 
 /// Serves the call: result, and the length of the response for R4.
 pub fn tpm_comm(vm: &Vm, tpm: Option<&mut dyn HostTpm>, args: [u64; 5]) -> (HvCode, u64) {
     let Some(tpm) = tpm else { return (HvCode::H_FUNCTION, 0) };
     let [operation, command, command_len, response, response_len] = args;
     match operation {
-        EXECUTE => match execute(vm, tpm, (command, command_len), (response, response_len)) {
+        TPM_EXECUTE => match execute(vm, tpm, (command, command_len), (response, response_len)) {
             Ok(len) => (HvCode::H_SUCCESS, len),
             Err(code) => (code, 0),
         },
-        CLOSE => {
+        TPM_CLOSE => {
             tpm.close();
             (HvCode::H_SUCCESS, 0)
         }

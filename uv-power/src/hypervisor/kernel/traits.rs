@@ -53,6 +53,7 @@ impl SecureVm for Vm {
     }
 
     fn terminate(&self) -> Result<(), KvmError> {
+        let _alone = self.moves.write();
         self.svm_off()
     }
 
@@ -80,6 +81,7 @@ impl Vm {
     fn each(&self, range: PageRange, act: impl Fn(Gfn) -> Result<(), KvmError>) -> Result<(), RangeError<KvmError>> {
         let fail = |error| RangeError { done: 0, error };
         check_in_slots(&self.slots.read(), range).map_err(|e| fail(e.into()))?;
+        let _moves = self.moves.read();
         if self.vm_state() != VmState::Secure {
             return Err(fail(KvmError::State(self.vm_state())));
         }
@@ -114,6 +116,7 @@ impl SharePages for Vm {
 
     fn withdraw(&self, gfn: Gfn) -> Result<(), KvmError> {
         check_in_slots(&self.slots.read(), gfn.into())?;
+        let _moves = self.moves.read();
         match self.gfn_state(gfn) {
             GfnState::Shared => {
                 self.host_unmaps(gfn);

@@ -5,10 +5,10 @@ use super::gfn::{GfnState, GfnTable};
 use super::host_pages::{HostPages, Moved};
 use super::pins::Pins;
 use super::pool::DevicePool;
-use super::tpm_comm::HostTpm;
 use crate::abi::codes::HvCode;
 use crate::abi::entry::GuestEntry;
 use crate::abi::regs::Lpid;
+use crate::abi::tpm::HostTpm;
 use crate::abi::ultracall::{Ultracall, UvError};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -160,6 +160,8 @@ pub struct Vm {
     pub(super) pins: Mutex<Pins>,
     /// One paging operation at a time, as the kernel's `uvmem_lock`.
     pub(super) uvmem: Mutex<()>,
+    /// Held shared while user space moves pages, alone while the VM is taken out of secure mode: as `kvm->srcu` and `kvm->lock`.
+    pub(super) moves: RwLock<()>,
     /// The TPM of the VM's `spapr-tpm-proxy`.
     pub(super) tpm: Mutex<Option<Box<dyn HostTpm>>>,
     /// Areas that virtual CPUs registered.
@@ -194,6 +196,7 @@ impl Vm {
             moved: Mutex::default(),
             pins: Mutex::default(),
             uvmem: Mutex::new(()),
+            moves: RwLock::new(()),
             tpm: Mutex::default(),
             areas: Mutex::default(),
             secure_guest: AtomicU8::new(0),

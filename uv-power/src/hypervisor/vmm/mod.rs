@@ -1,4 +1,14 @@
-//! User space's part (power-pef §6.5): the `pef-guest` object of QEMU.
+//! User space's part (power-pef §6.5): the `pef-guest` object of QEMU, and what it loads before the guest runs.
+//!
+//! Who uses it: a VMM.
+//!
+//! | part | job | feature |
+//! |---|---|---|
+//! | [`PefGuest`] | enables the VM; its reset; why it cannot be migrated | - |
+//! | [`boot`] | what lies where in guest memory before `UV_ESM` | `fdt` |
+
+#[cfg(feature = "fdt")]
+pub mod boot;
 
 use alloc::sync::Arc;
 

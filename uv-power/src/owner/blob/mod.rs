@@ -1,5 +1,7 @@
 //! The blob as its owner sees it: read, write, create, authorize, revoke (power-pef §12).
 //!
+//! Who uses it: the guest owner's tools.
+//!
 //! A blob is kept as the tree it was read from, so that properties this library does not know survive a rewrite, where the
 //! format's own tool accepts any. Reading is as strict as that tool is; what a machine accepts is decided by
 //! [`verify`](super::verify).
@@ -16,10 +18,7 @@ use super::files::FilesError;
 use super::keys::{PrivateKey, PublicKey};
 use super::lockbox::{Lockbox, LockboxError, LockboxName};
 use super::sealed::{CommentError, MasterKey, SealedError};
-use super::tree::{Node, Property, TreeError};
-
-/// `compatible` of a blob and of the digests inside.
-pub(crate) const COMPATIBLE: &str = "ibm,esm";
+use super::tree::{COMPATIBLE, Node, Property, TreeError};
 
 /// Property names in the order of a complete blob's strings block.
 const NAMES: [&str; 9] = [

@@ -7,9 +7,9 @@ use proptest::prelude::*;
 use super::{Blob, BlobError, Lockbox, LockboxError, LockboxName, Node, PrivateKey, Property, PublicKey};
 use crate::owner::digests::Digests;
 use crate::owner::files::FilesError;
-use crate::owner::gcm::GcmError;
 use crate::owner::keys::KeyError;
 use crate::owner::samples::*;
+use crate::owner::sealed::GcmError;
 use crate::owner::sealed::{CommentError, SealedError};
 
 fn public(pem: &[u8]) -> PublicKey {

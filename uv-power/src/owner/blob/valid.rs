@@ -14,8 +14,9 @@
 use super::super::files::{FilesError, check_name};
 use super::super::lockbox::LockboxName;
 use super::super::sealed::SealedError;
+use super::super::tree::COMPATIBLE;
 use super::super::tree::Node;
-use super::{Blob, BlobError, COMPATIBLE};
+use super::{Blob, BlobError};
 
 /// Properties of a child of `/file`.
 const SEALED: [&str; 5] = ["algorithm", "ciphertext", "iv", "mac", "untrusted-comment"];

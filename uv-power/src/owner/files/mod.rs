@@ -1,5 +1,7 @@
 //! Files attached to a blob: secrets that the guest asks its ultravisor for (power-pef §12.5, §14).
 //!
+//! Who uses it: the owner's tools, which attach files; the ultravisor, which serves them.
+//!
 //! Each file is sealed with the blob's master key. The list itself (names, comments, sizes) is not protected.
 
 mod store;

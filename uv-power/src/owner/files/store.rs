@@ -3,10 +3,10 @@
 use alloc::vec::Vec;
 use core::fmt;
 
+use uv_crypto::TAG_BYTES;
 use zeroize::Zeroizing;
 
-use super::super::gcm::{self, GcmError};
-use super::super::sealed;
+use super::super::sealed::{self, GcmError};
 use super::super::tree::Node;
 use super::{FILE_LIMIT, NODE};
 use crate::abi::profile::Profile;
@@ -81,17 +81,17 @@ impl FileStore {
             if file.text("algorithm") != Some(sealed::ALGORITHM) {
                 return Err(FileError::Property("algorithm"));
             }
-            if mac.len() != gcm::TAG {
+            if mac.len() != TAG_BYTES {
                 return Err(FileError::Property("mac"));
             }
         }
         if ciphertext.len() >= FILE_LIMIT {
             return Err(FileError::TooLong(ciphertext.len()));
         }
-        gcm::open(&*self.key, iv, ciphertext, mac).map_err(|error| match error {
+        sealed::open(&*self.key, iv, ciphertext, mac).map_err(|error| match error {
             GcmError::EmptyIv => FileError::Property("iv"),
             GcmError::TagLength(_) => FileError::Property("mac"),
-            GcmError::TagMismatch | GcmError::KeyLength(_) => FileError::TagMismatch,
+            GcmError::TagMismatch | GcmError::KeyLength(_) | GcmError::TooLong(_) => FileError::TagMismatch,
         })
     }
 }
@@ -105,8 +105,8 @@ impl fmt::Debug for FileStore {
 #[cfg(test)]
 mod tests {
     use super::{FILE_LIMIT, FileError, FileStore, Node, Profile};
-    use crate::owner::gcm;
     use crate::owner::samples::{INNER_FILES, expected, hex};
+    use crate::owner::sealed;
     use crate::owner::tree::Property;
 
     fn key() -> alloc::vec::Vec<u8> {
@@ -178,7 +178,7 @@ mod tests {
     fn files_of_64_kib_are_refused() {
         let long = |length: usize| {
             changed(move |node| {
-                let (cipher, tag) = gcm::seal(&key(), &[1; 12], &alloc::vec![5; length]).unwrap();
+                let (cipher, tag) = sealed::seal(&key(), &[1; 12], &alloc::vec![5; length]).unwrap();
                 node.set(Property::new("iv", [1; 12]));
                 node.set(Property::new("mac", tag));
                 node.set(Property::new("ciphertext", cipher));

@@ -1,11 +1,15 @@
 //! RSA keys of guest owners and machines (power-pef §12.3).
 //!
+//! Who uses it: the owner's tools; a machine without a TPM.
+//!
 //! A real machine keeps its private half in a TPM; a software model uses a plain RSA key with the same wrap format
 //! (§13). Keys of any length from 1024 to 8192 bits are read; 2048 bits are generated.
 
 mod encrypted;
 mod pem;
 
+#[cfg(feature = "sim")]
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -13,6 +17,8 @@ use core::fmt;
 use rand_core::CryptoRng;
 use rsa::pkcs1::{DecodeRsaPrivateKey as _, DecodeRsaPublicKey as _, EncodeRsaPrivateKey as _};
 use rsa::pkcs8::{DecodePrivateKey as _, DecodePublicKey as _, EncodePublicKey as _, LineEnding};
+#[cfg(feature = "sim")]
+use rsa::{BoxedUint, traits::PublicKeyParts as _};
 use rsa::{Oaep, RsaPrivateKey, RsaPublicKey};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
@@ -128,6 +134,24 @@ impl PublicKey {
     /// [`KeyError::Malformed`] if the key cannot be encoded.
     pub fn to_pem(&self) -> Result<String, KeyError> {
         to_pem(&self.key)
+    }
+
+    /// Modulus, big endian, and exponent; 0 for an exponent of more than 32 bits.
+    #[cfg(feature = "sim")]
+    pub(crate) fn numbers(&self) -> (Box<[u8]>, u32) {
+        let exponent =
+            self.key.e_bytes().iter().try_fold(0_u32, |e, byte| e.checked_mul(256)?.checked_add((*byte).into()));
+        (self.key.n_bytes(), exponent.unwrap_or(0))
+    }
+
+    /// The key of this modulus and exponent.
+    ///
+    /// # Errors
+    /// [`KeyError::Malformed`] when they make no key.
+    #[cfg(feature = "sim")]
+    pub(crate) fn from_numbers(modulus: &[u8], exponent: u32) -> Result<Self, KeyError> {
+        let key = RsaPublicKey::new(BoxedUint::from_be_slice_vartime(modulus), BoxedUint::from(exponent));
+        Self::new(key.map_err(|_| KeyError::Malformed)?, None)
     }
 
     /// RSA-OAEP with SHA-256, MGF1 SHA-256 and an empty label.

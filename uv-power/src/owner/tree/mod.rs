@@ -1,5 +1,7 @@
 //! Device trees as ESM blobs use them: the container of the blob and of both inner trees (power-pef §12.1).
 //!
+//! Who uses it: all of the blob's parts; whoever looks into a blob.
+//!
 //! [`Node::parse`] reads with the `dtoolkit` crate; [`Node::to_bytes`] writes. Our own writer exists because the
 //! order of names in the strings block is fixed by the format's history (docs/decisions/0008-esm-tree-writer.md).
 
@@ -9,6 +11,9 @@ mod write;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
+
+/// `compatible` of a blob and of the digests inside.
+pub(crate) const COMPATIBLE: &str = "ibm,esm";
 
 /// The deepest tree that is read or written, in nodes. A blob needs four.
 pub const MAX_DEPTH: usize = 32;

@@ -5,9 +5,9 @@ use crate::owner::blob::Blob;
 use crate::owner::cpio;
 use crate::owner::digests::{RTAS_STUB, Sha512Digest};
 use crate::owner::files::FileError;
-use crate::owner::gcm;
 use crate::owner::keys::PublicKey;
 use crate::owner::samples::*;
+use crate::owner::sealed;
 use crate::owner::tree::Property;
 
 const DOC: Profile = Profile::Documented;
@@ -67,7 +67,7 @@ fn resealed_with(key: &[u8], iv: &[u8], change: impl FnOnce(&mut Node)) -> Vec<u
     changed(|root| {
         let mut inner = Node::parse(INNER_DIGESTS).unwrap();
         change(inner.child_mut("digests").unwrap());
-        let (ciphertext, mac) = gcm::seal(key, iv, &inner.to_bytes(&[]).unwrap()).unwrap();
+        let (ciphertext, mac) = sealed::seal(key, iv, &inner.to_bytes(&[]).unwrap()).unwrap();
         let node = sealed_digests(root);
         node.set(Property::new("ciphertext", ciphertext));
         node.set(Property::new("mac", mac));
@@ -303,7 +303,7 @@ fn missing_parts_abort() {
 fn inner_trees_that_are_none_abort() {
     let sealed = |plain: &[u8]| {
         changed(|root| {
-            let (ciphertext, mac) = gcm::seal(&master_key(), &[7; 16], plain).unwrap();
+            let (ciphertext, mac) = sealed::seal(&master_key(), &[7; 16], plain).unwrap();
             let node = sealed_digests(root);
             node.set(Property::new("ciphertext", ciphertext));
             node.set(Property::new("mac", mac));

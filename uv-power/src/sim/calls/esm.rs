@@ -20,10 +20,10 @@ use uv_core::GuestAddr;
 use uv_sim::seal::Suite;
 
 use super::super::esm::transition;
-use super::super::flow::{Port, Uv};
-use super::super::machine::Inner;
+use super::super::flow::Uv;
+use super::super::inner::Inner;
 use super::super::svm::{Svm, SvmState};
-use super::Effect;
+use super::effect::Effect;
 use crate::abi::Profile;
 use crate::abi::codes::UvCode;
 use crate::abi::regs::Regs;
@@ -68,7 +68,7 @@ pub(super) fn esm(machine: &Inner, regs: &Regs) -> Effect {
     }
     svm.reserved.fetch_add(1, Ordering::Relaxed);
     tracing::debug!(lpid = lpid.0, kernel, tree, "UV_ESM");
-    let port = Port::default();
-    let uv = Uv { platform: Arc::clone(platform), svm: Arc::clone(&svm), port: port.clone() };
+    let uv = Uv::new(platform, &svm);
+    let port = uv.port.clone();
     Effect::Flow(svm, port, Box::pin(transition(uv, GuestAddr(kernel), GuestAddr(tree))))
 }

@@ -16,14 +16,13 @@
 //! A blob without files, or with an unreadable tree of them: -9, what the device tree library of the published code gives
 //! for a page of zeros.
 
-use alloc::collections::BTreeMap;
-
-use super::super::machine::Inner;
+use super::super::inner::Inner;
+use super::super::svm::files::NAME;
 use crate::abi::codes::UvCode;
 use crate::abi::regs::Regs;
-use crate::owner::files::{FileError, FileStore};
+use crate::owner::files::FileError;
 
-/// Bytes of a name, and of data in one call.
+/// Bytes of data in one call.
 const CHUNK: usize = 64;
 /// First offset that no file reaches.
 const END: u64 = 65536;
@@ -34,18 +33,10 @@ const NOT_FOUND: UvCode = UvCode(-1);
 /// Not a device tree.
 const BAD_MAGIC: UvCode = UvCode(-9);
 
-/// The files of a VM and how far each was read.
-#[derive(Default)]
-pub(crate) struct FileReads {
-    pub(crate) store: Option<FileStore>,
-    /// Name → (process, offset after the last byte that was given).
-    reads: BTreeMap<[u8; CHUNK], (u32, u64)>,
-}
-
 pub(super) fn get_file(machine: &Inner, regs: &mut Regs) -> UvCode {
     let Some(svm) = machine.svm(regs.lpidr.0.into()) else { return UvCode::U_PARAMETER };
     let offset = regs.gpr[4];
-    let mut name = [0; CHUNK];
+    let mut name = [0; NAME];
     for (bytes, register) in name.chunks_exact_mut(8).zip(&regs.gpr[5..13]) {
         bytes.copy_from_slice(&register.to_be_bytes());
     }

@@ -32,10 +32,10 @@
 //! No secure frame for a page that comes back: `U_BUSY` documented, `U_RETRY` firmware (where it cannot happen: memory is
 //! reserved).
 
-use super::super::machine::Inner;
+use super::super::inner::Inner;
 use super::super::platform::Platform;
 use super::super::svm::{GfnState, Svm, SvmState};
-use super::{aborted, lock, normal_page, page_in_slot, refused};
+use super::checks::{aborted, lock, normal_page, page_in_slot, refused};
 use crate::abi::codes::UvCode;
 use crate::abi::numbers::{PAGE_BYTES, PAGE_ORDER, UvPageInFlags};
 use crate::abi::regs::Regs;

@@ -12,9 +12,9 @@
 //!
 //! A page whose normal page went away before the commit is forgotten: the published code keeps the stale address.
 
-use super::super::machine::Inner;
+use super::super::inner::Inner;
 use super::super::svm::{GfnState, Svm, SvmState};
-use super::{aborted, lock, page_in_slot, refused};
+use super::checks::{aborted, lock, page_in_slot, refused};
 use crate::abi::codes::UvCode;
 use crate::abi::numbers::PAGE_ORDER;
 use crate::abi::regs::Regs;

@@ -23,10 +23,10 @@
 use uv_core::{Gfn, HostAddr, PageState};
 use uv_sim::{Content, SpaceError};
 
-use super::super::machine::Inner;
+use super::super::inner::Inner;
 use super::super::platform::Platform;
 use super::super::svm::{GfnState, Svm, SvmState};
-use super::{busy, lock, normal_page, page_in_slot, refused};
+use super::checks::{busy, lock, normal_page, page_in_slot, refused};
 use crate::abi::codes::UvCode;
 use crate::abi::numbers::{PAGE_BYTES, PAGE_ORDER, UvPageOutFlags};
 use crate::abi::regs::Regs;

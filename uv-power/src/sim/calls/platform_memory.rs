@@ -12,7 +12,7 @@
 
 use uv_core::HostAddr;
 
-use super::super::machine::Inner;
+use super::super::inner::Inner;
 use super::super::platform::PlatformMemory;
 use crate::abi::codes::UvCode;
 use crate::abi::numbers::SECURE_ADDRESS;

@@ -19,19 +19,13 @@ use core::sync::atomic::Ordering;
 
 use uv_core::{Gfn, PageRange};
 
-use super::super::machine::Inner;
+use super::super::inner::Inner;
 use super::super::svm::Slots;
-use super::busy;
+use super::checks::{busy, slot_number};
 use super::unregister_mem_slot::give_up;
 use crate::abi::codes::UvCode;
 use crate::abi::numbers::{MEM_SLOTS, PAGE_BYTES, PAGE_ORDER};
 use crate::abi::regs::Regs;
-
-/// The low 16 bits of a register: the slot number.
-pub(super) fn slot_number(register: u64) -> u16 {
-    let [.., high, low] = register.to_be_bytes();
-    u16::from_be_bytes([high, low])
-}
 
 pub(super) fn register(machine: &Inner, regs: &Regs) -> UvCode {
     let platform = &machine.platform;

@@ -8,22 +8,9 @@
 //! | 4 | the mailbox is busy | -2, which is `U_XSCOM_BUSY` and `U_FUNCTION` |
 //! | - | 0 starts a timer, 1 handles an interrupt (output in R4), 2 starts a dump of the memory | `U_SUCCESS` |
 
-use super::super::machine::Inner;
+use super::super::inner::Inner;
 use crate::abi::codes::UvCode;
 use crate::abi::regs::Regs;
-
-/// The self boot engine of a chip: a mailbox with a timer.
-#[derive(Debug, Default)]
-pub(crate) struct Sbe {
-    /// The mailbox takes nothing now.
-    pub(crate) busy: bool,
-    /// The timer that was set last.
-    pub(crate) timer: u64,
-    /// Interrupts that wait to be handled.
-    pub(crate) interrupts: u64,
-    /// Whether a dump was asked for.
-    pub(crate) dump: bool,
-}
 
 const TIMER: u64 = 0;
 const INTERRUPT: u64 = 1;

@@ -11,7 +11,7 @@
 //! Documented: the list is enforced, for reads too, and the arguments are those that callers use (the document puts a
 //! buffer first, which no caller does). Firmware: enforced only when the machine is configured so.
 
-use super::super::machine::Inner;
+use super::super::inner::Inner;
 use super::super::platform::Scom;
 use crate::abi::codes::UvCode;
 use crate::abi::regs::Regs;

@@ -19,17 +19,17 @@ use alloc::{boxed::Box, sync::Arc};
 
 use uv_core::{Gfn, PageRange};
 
-use super::super::flow::{FlowEnd, Port, Uv};
-use super::super::machine::Inner;
-use super::super::sharing::{Kind, ShareError};
-use super::Effect;
+use super::super::flow::{FlowEnd, Uv};
+use super::super::inner::Inner;
+use super::super::sharing::step::{Kind, ShareError};
+use super::effect::Effect;
 use crate::abi::codes::UvCode;
 use crate::abi::regs::Regs;
 
 fn begin(machine: &Inner, regs: &Regs) -> Result<Uv, Effect> {
     let none = if machine.platform.firmware() { UvCode::U_FUNCTION } else { UvCode::U_INVALID };
     let svm = machine.svm(regs.lpidr.0.into()).ok_or(none)?;
-    Ok(Uv { platform: Arc::clone(&machine.platform), svm, port: Port::default() })
+    Ok(Uv::new(&machine.platform, &svm))
 }
 
 /// What the guest gets for what happened.

@@ -8,7 +8,7 @@
 //!
 //! The same in both profiles. Each hardware thread has its own; DAWR, DAWRX and CIABR are 0 after a reflection (§8.2).
 
-use super::super::machine::Inner;
+use super::super::inner::Inner;
 use crate::abi::codes::UvCode;
 use crate::abi::regs::{Regs, Spr};
 

@@ -9,9 +9,9 @@
 //! "Not secure" of the document cannot mean a VM in transition: ending that is what the call is for after
 //! `H_SVM_INIT_ABORT`.
 
-use super::super::machine::Inner;
+use super::super::inner::Inner;
 use super::super::svm::SvmState;
-use super::{ACCESS_TRIES, busy};
+use super::checks::{ACCESS_TRIES, busy};
 use crate::abi::codes::UvCode;
 use crate::abi::regs::{Lpid, Regs};
 use core::sync::atomic::Ordering;

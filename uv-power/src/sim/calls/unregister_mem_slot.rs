@@ -14,10 +14,9 @@
 use uv_core::PageRange;
 use uv_sim::SpaceError;
 
-use super::super::machine::Inner;
+use super::super::inner::Inner;
 use super::super::svm::Svm;
-use super::register_mem_slot::slot_number;
-use super::{ACCESS_TRIES, busy};
+use super::checks::{ACCESS_TRIES, busy, slot_number};
 use crate::abi::codes::UvCode;
 use crate::abi::numbers::MEM_SLOTS;
 use crate::abi::regs::Regs;

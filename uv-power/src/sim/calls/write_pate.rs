@@ -15,7 +15,7 @@
 
 use core::sync::atomic::Ordering;
 
-use super::super::machine::Inner;
+use super::super::inner::Inner;
 use super::super::svm::SvmState;
 use crate::abi::codes::UvCode;
 use crate::abi::msr::Msr;

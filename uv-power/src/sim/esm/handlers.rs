@@ -1,13 +1,14 @@
 //! The device tree handlers, in order: blob, RTAS, TPM (power-pef §7.3). The order follows from the image of the published
 //! firmware; nobody has watched it run.
 
-use super::EsmFailure;
 use super::tree::GuestTree;
 use crate::abi::numbers::PAGE_BYTES;
 use crate::owner::tree::Node;
+use crate::sim::failure::EsmFailure;
 use crate::sim::flow::Uv;
-use crate::sim::reflect::rtas::{Rtas, Tokens};
-use crate::sim::sharing::{Kind, ShareError};
+use crate::sim::sharing::step::{Kind, ShareError};
+use crate::sim::svm::rtas::Rtas;
+use crate::sim::svm::tokens::Tokens;
 use core::sync::atomic::Ordering;
 use uv_core::{GuestAddr, PageRange, PageSize};
 
@@ -16,7 +17,8 @@ const MAX_VCPUS: u64 = 4096;
 /// Pages of RTAS bounce buffers: 64 of 4096 bytes.
 const BOUNCE_PAGES: u64 = 4;
 
-pub(super) async fn run(uv: &Uv, tree: &mut GuestTree) -> Result<(), EsmFailure> {
+/// Gives the TPM's bounce page.
+pub(super) async fn run(uv: &Uv, tree: &mut GuestTree) -> Result<GuestAddr, EsmFailure> {
     blob(uv, tree)?;
     rtas(uv, tree).await?;
     tpm(uv, tree).await
@@ -82,10 +84,10 @@ fn first_cpu(node: &Node) -> Option<&Node> {
 }
 
 /// The TPM's bounce page and its secure page. The result of the share is not looked at.
-async fn tpm(uv: &Uv, tree: &mut GuestTree) -> Result<(), EsmFailure> {
+async fn tpm(uv: &Uv, tree: &mut GuestTree) -> Result<GuestAddr, EsmFailure> {
     let bounce = reserve(uv, tree, 2)?;
     if let Err(failure) = share(uv, bounce, 1).await {
         tracing::warn!(%failure, "TPM bounce page");
     }
-    Ok(())
+    Ok(bounce)
 }

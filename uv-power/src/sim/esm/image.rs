@@ -3,25 +3,34 @@
 use alloc::vec::Vec;
 
 use uv_core::{GuestAddr, PageRange, PageSize};
+use zeroize::Zeroizing;
 
-use super::EsmFailure;
+use super::tpm::Channel;
 use super::tree::{GuestTree, number};
 use crate::abi::numbers::PAGE_BYTES;
 use crate::owner::cpio;
 use crate::owner::digests::Sha512Digest;
-use crate::owner::verify::{self, Measured};
+use crate::owner::verify::{self, Measured, Unopened};
+use crate::sim::failure::EsmFailure;
 use crate::sim::flow::Uv;
-use crate::sim::sharing::Kind;
+use crate::sim::sharing::step::Kind;
+use crate::sim::tpm::key::WrappingKey;
 
-/// Brings in RTAS, initrd, blob and kernel and compares them; keeps the files of the blob for the guest.
-pub(super) async fn check(uv: &Uv, tree: &GuestTree, kernel: GuestAddr) -> Result<(), EsmFailure> {
+/// Brings in RTAS, initrd, blob and kernel and compares them; keeps the files of the blob for the guest. `tpm` is the page for commands of
+/// the TPM.
+pub(super) async fn check(uv: &Uv, tree: &GuestTree, kernel: GuestAddr, tpm: GuestAddr) -> Result<(), EsmFailure> {
     let rtas = rtas(uv, tree).await?;
     let (initrd, initrd_len) = initrd(tree)?;
     uv.bring(initrd, initrd_len).await?;
     let chosen = tree.root.child("chosen");
     let bootargs = chosen.and_then(|node| node.value("bootargs")).ok_or(EsmFailure::Property("/chosen bootargs"))?;
     let found = locate(uv, tree, initrd, initrd_len).await?;
-    let opened = verify::open(uv.platform.profile, &found.blob, &uv.platform.key)?;
+    let unopened = verify::read(uv.platform.profile, &found.blob)?;
+    let key = match &uv.platform.key {
+        WrappingKey::Held(machine) => unopened.unwrap(machine)?,
+        WrappingKey::Tpm(key) => unwrap(&Channel::new(uv, key, tpm), &unopened).await?,
+    };
+    let opened = unopened.open(&key)?;
     uv.bring(kernel, opened.kernel_size().into()).await?;
     let measured = Measured {
         rtas,
@@ -31,6 +40,22 @@ pub(super) async fn check(uv: &Uv, tree: &GuestTree, kernel: GuestAddr) -> Resul
     };
     uv.svm.files.lock().store = Some(opened.check(&measured)?);
     Ok(())
+}
+
+/// The key of the blob, by the TPM. A refused close counts as a failure, as in the published code.
+async fn unwrap(tpm: &Channel<'_>, unopened: &Unopened) -> Result<Zeroizing<Vec<u8>>, EsmFailure> {
+    let key = lockbox(tpm, unopened).await;
+    let closed = tpm.close().await;
+    let key = key?;
+    closed?;
+    Ok(key)
+}
+
+async fn lockbox(tpm: &Channel<'_>, unopened: &Unopened) -> Result<Zeroizing<Vec<u8>>, EsmFailure> {
+    let machine = tpm.public().await?;
+    let candidates = unopened.candidates(&machine)?;
+    let key = tpm.decrypt(&candidates.wrapped).await?;
+    Ok(key.ok_or(candidates.none_opens)?)
 }
 
 /// Brings RTAS in, shares its pages for the hypervisor's eyes, digests its code.

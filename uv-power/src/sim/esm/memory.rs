@@ -6,10 +6,10 @@ use sha2::{Digest as _, Sha512};
 use uv_core::{Access, Gfn, GuestAddr, PageRange, PageSize, PageState};
 use uv_sim::{GuestFault, SpaceError};
 
-use super::EsmFailure;
 use crate::abi::codes::HvCode;
 use crate::abi::numbers::PageInFlags;
 use crate::owner::digests::Sha512Digest;
+use crate::sim::failure::EsmFailure;
 use crate::sim::flow::Uv;
 use crate::sim::svm::GfnState;
 

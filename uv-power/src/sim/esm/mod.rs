@@ -12,18 +12,18 @@
 //!
 //! Every failure from step 1 to before the commit of step 6 ends in `H_SVM_INIT_ABORT`; one in step 7 kills the VM.
 
-mod failure;
 mod handlers;
 mod image;
 mod memory;
+mod tpm;
 mod tree;
 
+use super::failure::EsmFailure;
 use super::flow::{FlowEnd, Uv};
 use super::svm::SvmState;
 use crate::abi::codes::HvCode;
 use crate::abi::numbers::{HvCall, PAGE_BYTES, SECURE_ADDRESS};
 use core::sync::atomic::Ordering;
-pub use failure::EsmFailure;
 use tree::GuestTree;
 use uv_core::{GuestAddr, PageSize};
 
@@ -67,10 +67,10 @@ async fn prepare(uv: &Uv, kernel: GuestAddr, tree_at: GuestAddr) -> Result<alloc
     }
     uv.svm.reserved.fetch_add(1, Ordering::Relaxed);
     let mut tree = GuestTree::new(uv.read(tree_at, total.into()).await?)?;
-    handlers::run(uv, &mut tree).await?;
-    match image::check(uv, &tree, kernel).await {
-        Err(EsmFailure::Blob(refusal)) if uv.platform.tolerate_failed_check => {
-            tracing::warn!(lpid = uv.svm.lpid.0, %refusal, "check of the ESM blob failed and is TOLERATED");
+    let tpm = handlers::run(uv, &mut tree).await?;
+    match image::check(uv, &tree, kernel, tpm).await {
+        Err(failure @ (EsmFailure::Blob(_) | EsmFailure::Tpm(_))) if uv.platform.tolerate_failed_check => {
+            tracing::warn!(lpid = uv.svm.lpid.0, %failure, "check of the ESM blob failed and is TOLERATED");
             bring_all(uv).await?;
         }
         other => other?,

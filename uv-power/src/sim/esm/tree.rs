@@ -4,9 +4,9 @@ use alloc::vec::Vec;
 
 use uv_core::GuestAddr;
 
-use super::EsmFailure;
 use crate::abi::numbers::PAGE_BYTES;
 use crate::owner::tree::Node;
+use crate::sim::failure::EsmFailure;
 
 /// Bytes of the header.
 pub(super) const HEADER: usize = 40;

@@ -18,10 +18,10 @@ use alloc::vec::Vec;
 use uv_core::{GuestAddr, HostAddr, PageSize};
 use uv_sim::GuestFault;
 
-use super::super::machine::Inner;
+use super::super::inner::Inner;
 use super::super::svm::Svm;
-use super::super::vcpu::VcpuState;
-use super::vectors;
+use super::super::vcpu::state::VcpuState;
+use super::super::vectors;
 use crate::abi::regs::Spr;
 
 /// Bytes of a log that are looked at.

@@ -1,7 +1,7 @@
 //! The registers that the hypervisor finds (power-pef §8.2).
 
 use super::super::platform::Platform;
-use super::vectors;
+use super::super::vectors;
 use crate::abi::msr::{INTERRUPT_STATUS, Msr, SC_LEVEL_1, SC_LEVEL_MASK};
 use crate::abi::numbers::HvCall;
 use crate::abi::regs::{Regs, Spr};

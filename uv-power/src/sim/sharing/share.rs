@@ -3,7 +3,7 @@
 use uv_core::{Gfn, HostAddr, NormalMemory, PageRange};
 use uv_sim::Content;
 
-use super::{Kind, ShareError};
+use super::step::{Kind, ShareError};
 use crate::abi::codes::HvCode;
 use crate::abi::numbers::{PAGE_BYTES, PageInFlags};
 use crate::sim::flow::Uv;

@@ -3,7 +3,7 @@
 use uv_core::{Gfn, PageRange, PageState};
 use uv_sim::Content;
 
-use super::ShareError;
+use super::step::ShareError;
 use crate::abi::codes::HvCode;
 use crate::abi::numbers::PageInFlags;
 use crate::sim::flow::Uv;

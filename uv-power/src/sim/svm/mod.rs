@@ -7,8 +7,12 @@
 //! | secure | the commit of `UV_ESM` | runs with MSR.S |
 //! | abort | the transition failed after `H_SVM_INIT_START` | waits for `UV_SVM_TERMINATE` |
 
+pub(crate) mod cookies;
+pub(crate) mod files;
 mod gfn;
+pub(crate) mod rtas;
 mod slots;
+pub(crate) mod tokens;
 
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -21,11 +25,11 @@ use uv_core::{Gfn, HostAddr, PageRange, PageState};
 use uv_sim::rng::SimRng;
 use uv_sim::{Label, SecureSpace, SpaceError};
 
-use super::calls::get_file::FileReads;
-use super::reflect::cookies::Cookies;
-use super::reflect::rtas::Rtas;
 use crate::abi::regs::Lpid;
+use cookies::Cookies;
+use files::FileReads;
 pub use gfn::GfnState;
+use rtas::Rtas;
 pub(crate) use slots::Slots;
 
 /// Bit of a page's label beside its state: guest stores fault.

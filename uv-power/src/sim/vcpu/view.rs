@@ -34,9 +34,9 @@ pub(crate) struct SvmView<'a> {
 }
 
 /// Guest memory of a VM that is not secure, which notes how it was reached last: what a fault is about.
-pub(super) struct NormalGuest<'a> {
-    pub(super) view: NormalView<'a>,
-    pub(super) last: &'a Cell<Access>,
+pub(crate) struct NormalGuest<'a> {
+    pub(crate) view: NormalView<'a>,
+    pub(crate) last: &'a Cell<Access>,
 }
 
 impl GuestMemory for NormalGuest<'_> {

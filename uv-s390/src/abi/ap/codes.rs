@@ -82,7 +82,7 @@ impl PqapFunction {
 
     /// GR0 of the function for a queue, without further bits.
     #[must_use]
-    pub const fn register(self, queue: super::Apqn) -> u64 {
+    pub const fn register(self, queue: super::apqn::Apqn) -> u64 {
         (self.0 as u64) << 24 | queue.0 as u64
     }
 

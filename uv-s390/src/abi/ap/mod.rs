@@ -13,10 +13,12 @@
 //!
 //! Names and numbers are those of Linux (`asm/ap.h`, `ap_bus.h`).
 
+mod apqn;
 mod codes;
 mod config;
 mod queue;
 
+pub use apqn::Apqn;
 pub use codes::{ApResponse, PqapFunction};
 pub use config::ApConfigInfo;
-pub use queue::{ApMode, ApQueueInfo, ApQueueStatus, Apqn, BindState};
+pub use queue::{ApMode, ApQueueInfo, ApQueueStatus, BindState};

@@ -1,51 +1,6 @@
-//! A queue: its number, its status word, and what TAPQ tells of it.
+//! A queue: its status word, and what TAPQ tells of it.
 
-use core::fmt;
-
-use super::ApResponse;
-
-/// Number of a queue (APQN): card in the upper byte, domain in the lower.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Apqn(pub u16);
-
-impl Apqn {
-    /// The queue of a domain of a card.
-    #[must_use]
-    pub const fn new(card: u8, domain: u8) -> Self {
-        Self(u16::from_be_bytes([card, domain]))
-    }
-
-    /// The queue that GR0 of an AP instruction names.
-    #[must_use]
-    pub const fn of(gr0: u64) -> Self {
-        let [.., card, domain] = gr0.to_be_bytes();
-        Self::new(card, domain)
-    }
-
-    /// The card.
-    #[must_use]
-    pub const fn card(self) -> u8 {
-        self.0.to_be_bytes()[0]
-    }
-
-    /// The domain.
-    #[must_use]
-    pub const fn domain(self) -> u8 {
-        self.0.to_be_bytes()[1]
-    }
-}
-
-impl fmt::Debug for Apqn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Apqn({self})")
-    }
-}
-
-impl fmt::Display for Apqn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:02x}.{:04x}", self.card(), self.domain())
-    }
-}
+use super::codes::ApResponse;
 
 /// Status of a queue as an AP instruction leaves it in GR1, bits 32 to 63.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,8 +125,6 @@ mod tests {
 
     #[test]
     fn words_hold_what_they_are_made_of() {
-        let queue = Apqn::of(0x0780_2a05);
-        assert_eq!((queue.card(), queue.domain(), queue), (0x2a, 5, Apqn(0x2a05)));
         let status = ApQueueStatus::new(ApQueueStatus::EMPTY | ApQueueStatus::ASYNCHRONOUS, ApResponse(0x35));
         assert_eq!((status.0, status.response()), (0x8235_0000, ApResponse::ASSOCIATION_SECRET_NOT_UNIQUE));
         let info = ApQueueInfo::new(ApMode::Ep11, BindState::AVAILABLE, 14, 8, 3);

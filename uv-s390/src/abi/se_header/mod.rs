@@ -10,6 +10,7 @@
 //!
 //! Sources: s390-formats §2, s390-ultravisor §10.
 
+mod checks;
 mod error;
 mod flags;
 mod layout;

@@ -1,15 +1,9 @@
 //! Issuing a call until it is done.
 
-use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
+use zerocopy::FromZeros;
 
-use super::{CallError, Cc, UvCall, UvError};
-use crate::abi::uvcb::{QueryInfo, UvcbHeader};
-
-/// A control block with a header: every layout of [`abi`](crate::abi::uvcb).
-pub trait Block: FromBytes + IntoBytes + Immutable + KnownLayout {
-    /// The header, the first 8 bytes.
-    fn header(&self) -> &UvcbHeader;
-}
+use super::{Block, CallError, Cc, UvCall, UvError};
+use crate::abi::uvcb::QueryInfo;
 
 /// How often a call that answers busy (cc 2) or partially done (cc 3) is issued again before the caller is told.
 ///

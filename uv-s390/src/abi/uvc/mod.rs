@@ -19,7 +19,8 @@ mod codes;
 mod error;
 mod interruption;
 
-pub use call::{Block, Retries, call, query};
+pub use crate::abi::uvcb::block::Block;
+pub use call::{Retries, call, query};
 pub use codes::{UvRc, UvRrc};
 pub use error::{CallError, UvError};
 pub use interruption::{PgmCode, ProgramInterruption, Teid};

@@ -3,7 +3,7 @@
 use zerocopy::byteorder::big_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use super::UvCommand;
+use super::command::UvCommand;
 use crate::abi::uvc::{UvRc, UvRrc};
 
 /// Header of a control block.

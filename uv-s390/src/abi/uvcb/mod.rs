@@ -28,7 +28,9 @@ macro_rules! block {
             $(assert!(core::mem::offset_of!($type, $field) == $offset);)+
         };
 
-        impl $crate::abi::uvc::Block for $type {
+        impl $crate::abi::uvcb::block::Block for $type {
+            const LEN: u16 = $size;
+
             fn header(&self) -> &$crate::abi::uvcb::UvcbHeader {
                 &self.header
             }
@@ -37,6 +39,7 @@ macro_rules! block {
 }
 
 mod attest;
+pub(crate) mod block;
 mod calls;
 mod command;
 mod config;
@@ -45,25 +48,32 @@ mod dump;
 mod features;
 mod header;
 mod image;
+mod info;
 mod init;
 mod keys;
 mod query;
 mod secret;
 mod share;
 mod storage;
+pub(crate) mod table;
+#[cfg(test)]
+mod test_count;
 
 pub use attest::Attest;
 pub use calls::InstalledCalls;
-pub use command::{COMMANDS, CommandInfo, Length, Role, UvCommand};
+pub use command::UvCommand;
 pub use config::{ConfFlags, CreateConf, DestroyFast, NoData};
 pub use cpu::{CpuState, CreateCpu, SetCpuState};
 pub use dump::{DumpComplete, DumpCpu, DumpStorageState};
 pub use features::{Features, bit};
 pub use header::UvcbHeader;
 pub use image::{SetParams, Unpack};
+pub use info::{COMMANDS, CommandInfo, Length, Role};
 pub use init::InitUv;
 pub use keys::{KEY_HASHES, QueryKeys};
 pub use query::QueryInfo;
 pub use secret::{AddSecret, ListSecrets, RetrieveSecret};
 pub use share::Share;
 pub use storage::{ConvertFrom, ConvertTo};
+#[cfg(test)]
+pub(crate) use test_count::TestCount;

@@ -3,6 +3,7 @@
 use zerocopy::byteorder::big_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+use super::block::Block;
 use super::{Features, InstalledCalls, UvCommand, UvcbHeader};
 
 /// Block and result of QUI (0x120 bytes). A shorter block, from 0xa8 bytes on, is answered with what fits and rc 0x0100.
@@ -91,9 +92,6 @@ block!(
 );
 
 impl QueryInfo {
-    /// Length of the longest known block.
-    pub const LEN: u16 = 0x120;
-
     /// A block of full length.
     #[must_use]
     pub fn new() -> Self {

@@ -106,6 +106,12 @@ impl BootImage {
         self.ipib_address
     }
 
+    /// The IPIB, and what follows it in the file.
+    #[must_use]
+    pub fn ipib_bytes(&self) -> &[u8] {
+        usize::try_from(self.ipib_address).ok().and_then(|at| self.file.get(at..)).unwrap_or_default()
+    }
+
     /// The components as the IPIB names them.
     #[must_use]
     pub fn components(&self) -> &[Component] {
@@ -166,9 +172,9 @@ mod tests {
     use alloc::vec::Vec;
 
     use super::{BootImage, BootImageError};
+    use crate::abi::diag308::Response;
     use crate::abi::diag308::{Diag308, Subcode};
     use crate::guest::stage3a::{Loader, LoaderStep};
-    use crate::hypervisor::vmm::diag308::Response;
     use uv_core::GuestAddr;
 
     const FILE: &[u8] = include_bytes!("../../../../tests/fixtures/pvimg/b-odd-sizes/image.bin");

@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 use uv_core::GuestAddr;
 
 use super::BootImage;
+use crate::abi::diag308::Response;
 use crate::abi::diag308::{Diag308, Subcode};
-use crate::hypervisor::vmm::diag308::Response;
 
 /// Offset of header address and length in the IPIB.
 const IPIB_HEADER: u64 = 0x78;
@@ -31,7 +31,7 @@ pub enum LoaderStep {
 ///
 /// ```
 /// use uv_s390::guest::stage3a::LoaderStep;
-/// use uv_s390::hypervisor::vmm::diag308::{Response, Subcode};
+/// use uv_s390::abi::diag308::{Response, Subcode};
 /// # use uv_s390::guest::stage3a::{BootImage, Loader};
 /// # fn ask(image: &BootImage) {
 /// let mut loader = Loader::new(image);

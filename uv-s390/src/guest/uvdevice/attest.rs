@@ -8,9 +8,9 @@ use zerocopy::byteorder::big_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
 use zeroize::Zeroizing;
 
-use super::device::{UvDevice, argument, length, round};
+use super::device::UvDevice;
 use super::ioctl::Ioctl;
-use super::operation::{Next, Operation, Outcome};
+use super::operation::{Next, Operation, Outcome, Round};
 use crate::abi::Errno;
 use crate::abi::uvcb::Attest;
 
@@ -76,10 +76,10 @@ const MAX_AREA: u32 = 0x8000;
 /// Copies the request in, issues the call with continuation token 0, copies measurement, additional data and UID out, also
 /// when the call was refused.
 pub(super) fn start(device: &UvDevice, ioctl: Ioctl) -> Result<Operation, Errno> {
-    if length(&ioctl) != size_of::<AttestArgument>() {
+    if ioctl.length() != size_of::<AttestArgument>() {
         return Err(Errno::EINVAL);
     }
-    let bytes = argument(&ioctl, size_of::<AttestArgument>())?;
+    let bytes = ioctl.first(size_of::<AttestArgument>())?;
     let given = AttestArgument::read_from_bytes(bytes).map_err(|_| Errno::EFAULT)?;
     let (request, measurement, additional) = (given.arcb_len.get(), given.meas_len.get(), given.add_data_len.get());
     if given.reserved136.get() != 0
@@ -105,7 +105,7 @@ pub(super) fn start(device: &UvDevice, ioctl: Ioctl) -> Result<Operation, Errno>
         block.add_data_addr = at[2].0.into();
     }
     let areas = [(at[1], sizes[1]), (at[2], sizes[2])].into_iter().filter(|(_, len)| *len > 0);
-    let mut round = round(Some((at[0], arcb)), &block, areas.clone());
+    let mut round = Round::new(Some((at[0], arcb)), &block, areas.clone());
     // The areas are copied out in any case, and may hold what another program has attested.
     round.stores.extend(areas.map(|(at, len)| (at, Zeroizing::new(vec![0; len]))));
     let mut ioctl = Some(ioctl);

@@ -1,16 +1,7 @@
 //! The device.
 
-use alloc::collections::VecDeque;
-use alloc::vec::Vec;
-
 use uv_core::GuestAddr;
-use zeroize::Zeroizing;
 
-use super::ioctl::{Ioctl, UvioNr, number};
-use super::operation::{Operation, Round};
-use super::{attest, info, list, retrieve, secrets};
-use crate::abi::Errno;
-use crate::abi::uvc::Block;
 use crate::abi::uvcb::InstalledCalls;
 
 /// `/dev/uv` of a protected guest.
@@ -40,44 +31,4 @@ impl UvDevice {
     pub const fn as_published(self) -> Self {
         Self { same_bit_for_retrieve: true, ..self }
     }
-
-    /// Begins an ioctl. Arguments are checked here, in the driver's order: request number ([`Errno::ENOTTY`]), flags and
-    /// reserved bytes ([`Errno::EINVAL`]), then what the ioctl asks of its argument.
-    #[must_use]
-    pub fn ioctl(&self, ioctl: Ioctl) -> Operation {
-        let Some(nr) = number(ioctl.request) else { return Operation::done(Err(Errno::ENOTTY)) };
-        if ioctl.control.flags.get() != 0 || ioctl.control.reserved14.iter().any(|byte| *byte != 0) {
-            return Operation::done(Err(Errno::EINVAL));
-        }
-        let started = match nr {
-            UvioNr::INFO => info::start(self, ioctl),
-            UvioNr::ATTEST => attest::start(self, ioctl),
-            UvioNr::ADD_SECRET => secrets::add(self, ioctl),
-            UvioNr::LIST_SECRETS => list::start(self, ioctl),
-            UvioNr::LOCK_SECRETS => secrets::lock(ioctl),
-            UvioNr::RETR_SECRET => retrieve::start(self, ioctl),
-            _ => Err(Errno::ENOTTY),
-        };
-        started.unwrap_or_else(|errno| Operation::done(Err(errno)))
-    }
-}
-
-/// A round with one store at most.
-pub(super) fn round<T: Block>(
-    store: Option<(GuestAddr, &[u8])>,
-    block: &T,
-    loads: impl IntoIterator<Item = (GuestAddr, usize)>,
-) -> Round {
-    let stores: VecDeque<_> = store.map(|(at, bytes)| (at, Zeroizing::new(bytes.to_vec()))).into_iter().collect();
-    Round { stores, block: Vec::from(block.as_bytes()), loads: loads.into_iter().collect() }
-}
-
-/// The first `len` bytes of the argument; copying beyond what is there is a fault.
-pub(super) fn argument(ioctl: &Ioctl, len: usize) -> Result<&[u8], Errno> {
-    ioctl.argument.get(..len).ok_or(Errno::EFAULT)
-}
-
-/// Length of the argument as the control block states it.
-pub(super) fn length(ioctl: &Ioctl) -> usize {
-    usize::try_from(ioctl.control.argument_len.get()).unwrap_or(usize::MAX)
 }

@@ -5,7 +5,7 @@ use core::mem::{offset_of, size_of};
 use zerocopy::byteorder::big_endian::U64;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use super::device::{UvDevice, length};
+use super::device::UvDevice;
 use super::ioctl::{Ioctl, UvioNr};
 use super::operation::Operation;
 use crate::abi::Errno;
@@ -38,7 +38,7 @@ const CALLS: [(UvioNr, UvCommand); 5] = [
 
 /// No call is made; uv_rc is 1.
 pub(super) fn start(device: &UvDevice, mut ioctl: Ioctl) -> Result<Operation, Errno> {
-    if length(&ioctl) < size_of::<InfoArgument>() {
+    if ioctl.length() < size_of::<InfoArgument>() {
         return Err(Errno::EINVAL);
     }
     let installed = |(nr, command): &(UvioNr, UvCommand)| {

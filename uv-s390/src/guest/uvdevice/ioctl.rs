@@ -8,6 +8,8 @@ use zerocopy::byteorder::big_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
 use zeroize::Zeroizing;
 
+use crate::abi::Errno;
+
 /// Number of an ioctl of the device. Open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct UvioNr(pub u8);
@@ -108,5 +110,15 @@ impl Ioctl {
         let len = u32::try_from(argument.len()).unwrap_or(u32::MAX);
         let argument = Zeroizing::new(argument);
         Self { request: request(nr), control: Control::new(len), argument, areas: Default::default() }
+    }
+
+    /// The first `len` bytes of the argument; copying beyond what is there is a fault.
+    pub(super) fn first(&self, len: usize) -> Result<&[u8], Errno> {
+        self.argument.get(..len).ok_or(Errno::EFAULT)
+    }
+
+    /// Length of the argument as the control block states it.
+    pub(super) fn length(&self) -> usize {
+        usize::try_from(self.control.argument_len.get()).unwrap_or(usize::MAX)
     }
 }

@@ -1,6 +1,6 @@
 //! LIST_SECRETS.
 
-use super::device::{UvDevice, length, round};
+use super::device::UvDevice;
 use super::ioctl::Ioctl;
 use super::operation::{Next, Operation, Outcome, Round};
 use crate::abi::Errno;
@@ -17,7 +17,7 @@ const ENTRY: usize = size_of::<SecretEntry>();
 /// fits. The entries are joined behind one head, which has the sum of entries, and total and next index as the last page
 /// that was given told them. Nothing but the head and the entries is stored; when the first call is refused, a head of zeros.
 pub(super) fn start(device: &UvDevice, ioctl: Ioctl) -> Result<Operation, Errno> {
-    let len = length(&ioctl);
+    let len = ioctl.length();
     if len == 0 || !len.is_multiple_of(LIST_PAGE_SIZE) {
         return Err(Errno::EINVAL);
     }
@@ -31,7 +31,7 @@ pub(super) fn start(device: &UvDevice, ioctl: Ioctl) -> Result<Operation, Errno>
             Ok((joined, added))
                 if outcome.rc == UvRc::MORE_DATA
                     && added > 0
-                    && length(&joined.ioctl).saturating_sub(joined.end) >= LIST_PAGE_SIZE =>
+                    && joined.ioctl.length().saturating_sub(joined.end) >= LIST_PAGE_SIZE =>
             {
                 let next = joined.head.next_index.get();
                 work = Some(joined);
@@ -53,7 +53,7 @@ struct Work {
 
 fn ask(device: &UvDevice, index: u16) -> Round {
     let block = ListSecrets::new(index, device.buffers.0);
-    round(Some((device.buffers, &[0; LIST_PAGE_SIZE])), &block, [(device.buffers, LIST_PAGE_SIZE)])
+    Round::new(Some((device.buffers, &[0; LIST_PAGE_SIZE])), &block, [(device.buffers, LIST_PAGE_SIZE)])
 }
 
 /// Joins the entries of a page to what is there, and says how many they are: none when the call was refused.

@@ -19,6 +19,7 @@
 //! Source: s390-ultravisor §9.
 
 mod attest;
+mod begin;
 mod device;
 mod info;
 mod ioctl;

@@ -9,9 +9,9 @@ use core::fmt;
 use uv_core::GuestAddr;
 use zeroize::Zeroizing;
 
-use super::Ioctl;
+use super::ioctl::Ioctl;
 use crate::abi::Errno;
-use crate::abi::uvc::{Cc, ProgramInterruption, UvCall, UvRc, UvRrc};
+use crate::abi::uvc::{Block, Cc, ProgramInterruption, UvCall, UvRc, UvRrc};
 
 /// What the guest's kernel is to do next.
 #[derive(Clone, PartialEq, Eq)]
@@ -73,6 +73,18 @@ pub(super) struct Round {
     pub(super) stores: VecDeque<(GuestAddr, Zeroizing<Vec<u8>>)>,
     pub(super) block: Vec<u8>,
     pub(super) loads: VecDeque<(GuestAddr, usize)>,
+}
+
+impl Round {
+    /// A round with one store at most.
+    pub(super) fn new<T: Block>(
+        store: Option<(GuestAddr, &[u8])>,
+        block: &T,
+        loads: impl IntoIterator<Item = (GuestAddr, usize)>,
+    ) -> Self {
+        let stores = store.map(|(at, bytes)| (at, Zeroizing::new(bytes.to_vec()))).into_iter().collect();
+        Self { stores, block: block.as_bytes().to_vec(), loads: loads.into_iter().collect() }
+    }
 }
 
 /// What a round ended with.

@@ -1,8 +1,8 @@
 //! RETR_SECRET.
 
-use super::device::{UvDevice, argument, length, round};
+use super::device::UvDevice;
 use super::ioctl::Ioctl;
-use super::operation::{Next, Operation};
+use super::operation::{Next, Operation, Round};
 use crate::abi::Errno;
 use crate::abi::uvcb::RetrieveSecret;
 use alloc::vec;
@@ -14,15 +14,15 @@ const MAX: usize = 8192;
 /// The first two bytes of the argument are the index. What the call left in a zeroed buffer is copied out in any case: the
 /// secret takes the place of the index, and after a refusal zeros do.
 pub(super) fn start(device: &UvDevice, ioctl: Ioctl) -> Result<Operation, Errno> {
-    let len = length(&ioctl);
+    let len = ioctl.length();
     if !(MIN..=MAX).contains(&len) {
         return Err(Errno::EINVAL);
     }
-    let given = argument(&ioctl, MIN)?;
+    let given = ioctl.first(MIN)?;
     let index = u16::from_be_bytes([given[0], given[1]]);
     let block = RetrieveSecret::new(index, device.buffers.0, ioctl.control.argument_len.get());
     // What an earlier ioctl left in the buffer must not come out.
-    let round = round(Some((device.buffers, &vec![0; len])), &block, [(device.buffers, len)]);
+    let round = Round::new(Some((device.buffers, &vec![0; len])), &block, [(device.buffers, len)]);
     let mut ioctl = Some(ioctl);
     Ok(Operation::new(round, move |mut outcome| {
         Next::Done(ioctl.take().zip(outcome.loaded.pop()).ok_or(Errno::EFAULT).and_then(|(mut ioctl, secret)| {

@@ -1,6 +1,6 @@
 //! ADD_SECRET and LOCK_SECRETS.
 
-use super::device::{UvDevice, argument, length, round};
+use super::device::UvDevice;
 use super::ioctl::Ioctl;
 use super::operation::{Next, Operation, Round};
 use crate::abi::Errno;
@@ -10,12 +10,12 @@ const MAX_REQUEST: usize = 1 << 20;
 
 /// Copies the request in and issues the call.
 pub(super) fn add(device: &UvDevice, ioctl: Ioctl) -> Result<Operation, Errno> {
-    let len = length(&ioctl);
+    let len = ioctl.length();
     if !(1..=MAX_REQUEST).contains(&len) {
         return Err(Errno::EINVAL);
     }
     let block = AddSecret::new(device.buffers.0);
-    let round = round(Some((device.buffers, argument(&ioctl, len)?)), &block, []);
+    let round = Round::new(Some((device.buffers, ioctl.first(len)?)), &block, []);
     Ok(codes_only(ioctl, round))
 }
 
@@ -24,7 +24,7 @@ pub(super) fn lock(ioctl: Ioctl) -> Result<Operation, Errno> {
     if ioctl.control.argument_addr.get() != 0 || ioctl.control.argument_len.get() != 0 {
         return Err(Errno::EINVAL);
     }
-    let round = round(None, &NoData::new(UvCommand::LOCK_SECRETS, 0), []);
+    let round = Round::new(None, &NoData::new(UvCommand::LOCK_SECRETS, 0), []);
     Ok(codes_only(ioctl, round))
 }
 

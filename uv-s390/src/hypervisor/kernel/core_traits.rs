@@ -1,5 +1,5 @@
 //! The traits of `uv-core` on a VM. The way into secure mode is the VMM's
-//! ([`VmmVcpu`](crate::hypervisor::vmm::VmmVcpu)).
+//! ([`VmmVm`](crate::hypervisor::vmm::VmmVm)).
 
 use core::sync::atomic::Ordering;
 
@@ -55,6 +55,8 @@ impl SecureVm for Guest {
     /// What the kernel knows: whether it can reach the frame, and whether it imported or exported the page last.
     fn page_state(&self, gfn: Gfn) -> Result<PageState, HostError> {
         check_in_slots(&self.slots(), gfn.into())?;
+        // While a page moves, what the Ultravisor did and what the kernel noted differ.
+        let _page = self.gmap.hold(gfn);
         let frame = self.frame(gfn)?;
         match self.host.hardware.memory.check(frame, 0x1000) {
             Err(AccessError::Secure { .. }) => return Ok(PageState::Secure),

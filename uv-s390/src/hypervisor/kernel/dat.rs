@@ -8,6 +8,7 @@ use uv_core::GuestAddr;
 use zerocopy::byteorder::big_endian::U64;
 
 use super::{Guest, HostError};
+use crate::abi::dat::{COMMON, FORMAT, INVALID, PAGE_INVALID, PAGE_ZERO, PROTECT, SHIFTS};
 use crate::abi::psw::Psw;
 use crate::abi::sie::{Asce, StateDescription};
 use crate::abi::uvc::{PgmCode, Teid};
@@ -25,18 +26,8 @@ const SPO_KEY: u8 = 9;
 /// Bytes of the prefix area.
 const PREFIX_AREA: u64 = 0x2000;
 
-/// Bits of a table entry: invalid, common, format control, protection, of a page-table entry invalid and must be zero.
-const INVALID: u64 = 0x20;
-const COMMON: u64 = 0x10;
-const FORMAT: u64 = 0x400;
-const PROTECT: u64 = 0x200;
-const PAGE_INVALID: u64 = 0x400;
-const PAGE_ZERO: u64 = 0x800;
-
-/// Levels above the page table, from the segment table up: how far the index is shifted, and what an entry that is not there
-/// gives.
-const LEVELS: [(u32, PgmCode); 4] =
-    [(20, PgmCode(0x10)), (31, PgmCode(0x3b)), (42, PgmCode(0x3a)), (53, PgmCode(0x39))];
+/// What an entry that is not there gives, by table type.
+const MISSING: [PgmCode; 4] = [PgmCode(0x10), PgmCode(0x3b), PgmCode(0x3a), PgmCode(0x39)];
 const ASCE_TYPE: PgmCode = PgmCode(0x38);
 const TRANSLATION_SPECIFICATION: PgmCode = PgmCode(0x12);
 const ALET_SPECIFICATION: PgmCode = PgmCode(0x28);
@@ -149,7 +140,7 @@ impl<'a> Logical<'a> {
         let edat = self.state.crs[0].get() & CR0_EDAT != 0;
         let private = self.asce.0 & Asce::PRIVATE != 0;
         let mut level = usize::from(self.asce.0.to_be_bytes()[7] >> 2 & 3);
-        let (shift, missing) = LEVELS[level];
+        let (shift, missing) = (SHIFTS[level], MISSING[level]);
         if shift + 11 < 64 && address >> (shift + 11) != 0 {
             return program(ASCE_TYPE);
         }
@@ -159,7 +150,7 @@ impl<'a> Logical<'a> {
         let mut table = self.asce.origin();
         let mut protected = false;
         loop {
-            let (shift, missing) = LEVELS[level];
+            let (shift, missing) = (SHIFTS[level], MISSING[level]);
             let entry = self.entry(table + (address >> shift & 0x7ff) * 8, address)?;
             if entry & INVALID != 0 {
                 return program(missing);
@@ -189,7 +180,7 @@ impl<'a> Logical<'a> {
                 return self.unprotected(protected, address, self.absolute(real));
             }
             level -= 1;
-            let (shift, missing) = LEVELS[level];
+            let (shift, missing) = (SHIFTS[level], MISSING[level]);
             if !(entry >> 6 & 3..=entry & 3).contains(&part(address, shift)) {
                 return program(missing);
             }

@@ -82,9 +82,6 @@ pub enum HostError {
     /// The caller asked to stop waiting.
     #[error("stopped by the caller")]
     Stopped,
-    /// The start as a protected guest failed; see the response for the guest.
-    #[error("start as a protected guest: {0}")]
-    Start(#[from] crate::hypervisor::vmm::ipl::StartError),
 }
 
 impl HostError {
@@ -93,7 +90,6 @@ impl HostError {
     pub const fn codes(&self) -> (UvRc, UvRrc) {
         match self {
             Self::Call(CallError::Refused(error)) => (error.rc, error.rrc),
-            Self::Start(start) => (start.rc, start.rrc),
             _ => (UvRc(0), UvRrc(0)),
         }
     }
@@ -135,7 +131,6 @@ impl uv_core::Error for HostError {
             | Self::Validity(_) => ErrorKind::WrongState,
             Self::Interruption(_) => ErrorKind::Fatal,
             Self::Stopped | Self::Again | Self::InterruptionPending => ErrorKind::Busy,
-            Self::Start(start) => start.kind(),
         }
     }
 }

@@ -4,9 +4,10 @@ use alloc::vec;
 
 use uv_core::{AccessError, GuestAddr, HostAddr};
 
-use super::diag308::{self, IplStores, Machine, Operand, Outcome, ResetRequest, Response};
+use super::diag308::{self, IplStores, Machine, Operand, Outcome, ResetRequest};
 use super::ipl::{self, IplOptions, StartError, StartStep, Started};
 use crate::abi::diag308::Diag308;
+use crate::abi::diag308::Response;
 use crate::abi::uvc::PgmCode;
 use crate::hypervisor::GuestStorage;
 use crate::hypervisor::uapi::KvmPv;

@@ -1,8 +1,7 @@
 //! AES-256-GCM as all documents use it: 12-byte IV, additional data, tag kept apart, data changed in place.
 
-use aes_gcm::aead::AeadInOut;
-use aes_gcm::{Aes256Gcm, KeyInit};
 use thiserror::Error;
+use uv_crypto::gcm;
 
 use super::secret_bytes::SecretBytes;
 
@@ -21,13 +20,10 @@ pub struct AuthenticationError;
 /// An IV must never serve twice under one key with different data.
 ///
 /// # Panics
-/// If `aad` or `data` is longer than AES-GCM allows (2^36 bytes); no format here comes near.
+/// If `data` is longer than AES-GCM allows (64 GiB); no format here comes near.
 #[must_use]
 pub fn seal(key: &SecretBytes<32>, iv: &[u8; IV_SIZE], aad: &[u8], data: &mut [u8]) -> [u8; TAG_SIZE] {
-    Aes256Gcm::new(key.expose().into())
-        .encrypt_inout_detached(iv.into(), aad, data.into())
-        .expect("documents are far shorter than the limit of AES-GCM")
-        .into()
+    gcm::seal(key.expose(), iv, aad, data).expect("documents are far shorter than the limit of AES-GCM")
 }
 
 /// Checks the tag over `aad` and the ciphertext in `data`, then decrypts `data` in place.
@@ -41,9 +37,7 @@ pub fn open(
     data: &mut [u8],
     tag: &[u8; TAG_SIZE],
 ) -> Result<(), AuthenticationError> {
-    Aes256Gcm::new(key.expose().into())
-        .decrypt_inout_detached(iv.into(), aad, data.into(), tag.into())
-        .map_err(|_| AuthenticationError)
+    gcm::open(key.expose(), iv, aad, data, tag).map_err(|_| AuthenticationError)
 }
 
 #[cfg(test)]

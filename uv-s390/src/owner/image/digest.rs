@@ -4,8 +4,8 @@
 
 use core::fmt;
 
-use sha2::{Digest, Sha512};
 use thiserror::Error;
+use uv_crypto::digest::Sha512;
 
 use super::component::{PAGE_SIZE, PAGE_STEP, page_tweak};
 use crate::abi::se_header::FixedPart;
@@ -29,7 +29,7 @@ impl PageHasher {
     /// Adds one page: its 4096 bytes as stored in the image, its guest absolute address, its tweak.
     pub fn page(&mut self, stored: &[u8; PAGE_SIZE], address: u64, tweak: &[u8; 16]) {
         self.pages.update(stored);
-        self.addresses.update(address.to_be_bytes());
+        self.addresses.update(&address.to_be_bytes());
         self.tweaks.update(tweak);
         self.count = self.count.saturating_add(1);
     }
@@ -49,9 +49,9 @@ impl PageHasher {
     #[must_use]
     pub fn finish(self) -> Measurement {
         Measurement {
-            page_digest: self.pages.finalize().into(),
-            address_digest: self.addresses.finalize().into(),
-            tweak_digest: self.tweaks.finalize().into(),
+            page_digest: self.pages.finish(),
+            address_digest: self.addresses.finish(),
+            tweak_digest: self.tweaks.finish(),
             page_count: self.count,
         }
     }

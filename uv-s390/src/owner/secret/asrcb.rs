@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::error::AsrcbError;
 use super::head::{AsrcbHead, CUSTOMER_AT, EXTENSION_SIZE, SecretHead, SecretHeadWithId};
 use super::sign::{SignatureError, UserDataVerifier};
-use super::user_data;
+use super::signed;
 use super::value::GuestSecret;
 use crate::abi::secret::SecretId;
 use crate::abi::secret::SecretType;
@@ -145,8 +145,8 @@ impl<'a> Asrcb<'a> {
     /// [`SignatureError::Mismatch`].
     pub fn verify_user_data(&self, key: &UserDataVerifier) -> Result<&'a [u8], SignatureError> {
         let kind = self.head.user_data_kind();
-        let (data, signature) = user_data::split(kind, &self.head.user_data)?;
-        let message = user_data::message(kind, self.bytes)?;
+        let (data, signature) = signed::split(kind, &self.head.user_data)?;
+        let message = signed::message(kind, self.bytes)?;
         key.verify(kind, &message, signature)?;
         Ok(data)
     }

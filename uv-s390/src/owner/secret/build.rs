@@ -12,7 +12,8 @@ use zeroize::Zeroizing;
 use super::extension::ExtensionSecret;
 use super::head::{AddSecretFlags, AsrcbHead, CUSTOMER_AT, EXTENSION_SIZE, MAGIC, SecretHead};
 use super::sign::{SignatureError, UserDataSigner};
-use super::user_data::{self, USER_DATA_SIZE, UserDataKind};
+use super::signed;
+use super::user_data::{USER_DATA_SIZE, UserDataKind};
 use super::value::GuestSecret;
 use crate::abi::secret::SecretType;
 use crate::owner::crypto::{BadLength, HostPublicKey};
@@ -96,11 +97,11 @@ impl AddSecretRequest {
     ) -> Result<Vec<u8>, AddSecretError> {
         let kind = signer.kind();
         let mut request = self.build(kind, user_data, secrets, hosts)?;
-        let signature = signer.sign(&user_data::message(kind, &request)?, rng)?;
+        let signature = signer.sign(&signed::message(kind, &request)?, rng)?;
         let encrypted_size = self.secret.expose().len() + EXTENSION_SIZE;
         reseal(&mut request, encrypted_size, secrets, |aad| {
             let area = aad.get_mut(AREA_AT..).and_then(<[u8]>::first_chunk_mut).ok_or(SignatureError::Sign)?;
-            user_data::insert(kind, area, &signature)
+            signed::insert(kind, area, &signature)
         })?;
         Ok(request)
     }

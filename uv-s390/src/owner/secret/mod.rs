@@ -54,6 +54,7 @@ mod plaintext;
 mod retrieve;
 mod side_file;
 mod sign;
+mod signed;
 mod user_data;
 mod value;
 

@@ -34,7 +34,7 @@ use crate::sim::conf::Conf;
 use crate::sim::guest::{GuestInsn, InsnResult};
 use crate::sim::machine::Machine;
 use crate::sim::secrets::SecretStore;
-use crate::sim::sie::{GuestView, ViewError};
+use crate::sim::view::{GuestView, ViewError};
 
 /// Condition code of every response but 0x00.
 const EXCEPTIONAL: u8 = 3;

@@ -23,44 +23,17 @@ use zerocopy::FromBytes;
 
 use super::intercept::Exit;
 use super::load;
-use super::locate::GuestView;
 use super::subclass;
 use crate::abi::psw::PSW_EXTERNAL;
 use crate::abi::psw::Psw;
 use crate::abi::uvc::ProgramInterruption;
 use crate::sim::conf::Conf;
 use crate::sim::cpu::Core;
-use crate::sim::guest::Interruption;
 use crate::sim::machine::Machine;
+use crate::sim::view::GuestView;
 
 /// External-new PSW in the prefix area.
 const EXTERNAL_NEW: u64 = 0x1b0;
-
-/// An external interruption whose condition stays when it is delivered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Lasting {
-    /// The TOD clock is beyond the clock comparator.
-    ClockComparator,
-    /// The CPU timer is negative.
-    CpuTimer,
-}
-
-impl Lasting {
-    pub(super) const fn of(interruption: &Interruption) -> Option<Self> {
-        match interruption {
-            Interruption::External { code: 0x1004, .. } => Some(Self::ClockComparator),
-            Interruption::External { code: 0x1005, .. } => Some(Self::CpuTimer),
-            _ => None,
-        }
-    }
-
-    const fn code(self) -> u16 {
-        match self {
-            Self::ClockComparator => 0x1004,
-            Self::CpuTimer => 0x1005,
-        }
-    }
-}
 
 impl Machine {
     /// The exit when the guest loops through its external-new PSW.

@@ -14,13 +14,12 @@
 
 use core::sync::atomic::Ordering;
 
-use super::external::Lasting;
 use super::subclass;
 use crate::abi::psw::{PSW_EXTERNAL, PSW_IO, PSW_MACHINE_CHECK};
 use crate::abi::sie::{InjectionControl, StateDescription, Validity};
 use crate::abi::uvc::PgmCode;
-use crate::sim::conf::{Conf, LoadFrom};
-use crate::sim::cpu::{Core, Pending};
+use crate::sim::conf::Conf;
+use crate::sim::cpu::{Core, Lasting, LoadFrom, Pending};
 use crate::sim::guest::{InsnResult, Interruption, SERVICE_SIGNAL};
 
 /// Takes over what the state description asks for.

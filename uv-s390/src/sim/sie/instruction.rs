@@ -30,28 +30,17 @@ use core::sync::atomic::Ordering;
 
 use uv_core::{GuestAddr, HostAddr, NormalMemory};
 
-use super::intercept::{Exit, Shape};
-use super::locate::{GuestView, ViewError};
+use super::intercept::{Exit, Issue, Shape};
 use crate::abi::psw::{PSW_INTERRUPTIONS, PSW_MACHINE_CHECK, Psw};
 use crate::abi::sie::{InjectionControl, InterceptionCode, StateDescription, Validity, fields};
-use crate::abi::uvc::{PgmCode, ProgramInterruption};
+use crate::abi::uvc::PgmCode;
 use crate::sim::conf::{Conf, Reset};
 use crate::sim::cpu::{Core, Cpu, Pending};
 use crate::sim::guest::{GuestInsn, InsnResult};
+use crate::sim::guest_call::Called;
 use crate::sim::machine::Machine;
 use crate::sim::memory::HostView;
-
-/// What became of an instruction.
-pub(super) enum Issue {
-    /// Done, without the host.
-    Done(InsnResult),
-    /// The guest exits.
-    Exit(Exit),
-    /// The guest waits.
-    Wait,
-    /// The host takes a program interruption; the guest issues the instruction again.
-    Interrupted(ProgramInterruption),
-}
+use crate::sim::view::{GuestView, ViewError};
 
 /// IPA and IPB of every DIAGNOSE: r1 0, r3 2, base 5, displacement 0.
 const DIAG: (u16, u32) = (0x8302, 0x5000_0000);
@@ -163,9 +152,9 @@ impl Machine {
             GuestInsn::Uvc { block } => {
                 let block = block.clone();
                 match self.guest_call(conf, block) {
-                    super::super::guest_call::Called::Done(result) => Issue::Done(result),
-                    super::super::guest_call::Called::Interrupted(interruption) => Issue::Interrupted(interruption),
-                    super::super::guest_call::Called::Intercept(block) => {
+                    Called::Done(result) => Issue::Done(result),
+                    Called::Interrupted(interruption) => Issue::Interrupted(interruption),
+                    Called::Intercept(block) => {
                         let issue = self.leave(sd, core, insn, InterceptionCode::PV_NOTIFICATION, &block);
                         core.pending = Pending::Retry;
                         issue

@@ -4,6 +4,8 @@ use alloc::vec::Vec;
 
 use crate::abi::psw::Psw;
 use crate::abi::sie::{InterceptionCode, StateDescription, Validity};
+use crate::abi::uvc::ProgramInterruption;
+use crate::sim::guest::InsnResult;
 
 /// An interception as it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +74,21 @@ impl Exit {
             sd.ext_code = code.into();
         }
     }
+}
+
+/// How an entry ends: an interception to store, or a program interruption for the host.
+pub(crate) type EntryResult = Result<Exit, ProgramInterruption>;
+
+/// What became of an instruction.
+pub(super) enum Issue {
+    /// Done, without the host.
+    Done(InsnResult),
+    /// The guest exits.
+    Exit(Exit),
+    /// The guest waits.
+    Wait,
+    /// The host takes a program interruption; the guest issues the instruction again.
+    Interrupted(ProgramInterruption),
 }
 
 /// An instruction in normalized form: text and registers.

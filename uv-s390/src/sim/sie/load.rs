@@ -7,14 +7,14 @@ use uv_sim::guest::GuestCpu;
 use zerocopy::FromBytes;
 
 use super::intercept::Exit;
-use super::locate::{GuestView, ViewError};
 use crate::abi::psw::Psw;
 use crate::abi::sie::InterceptionCode;
 use crate::abi::uvc::ProgramInterruption;
-use crate::sim::conf::{Conf, LoadFrom};
-use crate::sim::cpu::{Core, Cpu, Pending};
+use crate::sim::conf::Conf;
+use crate::sim::cpu::{Core, Cpu, LoadFrom, Pending};
 use crate::sim::guest::{GuestInsn, InsnResult};
 use crate::sim::machine::Machine;
+use crate::sim::view::{GuestView, ViewError};
 
 /// Restart-new PSW in the prefix area.
 const RESTART_NEW: u64 = 0x1a0;

@@ -27,7 +27,6 @@ mod inject;
 mod instruction;
 mod intercept;
 mod load;
-mod locate;
 mod ordinary;
 mod ordinary_instruction;
 mod ordinary_memory;
@@ -44,10 +43,7 @@ use core::sync::atomic::Ordering;
 use uv_core::{AccessError, GuestAddr, HostAddr, NormalMemory};
 use zerocopy::{FromZeros, IntoBytes};
 
-pub(crate) use external::Lasting;
-pub(crate) use intercept::Exit;
-pub(crate) use locate::{GuestView, ViewError, outside};
-pub(crate) use ordinary::OrdinaryCpu;
+use intercept::{EntryResult, Exit};
 
 use super::conf::Conf;
 use super::cpu::{Core, Cpu, TimerMark};
@@ -58,8 +54,6 @@ use crate::abi::uvc::{PgmCode, ProgramInterruption, Teid};
 
 /// A state description begins at a multiple of this.
 const ALIGNMENT: u64 = 512;
-/// How an entry ends: an interception to store, or a program interruption for the host.
-pub(crate) type Left = Result<Exit, ProgramInterruption>;
 
 impl Sie for Machine {
     fn enter(&self, state: HostAddr, asce: u64, grs: &mut [u64; 16]) -> Result<(), ProgramInterruption> {
@@ -72,14 +66,14 @@ impl Sie for Machine {
         self.clock.advance(super::TOD_PER_MICROSECOND);
         // The state description of a secure CPU is refused in any other format.
         let ordinary = sd.sdf == fields::SDF_NORMAL && !self.is_secure_state(state);
-        let left =
+        let end =
             if ordinary { ordinary::enter(self, &mut sd, state, asce, grs) } else { self.admit(&mut sd, state, asce) };
-        tracing::trace!(%state, ?left, ordinary, "SIE exit");
+        tracing::trace!(%state, ?end, ordinary, "SIE exit");
         let (done, stored) = if ordinary {
-            (left.map(|exit| exit.store_code(&mut sd)), ordinary::write_back(&host, state, &sd))
+            (end.map(|exit| exit.store_code(&mut sd)), ordinary::write_back(&host, state, &sd))
         } else {
-            let ext_code = left.is_ok_and(|exit| exit.ext_code.is_some());
-            (left.map(|exit| exit.store(&mut sd)), write_back(&host, state, &sd, ext_code))
+            let ext_code = end.is_ok_and(|exit| exit.ext_code.is_some());
+            (end.map(|exit| exit.store(&mut sd)), write_back(&host, state, &sd, ext_code))
         };
         stored.map_err(|error| self.host_fault(error))?;
         done
@@ -115,7 +109,7 @@ impl Machine {
     }
 
     /// Steps 2 to 8.
-    fn admit(&self, sd: &mut StateDescription, state: HostAddr, asce: u64) -> Left {
+    fn admit(&self, sd: &mut StateDescription, state: HostAddr, asce: u64) -> EntryResult {
         let (conf, cpu) = match self.find(sd, state) {
             Ok(found) => found,
             Err(validity) => return Ok(Exit::validity(validity)),
@@ -124,13 +118,20 @@ impl Machine {
             return Ok(Exit::validity(crate::abi::sie::Validity::RUNNING));
         }
         let mut core = cpu.core.lock();
-        let left = self.entered(sd, &conf, &cpu, &mut core, asce);
+        let end = self.entered(sd, &conf, &cpu, &mut core, asce);
         drop(core);
         cpu.running.store(false, Ordering::Release);
-        left
+        end
     }
 
-    fn entered(&self, sd: &mut StateDescription, conf: &Arc<Conf>, cpu: &Cpu, core: &mut Core, asce: u64) -> Left {
+    fn entered(
+        &self,
+        sd: &mut StateDescription,
+        conf: &Arc<Conf>,
+        cpu: &Cpu,
+        core: &mut Core,
+        asce: u64,
+    ) -> EntryResult {
         let checked = self.check_entry(sd, conf, cpu.number, core, asce).and_then(|()| inject::take(sd, conf, core));
         if let Err(validity) = checked {
             return Ok(Exit::validity(validity));
@@ -139,16 +140,16 @@ impl Machine {
         core.registers.clock_comparator = sd.clock_comparator.get();
         let (timer, entry) = (sd.cpu_timer.get(), self.clock.now());
         core.no_injection = false;
-        let left = self.inside(sd, conf, cpu, core);
+        let end = self.inside(sd, conf, cpu, core);
         let now = self.clock.now();
         sd.cpu_timer = timer.wrapping_sub(now - entry).into();
         sd.crs = subclass::visible(&core.registers.cr).map(Into::into);
         core.timer = Some(TimerMark { timer: sd.cpu_timer.get(), at: now });
-        core.no_injection |= left.is_ok_and(|exit| exit.code == InterceptionCode::PV_PREFIX);
-        left
+        core.no_injection |= end.is_ok_and(|exit| exit.code == InterceptionCode::PV_PREFIX);
+        end
     }
 
-    fn inside(&self, sd: &mut StateDescription, conf: &Arc<Conf>, cpu: &Cpu, core: &mut Core) -> Left {
+    fn inside(&self, sd: &mut StateDescription, conf: &Arc<Conf>, cpu: &Cpu, core: &mut Core) -> EntryResult {
         let prefix = u64::from(core.registers.prefix);
         for page in [prefix, prefix + 0x1000] {
             if self.locate(conf, GuestAddr(page), true).is_err() {

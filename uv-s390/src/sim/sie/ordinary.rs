@@ -22,52 +22,21 @@
 //! | LCTL, ICTL: interception of an instruction that loads control registers or a PSW | ignored: the instruction is done, and a hypervisor that waits for a subclass mask finds it at the next exit |
 
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::Ordering;
 
-use spin::Mutex;
 use uv_core::{AccessError, HostAddr, NormalMemory};
-use uv_sim::guest::{GuestCpu, GuestEvent};
+use uv_sim::guest::GuestEvent;
 use zerocopy::IntoBytes;
 
-use super::Left;
+use super::intercept::{EntryResult, Exit};
 use super::ordinary_instruction::Issue;
 use super::ordinary_memory::OrdinaryView;
 use super::run::SLICE;
 use crate::abi::psw::{PSW_INTERRUPTIONS, PSW_WAIT, Psw};
 use crate::abi::sie::{InterceptionCode, StateDescription, Validity};
-use crate::sim::guest::{GuestInsn, InsnResult};
 use crate::sim::machine::Machine;
 use crate::sim::memory::HostView;
-use crate::sim::sie::Exit;
-
-/// Length of what counts as one instruction.
-const INSTRUCTION: u64 = 4;
-
-/// What the machine remembers of an ordinary CPU between two entries: its place in its program.
-pub(crate) struct OrdinaryCpu {
-    /// Whether the CPU runs on a host CPU right now.
-    running: AtomicBool,
-    pub(super) place: Mutex<Place>,
-}
-
-#[derive(Default)]
-pub(super) struct Place {
-    /// PSW address that was stored last; `None` before the first entry.
-    stored: Option<u64>,
-    /// PSW address that the program began at.
-    start: u64,
-    pub(super) guest: Option<GuestCpu<GuestInsn, InsnResult>>,
-    /// The instruction that left the guest and is not completed yet.
-    pub(super) pending: Option<GuestInsn>,
-}
-
-impl Place {
-    /// Where the PSW points now: behind an instruction that is pending.
-    fn address(&self) -> u64 {
-        let done = self.guest.as_ref().map_or(0, GuestCpu::done) + u64::from(self.pending.is_some());
-        self.start.wrapping_add(done.wrapping_mul(INSTRUCTION))
-    }
-}
+use crate::sim::ordinary_cpu::{OrdinaryCpu, Place};
 
 /// Runs the CPU with the state description at `state`, which was read into `sd`, and stores what the machine changes.
 pub(super) fn enter(
@@ -76,7 +45,7 @@ pub(super) fn enter(
     state: HostAddr,
     asce: u64,
     grs: &mut [u64; 16],
-) -> Left {
+) -> EntryResult {
     let cpu = machine.ordinary.write().entry(state).or_insert_with(|| Arc::new(OrdinaryCpu::new())).clone();
     if cpu.running.swap(true, Ordering::Acquire) {
         // UNSURE: the validity code of an ordinary CPU that runs already.
@@ -85,12 +54,12 @@ pub(super) fn enter(
     let mut all = *grs;
     (all[14], all[15]) = (sd.gr14.get(), sd.gr15.get());
     let (timer, entry) = (sd.cpu_timer.get(), machine.clock.now());
-    let left = machine.ordinary_inside(&mut cpu.place.lock(), sd, state, asce, &mut all);
+    let end = machine.ordinary_inside(&mut cpu.place.lock(), sd, state, asce, &mut all);
     sd.cpu_timer = timer.wrapping_sub(machine.clock.now() - entry).into();
     (sd.gr14, sd.gr15) = (all[14].into(), all[15].into());
     grs[..14].copy_from_slice(&all[..14]);
     cpu.running.store(false, Ordering::Release);
-    left
+    end
 }
 
 /// Stores what the machine changes of an ordinary CPU. The prefix is among it only after the guest set it.
@@ -100,12 +69,6 @@ pub(super) fn write_back(host: &HostView, state: HostAddr, sd: &StateDescription
         host.write(HostAddr(state.0 + range.start as u64), &bytes[range])?;
     }
     Ok(())
-}
-
-impl OrdinaryCpu {
-    fn new() -> Self {
-        Self { running: AtomicBool::new(false), place: Mutex::new(Place::default()) }
-    }
 }
 
 impl Machine {
@@ -121,7 +84,7 @@ impl Machine {
         state: HostAddr,
         asce: u64,
         grs: &mut [u64; 16],
-    ) -> Left {
+    ) -> EntryResult {
         if let Some(code) = self.requested(state, sd.psw.mask.get()) {
             return Ok(Exit::plain(code));
         }
@@ -137,11 +100,11 @@ impl Machine {
         } else {
             place.complete(sd, grs);
         }
-        let left = self.ordinary_run(place, sd, state, asce, grs);
+        let end = self.ordinary_run(place, sd, state, asce, grs);
         let address = place.address();
         place.stored = Some(address);
         sd.psw = Psw::new(sd.psw.mask.get(), address);
-        left
+        end
     }
 
     fn ordinary_run(
@@ -151,16 +114,16 @@ impl Machine {
         state: HostAddr,
         asce: u64,
         grs: &mut [u64; 16],
-    ) -> Left {
+    ) -> EntryResult {
         for _ in 0..SLICE {
             if let Some(code) = self.requested(state, sd.psw.mask.get()) {
                 return Ok(Exit::plain(code));
             }
             let view = OrdinaryView::new(self, sd, asce);
-            let Some(guest) = &mut place.guest else { return Ok(wait_for_ever(sd)) };
+            let Some(guest) = &mut place.guest else { return Ok(wait_disabled(sd)) };
             self.clock.advance(crate::sim::TOD_PER_MICROSECOND);
             match guest.advance(&view) {
-                GuestEvent::Halted => return Ok(wait_for_ever(sd)),
+                GuestEvent::Halted => return Ok(wait_disabled(sd)),
                 GuestEvent::Fault(_) => {
                     return match view.take_fault() {
                         Some(interruption) => Err(interruption),
@@ -178,7 +141,7 @@ impl Machine {
 }
 
 /// A program that has ended waits with all interruptions masked.
-fn wait_for_ever(sd: &mut StateDescription) -> Exit {
+fn wait_disabled(sd: &mut StateDescription) -> Exit {
     let mask = sd.psw.mask.get() & !PSW_INTERRUPTIONS;
     sd.psw.mask = (mask | PSW_WAIT).into();
     Exit::plain(InterceptionCode::WAIT)

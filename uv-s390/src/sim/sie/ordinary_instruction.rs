@@ -15,12 +15,12 @@
 //!
 //! The encodings are those of the normalized form that protected guests show; any other would be as good.
 
-use super::Exit;
-use super::ordinary::Place;
+use super::intercept::Exit;
 use crate::abi::psw::{PSW_CC, PSW_INTERRUPTIONS, PSW_WAIT};
 use crate::abi::sie::{InterceptionCode, StateDescription};
 use crate::abi::uvc::PgmCode;
 use crate::sim::guest::{GuestInsn, InsnResult};
+use crate::sim::ordinary_cpu::Place;
 
 /// What became of an instruction.
 pub(super) enum Issue {

@@ -32,7 +32,7 @@ impl OrdinaryView {
     pub(super) fn new(machine: &Machine, sd: &StateDescription, asce: u64) -> Self {
         Self {
             host: HostView(Arc::clone(&machine.storage)),
-            map: machine.spaces.read().get(&asce).cloned(),
+            map: machine.space(asce),
             mso: sd.mso.get() & !0xf_ffff,
             last: sd.msl.get() | 0xf_ffff,
             reliable: machine.features().contains(Features::MISC),

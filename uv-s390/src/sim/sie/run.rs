@@ -5,23 +5,23 @@ use alloc::sync::Arc;
 use uv_core::{HostAddr, NormalMemory};
 use uv_sim::guest::GuestEvent;
 
-use super::instruction::Issue;
+use super::intercept::{EntryResult, Issue};
 use super::intercept::{Exit, PSW_VISIBLE, filtered};
-use super::locate::GuestView;
-use super::{Left, sigp};
+use super::sigp;
 use crate::abi::psw::{PSW_EXTERNAL, PSW_IO, PSW_WAIT, Psw};
 use crate::abi::sie::{ExecutionControl, InterceptionCode, StateDescription};
 use crate::sim::conf::Conf;
 use crate::sim::cpu::{Core, Cpu};
 use crate::sim::machine::Machine;
 use crate::sim::memory::HostView;
+use crate::sim::view::GuestView;
 
 /// Instructions after which the host's own timer takes the CPU away from the guest.
 pub(super) const SLICE: u32 = 1 << 14;
 
 impl Machine {
     /// Step 8: the guest runs.
-    pub(super) fn run(&self, sd: &StateDescription, conf: &Arc<Conf>, cpu: &Cpu, core: &mut Core) -> Left {
+    pub(super) fn run(&self, sd: &StateDescription, conf: &Arc<Conf>, cpu: &Cpu, core: &mut Core) -> EntryResult {
         for _ in 0..SLICE {
             sigp::deliver(cpu, core);
             if let Some(code) = self.requested(cpu.state_origin, core.registers.psw.mask.get()) {

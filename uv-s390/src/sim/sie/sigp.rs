@@ -25,7 +25,7 @@ use alloc::sync::Arc;
 
 use uv_core::{HostAddr, NormalMemory};
 
-use super::instruction::Issue;
+use super::intercept::Issue;
 use super::subclass;
 use crate::abi::psw::PSW_EXTERNAL;
 use crate::abi::sie::{ExecutionControl, InterceptionCode, StateDescription};

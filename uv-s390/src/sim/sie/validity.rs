@@ -39,8 +39,7 @@ impl Machine {
         }
         let conf = self.confs.read().get(&sd.conf_handle.get()).cloned().ok_or(Validity::CONF_HANDLE)?;
         let cpu = self.cpus.read().get(&sd.cpu_handle.get()).cloned().ok_or(Validity::CPU_HANDLE)?;
-        let ours = cpu.conf.upgrade().is_some_and(|owner| Arc::ptr_eq(&owner, &conf));
-        if !ours || cpu.state_origin != state {
+        if cpu.conf != conf.id || cpu.state_origin != state {
             return Err(Validity::FOREIGN);
         }
         Ok((conf, cpu))

@@ -8,10 +8,10 @@ use cipher::inout::InOutBuf;
 use cipher::typenum::Unsigned;
 use cipher::{BlockCipherEncBackend, BlockCipherEncClosure, BlockSizeUser};
 
+use uv_kernels::Direction;
+
 use super::super::BATCH;
-use super::super::block::{
-    Aligned, Block, Direction, Forward, Row, STRIPE, Stripe, StripeCipher, count_up, wipe, xor_into,
-};
+use super::super::block::{Aligned, Block, Forward, Row, STRIPE, Stripe, StripeCipher, count_up, wipe, xor_into};
 
 /// Chains which wait for each other's rounds in turn: as many as hide the latency of one.
 const GROUP: usize = 8;

@@ -8,12 +8,7 @@ use cipher::{
 
 use super::super::block::{Aligned, Backward, Block, Forward, Stripe, StripeCipher, wipe};
 use super::tweaks::Tweaks;
-
-/// A data unit on its way: its ciphered tweak, and its blocks (source and destination, or one buffer in place).
-pub(super) struct Unit<'i, 'o> {
-    pub(super) tweak: Block,
-    pub(super) blocks: InOutBuf<'i, 'o, Block>,
-}
+use uv_kernels::Unit;
 
 /// All units of one call: the cipher prepares its backend once for them.
 ///
@@ -45,7 +40,9 @@ fn run(units: &mut [Unit<'_, '_>], cipher: &impl StripeCipher) {
     let mut work = Aligned(Stripe::default());
     for unit in units {
         tweaks.start(&unit.tweak);
-        let (mut stripes, mut rest) = unit.blocks.reborrow().into_chunks();
+        // The length of a page was checked: nothing is left over.
+        let (blocks, _): (InOutBuf<'_, '_, Block>, _) = unit.bytes.reborrow().into_chunks();
+        let (mut stripes, mut rest) = blocks.into_chunks();
         let whole = stripes.len();
         for index in 0..whole {
             let mut stripe: InOut<'_, '_, Stripe> = stripes.get(index);

@@ -78,17 +78,18 @@ proptest! {
         let mut expected = plain.clone();
         reference(&full).encrypt_sector(&mut expected, Array(tweak));
 
-        let key = XtsKey::new(&full);
-        let mut sealed = vec![0; plain.len()];
-        key.encrypt_page(tweak, &plain, &mut sealed).unwrap();
-        prop_assert_eq!(&sealed, &expected);
-        let mut opened = vec![0; plain.len()];
-        key.decrypt_page(tweak, &sealed, &mut opened).unwrap();
-        prop_assert_eq!(&opened, &plain);
-        key.encrypt_page_in_place(tweak, &mut opened).unwrap();
-        prop_assert_eq!(&opened, &expected);
-        key.decrypt_page_in_place(tweak, &mut opened).unwrap();
-        prop_assert_eq!(&opened, &plain);
+        for key in [XtsKey::new(&full), XtsKey::without_kernel(&full)] {
+            let mut sealed = vec![0; plain.len()];
+            key.encrypt_page(tweak, &plain, &mut sealed).unwrap();
+            prop_assert_eq!(&sealed, &expected);
+            let mut opened = vec![0; plain.len()];
+            key.decrypt_page(tweak, &sealed, &mut opened).unwrap();
+            prop_assert_eq!(&opened, &plain);
+            key.encrypt_page_in_place(tweak, &mut opened).unwrap();
+            prop_assert_eq!(&opened, &expected);
+            key.decrypt_page_in_place(tweak, &mut opened).unwrap();
+            prop_assert_eq!(&opened, &plain);
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! are made side by side, the next ones by doubling the number of known tweaks, and each further 64 by one multiplication by
 //! `x^64` each.
 
-use super::super::block::{Aligned, Block, STRIPE, Stripe, words, words_mut};
+use super::super::block::{Aligned, STRIPE, Stripe, words, words_mut};
 
 /// Tweaks of 64 blocks in a row.
 ///
@@ -45,8 +45,8 @@ impl Tweaks {
 
     /// Fills the table with the 64 tweaks starting at `first` (the ciphered tweak of the data unit).
     #[inline(always)]
-    pub(super) fn start(&mut self, first: &Block) {
-        let (low, high) = halves(u128::from_le_bytes(first.0));
+    pub(super) fn start(&mut self, first: &[u8; 16]) {
+        let (low, high) = halves(u128::from_le_bytes(*first));
         for ((to_low, to_high), count) in self.low.0[..8].iter_mut().zip(&mut self.high.0[..8]).zip(0..) {
             (*to_low, *to_high) = times_x(low, high, count);
         }
@@ -120,7 +120,6 @@ fn halves(value: u128) -> (u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cipher::array::Array;
 
     fn double(value: u128) -> u128 {
         (value << 1) ^ if value >> 127 == 1 { 0x87 } else { 0 }
@@ -132,7 +131,7 @@ mod tests {
         {
             let mut expected = seed;
             let mut tweaks = Tweaks::new();
-            tweaks.start(&Array(seed.to_le_bytes()));
+            tweaks.start(&seed.to_le_bytes());
             for _ in 0..5 {
                 let zeros = Stripe::default();
                 let mut seen = zeros;

@@ -6,7 +6,7 @@ const LAST: Gfn = Gfn(u64::MAX);
 
 #[test]
 fn the_last_page_number_is_out_of_range_for_every_call() {
-    let s = setup(Suite::Aes256XtsSha256);
+    let s = setup(Suite::Aes256XtsPolyval);
     let out = SpaceError::OutOfRange(LAST);
     let none_done = Err(RangeError { done: 0, error: out });
     for count in [1, 2, 33, u64::MAX] {
@@ -30,7 +30,7 @@ fn the_last_page_number_is_out_of_range_for_every_call() {
 
 #[test]
 fn a_range_ends_at_the_first_page_past_the_end() {
-    let s = setup(Suite::Aes256XtsSha256);
+    let s = setup(Suite::Aes256XtsPolyval);
     let fill =
         |first, count| s.space.fill::<SpaceError>(PageRange::new(Gfn(first), count), &s.memory, at(0), |_, _| Ok(()));
     let out = |done| Err(RangeError { done, error: SpaceError::OutOfRange(Gfn(64)) });
@@ -42,7 +42,7 @@ fn a_range_ends_at_the_first_page_past_the_end() {
 
 #[test]
 fn a_guest_access_past_the_last_address_is_out_of_range() {
-    let s = setup(Suite::Aes256XtsSha256);
+    let s = setup(Suite::Aes256XtsPolyval);
     let out = Err(GuestFault::OutOfRange(Gfn(u64::MAX >> 12)));
     for (addr, len) in [(u64::MAX, 1), (u64::MAX, 2), (u64::MAX - 1, 4), (u64::MAX - 5000, 9000)] {
         let mut bytes = vec![0; len];
@@ -57,7 +57,7 @@ fn a_guest_access_past_the_last_address_is_out_of_range() {
 
 #[test]
 fn a_page_is_shared_through_a_page_only() {
-    let s = setup(Suite::Aes256XtsSha256);
+    let s = setup(Suite::Aes256XtsPolyval);
     for off in [1, 0x10, 0xfff] {
         let addr = HostAddr(at(50).0 + off);
         let wrong = Err(SpaceError::Unaligned(addr));
@@ -94,7 +94,7 @@ impl NormalMemory for Everywhere {
 
 #[test]
 fn a_normal_page_is_kept_whole_or_refused() {
-    let s = setup(Suite::Aes256XtsSha256);
+    let s = setup(Suite::Aes256XtsPolyval);
     let highest = HostAddr((1 << 58) - 0x1000);
     s.space.share(Gfn(3), &Everywhere, highest, Content::Kept).unwrap();
     assert_eq!(s.space.shared_at(Gfn(3)), Some(highest));
@@ -108,7 +108,7 @@ fn a_normal_page_is_kept_whole_or_refused() {
 
 #[test]
 fn normal_memory_past_the_last_address_is_refused() {
-    let s = setup(Suite::Aes256XtsSha256);
+    let s = setup(Suite::Aes256XtsPolyval);
     let top = HostAddr(u64::MAX - 0xfff);
     let unmapped = uv_core::AccessError::Unmapped { at: top, len: 4096 };
     let fill = s.space.fill::<SpaceError>(PageRange::new(Gfn(10), 2), &Everywhere, top, |_, _| Ok(()));
@@ -155,7 +155,7 @@ fn a_large_page_that_is_not_all_there_is_refused_whole() {
 #[test]
 fn a_page_whose_number_the_tweak_cannot_carry_stays_secure() {
     let engine = engine(2);
-    let (space, memory) = (engine.create_space((1 << 32) + 1, Suite::Aes256XtsSha256), HostMemory::new(0x1000));
+    let (space, memory) = (engine.create_space((1 << 32) + 1, Suite::Aes256XtsPolyval), HostMemory::new(0x1000));
     let beyond = Gfn(1 << 32);
     space.zero_in(beyond).unwrap();
     let out = SpaceError::OutOfRange(beyond);

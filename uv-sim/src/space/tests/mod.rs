@@ -16,7 +16,7 @@ use super::{Content, SecureSpace};
 use crate::seal::Suite;
 use crate::{Engine, EngineConfig, GuestFault, HostMemory, Label, SpaceError};
 
-const ALL: [Suite; 3] = [Suite::Aes256XtsSha256, Suite::Aes256Ccm, Suite::Aes128Gcm];
+const ALL: [Suite; 3] = [Suite::Aes256XtsPolyval, Suite::Aes256Ccm, Suite::Aes128Gcm];
 const SECRET: &[u8] = b"a guest's secret that must not be seen";
 
 fn engine(frames: u32) -> Engine {
@@ -156,7 +156,7 @@ fn a_range_stops_at_the_batch_of_the_first_wrong_page() {
 
 #[test]
 fn sharing_keeps_or_zeroes_as_the_machine_wants() {
-    let s = setup(Suite::Aes256XtsSha256);
+    let s = setup(Suite::Aes256XtsPolyval);
     s.space.share(Gfn(3), &s.memory, at(50), Content::Kept).unwrap();
     assert!(contains(&s.host_page(50), SECRET));
     assert_eq!(s.engine.frames_in_use(), 0);
@@ -179,7 +179,7 @@ fn sharing_keeps_or_zeroes_as_the_machine_wants() {
 
 #[test]
 fn moves_that_do_not_exist_are_refused_and_change_nothing() {
-    let s = setup(Suite::Aes256XtsSha256);
+    let s = setup(Suite::Aes256XtsPolyval);
     let wrong = |page, state| SpaceError::State { gfn: Gfn(page), state };
     assert_eq!(s.space.zero_in(Gfn(3)), Err(wrong(3, PageState::Secure)));
     assert_eq!(s.open(3, 100), Err(wrong(3, PageState::Secure)));
@@ -197,7 +197,7 @@ fn moves_that_do_not_exist_are_refused_and_change_nothing() {
 
 #[test]
 fn fill_shows_each_batch_before_the_guest_has_it() {
-    let s = setup(Suite::Aes256XtsSha256);
+    let s = setup(Suite::Aes256XtsPolyval);
     s.memory.write(at(10), &[0xaa; 4096]).unwrap();
     let refused = s.space.fill(PageRange::new(Gfn(10), 2), &s.memory, at(10), |first, pages| {
         assert_eq!((first, pages.len(), pages[0][0]), (Gfn(10), 2, 0xaa));
@@ -231,7 +231,7 @@ fn secure_memory_is_limited_and_cold_pages_are_found() {
 
 #[test]
 fn a_closed_vm_leaves_nothing() {
-    let s = setup(Suite::Aes256XtsSha256);
+    let s = setup(Suite::Aes256XtsPolyval);
     s.space.set_label(Gfn(3), Label(9)).unwrap();
     assert_eq!(s.space.label(Gfn(3)), Ok(Label(9)));
     assert_eq!(s.space.close(), Ok(()));
@@ -258,7 +258,7 @@ fn one_seed_one_run() {
 #[test]
 fn threads_on_one_page_never_lose_it() {
     extern crate std;
-    let s = setup(Suite::Aes256XtsSha256);
+    let s = setup(Suite::Aes256XtsPolyval);
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {

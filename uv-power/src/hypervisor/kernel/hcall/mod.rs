@@ -1,6 +1,8 @@
 //! The hypercalls that the kernel serves: those by which an ultravisor asks for pages and tells where a VM is (power-pef
 //! §4), and `H_REGISTER_VPA`, whose areas end with secure mode.
 //!
+//! Who uses it: the run loop of a virtual CPU; a kernel with a run loop of its own.
+//!
 //! A call of user mode (SRR1.PR) is not served: the guest's kernel gets a program interrupt for a privileged instruction (a hash
 //! guest, which may run another hypervisor, a system call). The kernel takes a `H_SVM_*` call only when SRR1 has S set, so
 //! that it came from the ultravisor; a normal guest that makes one gets `H_UNSUPPORTED`. `H_SVM_INIT_ABORT` is the

@@ -1,5 +1,6 @@
 //! What no caller sees by codes alone: who may call, how refusals of the engine are told, what a call leaves behind.
 
+mod fictional;
 mod pages;
 
 use alloc::{string::ToString, sync::Arc, vec::Vec};
@@ -8,15 +9,16 @@ use uv_core::{AccessError, Gfn, HostAddr, NormalMemory, PageState};
 use uv_sim::seal::Suite;
 use uv_sim::{HostMemory, SpaceError};
 
+use super::checks::*;
 use super::*;
-use crate::abi::Profile;
 use crate::abi::codes::HvCode;
 use crate::abi::numbers::HvCall;
 use crate::abi::regs::Lpid;
 use crate::abi::ultracall::{self, Ultracall};
 use crate::owner::keys::PrivateKey;
 use crate::owner::samples;
-use crate::sim::sharing::ShareError;
+use crate::sim::sharing::step::ShareError;
+use crate::sim::svm::Svm;
 use crate::sim::{Machine, MachineConfig, PlatformRange};
 
 const VM: Lpid = Lpid(7);

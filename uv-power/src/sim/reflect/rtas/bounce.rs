@@ -4,22 +4,19 @@
 
 use alloc::vec::Vec;
 
-use uv_core::{AccessError, GuestAddr, HostAddr, NormalMemory, PageSize};
+use uv_core::GuestAddr;
 
-use super::buffers::{self, Transfer};
-use super::{Rtas, Service};
-use crate::abi::codes::{HvCode, UvCode};
-use crate::abi::numbers::{HvCall, PAGE_BYTES, PageInFlags};
+use super::buffers::{self, BLOCK, Transfer};
+use crate::abi::codes::UvCode;
+use crate::abi::numbers::HvCall;
 use crate::sim::flow::{FlowEnd, Uv};
-use crate::sim::reflect::cookies::{Holder, Start};
-use crate::sim::svm::GfnState;
+use crate::sim::sharing::buffer::Lost;
+use crate::sim::svm::cookies::{Holder, Start};
+use crate::sim::svm::rtas::Rtas;
+use crate::sim::svm::tokens::Service;
 
-/// Bytes of a bounce block.
-pub(super) const BLOCK: u64 = 4096;
 /// Words of arguments and results.
 const WORDS: u32 = 16;
-/// How often a bounce page that the hypervisor took away is asked for.
-const ROUNDS: u32 = 10;
 /// Blocks there are.
 const BLOCKS: u32 = 64;
 /// Bytes of one slot of the stop-self page: a block with one word.
@@ -34,6 +31,12 @@ pub(super) enum Failed {
     NoBounce,
     /// The VM cannot go on.
     Lost(&'static str),
+}
+
+impl From<Lost> for Failed {
+    fn from(Lost(why): Lost) -> Self {
+        Self::Lost(why)
+    }
 }
 
 /// Makes the call. R3 of the guest stays as it is: the status of the service is in the block.
@@ -109,7 +112,7 @@ async fn exchange(
 
 /// A handler that refuses is only noted: the call is made with the guest's own arguments.
 fn refused(service: Option<Service>, why: &'static str) {
-    tracing::warn!(?service, why, "RTAS handler refuses; the call is made all the same");
+    tracing::warn!(?service, why, "RTAS handler refuses; the call is made nevertheless");
 }
 
 async fn with_buffer(
@@ -125,7 +128,7 @@ async fn with_buffer(
     if let Some((transfer, bounce)) = buffer {
         match buffers::content_in(uv, transfer).await {
             Ok(content) => {
-                put(uv, bounce, &content).await?;
+                uv.put(bounce, &content).await?;
                 if let Some(argument) = args.get_mut(transfer.argument) {
                     *argument = u32::try_from(bounce.0).map_err(|_| Failed::Lost("bounce page above 4 GiB"))?;
                 }
@@ -140,10 +143,10 @@ async fn with_buffer(
         *r3 = issued;
         cookie = Some(issued);
     }
-    put(uv, at, &bytes(&[header, args].concat())).await?;
+    uv.put(at, &bytes(&[header, args].concat())).await?;
     uv.hypercall(HvCall::H_RTAS, &[at.0]).await;
     let back = GuestAddr(at.0 + 12 + u64::from(nargs) * 4);
-    let results = words(&get(uv, back, u64::from(nret) * 4).await?);
+    let results = words(&uv.get(back, u64::from(nret) * 4).await?);
     let status = results.first().map(|status| status.cast_signed());
     if let (Some(cookie), Some(status)) = (cookie, status)
         && status != 0
@@ -156,9 +159,9 @@ async fn with_buffer(
         rtas.machine_check = Some((*address).into());
     }
     if let Some((transfer, bounce)) = buffer {
-        let head = get(uv, bounce, 2).await?;
+        let head = uv.get(bounce, 2).await?;
         if let Some(len) = buffers::length_out(transfer, &results, &head) {
-            let content = get(uv, bounce, len).await?;
+            let content = uv.get(bounce, len).await?;
             uv.write(transfer.guest, &content).await.map_err(|_| Failed::Block)?;
         }
     }
@@ -185,43 +188,4 @@ fn release(uv: &Uv, bit: Option<u32>) {
     if let (Some(bit), Some(rtas)) = (bit, &mut *uv.svm.rtas.write()) {
         rtas.in_use &= !(1 << bit);
     }
-}
-
-/// Has a bounce page that the hypervisor took away given back, and lets `act` reach it in normal memory. The page's lock is held, so
-/// the page cannot be taken away again before `act` is done.
-pub(super) async fn reach<T>(
-    uv: &Uv,
-    at: GuestAddr,
-    act: impl FnOnce(&dyn NormalMemory, HostAddr) -> Result<T, AccessError>,
-) -> Result<T, Failed> {
-    let gfn = PageSize::K64.gfn(at);
-    for _ in 0..ROUNDS {
-        {
-            let _held = uv.svm.hold(gfn).ok_or(Failed::Lost("bounce page in no memory slot"))?;
-            match (uv.svm.gfn_state(gfn), uv.svm.space.shared_at(gfn)) {
-                (GfnState::SharedImplicit, Some(page)) => {
-                    let there = HostAddr(page.0 + PageSize::K64.offset(at.0));
-                    return act(&*uv.platform.memory, there).map_err(|_| Failed::Lost("bounce page not there"));
-                }
-                (GfnState::SharedImplicitInv, _) => {}
-                _ => return Err(Failed::Lost("bounce page not shared")),
-            }
-        }
-        let code = uv.page_in(gfn, PageInFlags::SHARED).await;
-        if code != HvCode::H_SUCCESS {
-            tracing::debug!(%gfn, %code, "bounce page not given back");
-        }
-    }
-    Err(Failed::Lost("bounce page not given back"))
-}
-
-pub(super) async fn put(uv: &Uv, at: GuestAddr, content: &[u8]) -> Result<(), Failed> {
-    reach(uv, at, |memory, there| memory.write(there, content)).await
-}
-
-async fn get(uv: &Uv, at: GuestAddr, len: u64) -> Result<Vec<u8>, Failed> {
-    let len = usize::try_from(len.min(PAGE_BYTES)).unwrap_or(0);
-    let mut content = alloc::vec![0; len];
-    reach(uv, at, |memory, there| memory.read(there, &mut content)).await?;
-    Ok(content)
 }

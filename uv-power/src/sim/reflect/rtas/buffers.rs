@@ -17,9 +17,11 @@ use alloc::vec::Vec;
 
 use uv_core::{GuestAddr, PageSize};
 
-use super::Service;
-use super::bounce::BLOCK;
 use crate::sim::flow::Uv;
+use crate::sim::svm::tokens::Service;
+
+/// Bytes of a bounce block.
+pub(super) const BLOCK: u64 = 4096;
 
 /// A buffer that a call carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

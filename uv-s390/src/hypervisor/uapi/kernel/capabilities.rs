@@ -14,8 +14,11 @@
 
 use super::super::structs::EnableCap;
 use super::super::{Target, capability};
-use super::{Argument, Errno, Guest, from_user};
+use super::copy::from_user;
+use crate::abi::Errno;
+use crate::hypervisor::kernel::Guest;
 use crate::hypervisor::kernel::VmOptions;
+use crate::hypervisor::uapi::Argument;
 use zerocopy::byteorder::big_endian::U32;
 
 /// `KVM_ENABLE_CAP`.

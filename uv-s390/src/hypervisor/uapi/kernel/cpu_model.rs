@@ -1,9 +1,12 @@
 //! The CPU that guests see, and that of the machine. The conditions are those of `model`.
 
 use super::super::model::{CPU_FEAT_BYTES, CPU_SUBFUNC_BYTES, CpuMachine, CpuProcessor, attr};
-use super::{Argument, Errno, Guest, from_user, to_user};
+use super::copy::{from_user, to_user};
+use crate::abi::Errno;
 use crate::abi::uvcb::UvCommand;
 use crate::hypervisor::kernel::CpuModel;
+use crate::hypervisor::kernel::Guest;
+use crate::hypervisor::uapi::Argument;
 use zerocopy::byteorder::big_endian::U64;
 
 /// The model of the machine.

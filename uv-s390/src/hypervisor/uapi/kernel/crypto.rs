@@ -6,7 +6,8 @@
 //! | 2 | set: the guest's CPU has no facility 76 | EINVAL |
 
 use super::super::model::attr;
-use super::{Errno, Guest};
+use crate::abi::Errno;
+use crate::hypervisor::kernel::Guest;
 
 /// Facility: message-security assist 3, which has wrapped keys.
 const MSA3: usize = 76;

@@ -1,9 +1,12 @@
 //! DUMP, on the VM and on a vCPU.
 
 use super::super::{Dmp, dump_sub};
-use super::{Argument, Guest, PvCmd, finish, from_user, set_codes};
+use super::codes::{finish, set_codes};
+use super::copy::from_user;
 use crate::abi::Errno;
 use crate::abi::uvc::{UvRc, UvRrc};
+use crate::hypervisor::kernel::Guest;
+use crate::hypervisor::uapi::{Argument, PvCmd};
 use alloc::vec::Vec;
 use uv_core::GuestAddr;
 

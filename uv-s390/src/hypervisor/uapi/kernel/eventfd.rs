@@ -11,9 +11,11 @@
 //! kernel finds nobody to tell, and user space serves it then.
 
 use super::super::structs::IoEventFd;
-use super::{Argument, Guest, from_user};
+use super::copy::from_user;
 use crate::abi::Errno;
+use crate::hypervisor::kernel::Guest;
 use crate::hypervisor::kernel::Notification;
+use crate::hypervisor::uapi::Argument;
 
 pub(super) fn assign(guest: &Guest, argument: &Argument<'_>) -> Result<u64, Errno> {
     const KNOWN: u32 = IoEventFd::DATAMATCH | IoEventFd::DEASSIGN | IoEventFd::VIRTIO_CCW_NOTIFY;

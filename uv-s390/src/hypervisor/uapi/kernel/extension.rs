@@ -2,8 +2,8 @@
 //! others are 0, as they are for numbers that nobody knows.
 
 use super::super::{MemOp, capability as cap, mem_op_extension};
-use super::{Guest, capabilities};
 use super::memory::SLOTS;
+use super::{Guest, capabilities};
 use crate::abi::uvcb::UvCommand;
 use crate::hypervisor::kernel::Host;
 

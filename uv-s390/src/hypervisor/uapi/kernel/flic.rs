@@ -22,10 +22,13 @@ use super::super::flic::{IoAdapter, IoAdapterReq, flic_group};
 use super::super::interrupt::IrqBlock;
 use super::super::model::DeviceAttr;
 use super::super::structs::CreateDevice;
+use super::copy::{from_user, to_user};
 use super::interrupt::{errno, floating_irq};
-use super::{Argument, Guest, from_user, request, to_user};
 use crate::abi::Errno;
+use crate::hypervisor::kernel::Guest;
 use crate::hypervisor::kernel::{Adapter, IoIrq, Irq};
+use crate::hypervisor::uapi::Argument;
+use crate::hypervisor::uapi::request;
 
 /// Request of MODIFY that masks.
 const MASK: u8 = 1;

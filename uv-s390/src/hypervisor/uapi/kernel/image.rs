@@ -3,10 +3,13 @@
 use uv_core::GuestAddr;
 
 use super::super::{SecParm, Unp};
-use super::{Argument, Guest, PvCmd, finish, from_user, set_codes};
+use super::codes::{finish, set_codes};
+use super::copy::from_user;
 use crate::abi::Errno;
 use crate::abi::uvc::{UvRc, UvRrc};
+use crate::hypervisor::kernel::Guest;
 use crate::hypervisor::kernel::HostError;
+use crate::hypervisor::uapi::{Argument, PvCmd};
 
 /// Longest SE header that the kernel copies.
 const MAX_HEADER: u64 = 1 << 20;

@@ -5,8 +5,10 @@ use core::mem::size_of;
 use zerocopy::IntoBytes;
 
 use super::super::{InfoDump, InfoHeader, InfoVm, info_id};
-use super::{Argument, Guest, from_user, to_user};
+use super::copy::{from_user, to_user};
 use crate::abi::Errno;
+use crate::hypervisor::kernel::Guest;
+use crate::hypervisor::uapi::Argument;
 
 /// The VM need not be protected. EINVAL for less room than header and payload, and for an unknown id.
 pub(super) fn info(guest: &Guest, argument: &mut Argument<'_>) -> Result<(), Errno> {

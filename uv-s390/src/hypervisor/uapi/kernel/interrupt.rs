@@ -17,9 +17,11 @@ use zerocopy::byteorder::big_endian::{U16, U32};
 
 use super::super::interrupt::STOP_FLAG_STORE_STATUS;
 use super::super::interrupt::{Interrupt, IrqBlock, MchkInfo, PgmInfo, irq_type};
-use super::{Argument, Guest, from_user};
+use super::copy::from_user;
 use crate::abi::Errno;
+use crate::hypervisor::kernel::Guest;
 use crate::hypervisor::kernel::{HostError, IoIrq, Irq, MachineCheckIrq, ProgramIrq};
+use crate::hypervisor::uapi::Argument;
 
 /// `KVM_S390_INTERRUPT` on the VM.
 pub(super) fn floating(guest: &Guest, argument: &Argument<'_>) -> Result<u64, Errno> {

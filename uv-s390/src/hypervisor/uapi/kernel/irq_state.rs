@@ -7,9 +7,12 @@ use zerocopy::{FromBytes, IntoBytes};
 
 use super::super::IrqBlock;
 use super::super::structs::IrqState;
+use super::copy::from_user;
 use super::interrupt::{errno, irq};
-use super::{Argument, Errno, Guest, from_user};
+use crate::abi::Errno;
+use crate::hypervisor::kernel::Guest;
 use crate::hypervisor::kernel::Irq;
+use crate::hypervisor::uapi::Argument;
 
 /// Bytes of one interruption.
 const ENTRY: usize = size_of::<IrqBlock>();

@@ -1,9 +1,11 @@
 //! ENABLE, DISABLE, ASYNC_CLEANUP_*, PREP_RESET, UNSHARE_ALL.
 
-use super::{Guest, PvCmd, finish, set_codes};
+use super::codes::{finish, set_codes};
 use crate::abi::Errno;
 use crate::abi::uvc::{UvRc, UvRrc};
 use crate::hypervisor::kernel::Cleanup;
+use crate::hypervisor::kernel::Guest;
+use crate::hypervisor::uapi::PvCmd;
 
 /// What the kernel stores in rrc when there is no answer of the Ultravisor to report.
 const NO_ANSWER: UvRrc = UvRrc(42);

@@ -12,8 +12,11 @@
 use zerocopy::byteorder::big_endian::U64;
 
 use super::super::model::attr;
-use super::{Argument, Errno, Guest, from_user, to_user};
+use super::copy::{from_user, to_user};
+use crate::abi::Errno;
+use crate::hypervisor::kernel::Guest;
 use crate::hypervisor::kernel::HostError;
+use crate::hypervisor::uapi::Argument;
 
 pub(super) fn has(attribute: u64) -> Result<u64, Errno> {
     if attribute == attr::LIMIT_SIZE { Ok(0) } else { Err(Errno::ENXIO) }

@@ -3,9 +3,11 @@
 use uv_core::{Gfn, HostAddr, MemSlot, SlotError, SlotId};
 
 use super::super::structs::MemoryRegion;
-use super::{Argument, Guest, from_user};
+use super::copy::from_user;
 use crate::abi::Errno;
+use crate::hypervisor::kernel::Guest;
 use crate::hypervisor::kernel::HostError;
+use crate::hypervisor::uapi::Argument;
 
 /// Slots that user space may number.
 pub(super) const SLOTS: u32 = 32767;

@@ -1,6 +1,8 @@
 //! The kernel's side of the user API.
 
 mod capabilities;
+mod codes;
+mod copy;
 mod cpu_model;
 mod crypto;
 mod dump;
@@ -23,11 +25,10 @@ mod vcpu;
 
 use super::{Argument, KvmPv, PvCmd, PvCommand, Target, request};
 use crate::abi::Errno;
-use crate::abi::uvc::{UvRc, UvRrc};
 use crate::abi::uvcb::UvCommand;
-use crate::hypervisor::kernel::{Guest, HostError};
+use crate::hypervisor::kernel::Guest;
+use copy::{from_user, to_user};
 pub(super) use extension::check_system;
-use zerocopy::{FromBytes, IntoBytes};
 
 impl KvmPv for Guest {
     fn ioctl(&self, target: Target, number: u32, argument: &mut Argument<'_>) -> Result<u64, Errno> {
@@ -92,40 +93,4 @@ fn pv_command(guest: &Guest, argument: &mut Argument<'_>) -> Result<u64, Errno> 
     };
     to_user(argument.block, &cmd)?;
     result.map(|()| 0)
-}
-
-/// Copies a structure in.
-fn from_user<T: FromBytes>(bytes: &[u8]) -> Result<T, Errno> {
-    T::read_from_prefix(bytes).map(|(value, _)| value).map_err(|_| Errno::EFAULT)
-}
-
-/// Copies a structure out.
-fn to_user<T: IntoBytes + zerocopy::Immutable + ?Sized>(bytes: &mut [u8], value: &T) -> Result<(), Errno> {
-    value.write_to_prefix(bytes).map_err(|_| Errno::EFAULT)
-}
-
-/// Puts the Ultravisor's codes into the block and turns a failure into an error number: a refusal into `refused`.
-/// Without a call, the codes stay what user space sent.
-fn finish<T>(cmd: &mut PvCmd, result: Result<T, HostError>, refused: Errno) -> Result<T, Errno> {
-    match &result {
-        Ok(_) => set_codes(cmd, UvRc::EXECUTED, UvRrc(0)),
-        Err(HostError::Call(call)) => {
-            if let Some(refusal) = call.refused() {
-                set_codes(cmd, refusal.rc, refusal.rrc);
-            }
-        }
-        Err(_) => {}
-    }
-    result.map_err(|error| match error {
-        HostError::Call(_) => refused,
-        HostError::NoStorage(_) => Errno::ENOMEM,
-        HostError::Fault(_) | HostError::Access(_) => Errno::EFAULT,
-        HostError::Stopped => Errno::EAGAIN,
-        _ => Errno::EINVAL,
-    })
-}
-
-fn set_codes(cmd: &mut PvCmd, rc: UvRc, rrc: UvRrc) {
-    cmd.rc = rc.0.into();
-    cmd.rrc = rrc.0.into();
 }

@@ -12,10 +12,13 @@
 //! An instruction blocking control beyond what the machine has becomes the nearest that it has.
 
 use super::super::model::{DeviceAttr, attr};
-use super::{Argument, Guest, cpu_model, crypto, from_user, mem_ctrl, to_user, tod};
+use super::copy::{from_user, to_user};
+use super::{cpu_model, crypto, mem_ctrl, tod};
 use crate::abi::Errno;
 use crate::abi::uvcb::Features;
+use crate::hypervisor::kernel::Guest;
 use crate::hypervisor::kernel::HostError;
+use crate::hypervisor::uapi::Argument;
 use zerocopy::byteorder::big_endian::U64;
 
 /// The attribute that the argument names, of a group that is known.

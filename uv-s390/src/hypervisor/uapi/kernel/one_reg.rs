@@ -1,10 +1,12 @@
 //! `KVM_GET_ONE_REG`, `KVM_SET_ONE_REG`.
 
 use super::super::one_reg::{OneReg, RegId};
-use super::{Argument, Guest, from_user};
+use super::copy::from_user;
 use crate::abi::Errno;
 use crate::abi::sie::StateDescription;
+use crate::hypervisor::kernel::Guest;
 use crate::hypervisor::kernel::Registers;
+use crate::hypervisor::uapi::Argument;
 
 /// EINVAL for a protected CPU, whose registers are out of reach, and for an unknown id; EFAULT.
 pub(super) fn get(guest: &Guest, cpu: u16, argument: &mut Argument<'_>) -> Result<u64, Errno> {

@@ -2,11 +2,13 @@
 
 use super::super::run::{ExitReason, KvmRun, Sieic};
 use super::super::sync::SyncFields;
-use super::{Argument, Guest, from_user, to_user};
+use super::copy::{from_user, to_user};
 use crate::abi::Errno;
 use crate::abi::psw::{PSW_CC, Psw};
 use crate::abi::sie::{ExecutionControl, StateDescription};
+use crate::hypervisor::kernel::Guest;
 use crate::hypervisor::kernel::{HostError, S390Exit, S390Vcpu};
+use crate::hypervisor::uapi::Argument;
 use alloc::sync::Arc;
 use uv_core::Exit;
 

@@ -10,7 +10,10 @@
 use zerocopy::byteorder::big_endian::U64;
 
 use super::super::model::{TodClock, attr};
-use super::{Argument, Errno, Guest, from_user, to_user};
+use super::copy::{from_user, to_user};
+use crate::abi::Errno;
+use crate::hypervisor::kernel::Guest;
+use crate::hypervisor::uapi::Argument;
 
 /// Facility: multiple epochs.
 const MULTIPLE_EPOCH: usize = 139;

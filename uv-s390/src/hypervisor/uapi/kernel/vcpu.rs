@@ -1,13 +1,14 @@
 //! ioctls of a vCPU.
 
 use super::super::{PvCommand, Target, capability, request};
-use super::{
-    Argument, Guest, PvCmd, capabilities, check_system, dump, from_user, interrupt, irq_state, mem_op, one_reg, run,
-    to_user,
-};
+use super::copy::{from_user, to_user};
+use super::extension::check_system;
+use super::{capabilities, dump, interrupt, irq_state, mem_op, one_reg, run};
 use crate::abi::Errno;
 use crate::abi::psw::Psw;
+use crate::hypervisor::kernel::Guest;
 use crate::hypervisor::kernel::{CpuReset, HostError, MpState, StatusPlace};
+use crate::hypervisor::uapi::{Argument, PvCmd};
 use zerocopy::byteorder::big_endian::U32;
 
 pub(super) fn ioctl(guest: &Guest, cpu: u16, number: u32, argument: &mut Argument<'_>) -> Result<u64, Errno> {

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::Response;
+use crate::abi::diag308::Response;
 use crate::abi::uvc::PgmCode;
 
 /// Rewrites a page with an IPIB in place.

@@ -20,7 +20,6 @@
 mod checks;
 mod instruction;
 mod reset;
-mod response;
 mod set;
 mod start;
 mod storage;
@@ -30,7 +29,6 @@ mod stores;
 mod tests;
 
 pub use instruction::{Machine, Outcome, Rebuild, ResetRequest};
-pub use response::{Response, StartFailure};
 pub use storage::Operand;
 pub use stores::IplStores;
 

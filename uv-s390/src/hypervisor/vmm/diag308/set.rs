@@ -3,7 +3,8 @@
 use alloc::vec;
 
 use super::storage::Operand;
-use super::{IplStores, Machine, Response, checks};
+use super::{IplStores, Machine, checks};
+use crate::abi::diag308::Response;
 use crate::abi::diag308::Subcode;
 use crate::abi::ipib::{BlockType, IpibView, MAX_LENGTH};
 use crate::abi::uvc::PgmCode;

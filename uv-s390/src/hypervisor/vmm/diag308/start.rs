@@ -1,6 +1,7 @@
 //! Subcode 10: start as a protected guest.
 
-use super::{IplStores, Machine, Outcome, ResetRequest, Response};
+use super::{IplStores, Machine, Outcome, ResetRequest};
+use crate::abi::diag308::Response;
 
 /// Checks 16 and 17 of s390-ultravisor §5.3; then the request for the machine.
 ///

@@ -1,7 +1,8 @@
 //! Subcodes 6 and 9: store the IPIB, store the PV IPIB.
 
+use super::IplStores;
 use super::storage::Operand;
-use super::{IplStores, Response};
+use crate::abi::diag308::Response;
 use crate::abi::diag308::Subcode;
 use crate::abi::uvc::PgmCode;
 

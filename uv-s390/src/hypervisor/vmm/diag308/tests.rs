@@ -1,5 +1,6 @@
 //! Each check of s390-ultravisor §5.3 in its place, for ordinary and for protected guests.
 
+use crate::abi::diag308::{Response, StartFailure};
 use alloc::vec;
 use alloc::vec::Vec;
 use spin::Mutex;

@@ -5,10 +5,10 @@ use core::fmt;
 use uv_core::ErrorKind;
 
 use crate::abi::Errno;
+use crate::abi::diag308::{Response, StartFailure};
 use crate::abi::uvc::{UvRc, UvRrc};
 use crate::hypervisor::uapi::PvCommand;
 use crate::hypervisor::uapi::client::PvError;
-use crate::hypervisor::vmm::diag308::{Response, StartFailure};
 
 /// Steps of the start, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

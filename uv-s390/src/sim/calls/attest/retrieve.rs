@@ -32,14 +32,13 @@ use crate::owner::attest::{
 };
 use crate::owner::request::{ConfigUid, ImageIdentity};
 use crate::sim::answer::{Answer, Refusal};
-use crate::sim::conf::Conf;
-use crate::sim::machine::Machine;
-use crate::sim::sie::{GuestView, outside};
+use crate::sim::view::{GuestView, outside};
 
 /// Begins the firmware state.
 const FIRMWARE: &[u8] = b"SIMULATED ULTRAVISOR, NOT A MACHINE";
 
-pub(in crate::sim) fn retrieve(machine: &Machine, conf: &Conf, view: &GuestView<'_>, block: &mut Attest) -> Answer {
+pub(in crate::sim) fn retrieve(view: &GuestView<'_>, block: &mut Attest) -> Answer {
+    let (machine, conf) = (view.machine, view.conf);
     if block.cont_token.get() != 0 {
         return Err(UvRc::ATTEST_TOKEN.into());
     }

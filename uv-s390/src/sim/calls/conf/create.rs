@@ -107,7 +107,8 @@ pub(in crate::sim) fn create(machine: &Machine, block: &mut CreateConf) -> Answe
     }
     let pages = if variable.is_some() { msl >> 12 } else { 0 };
     let space = machine.engine.create_space(pages, Machine::SUITE);
-    let conf = Arc::new(Conf::new(NewConf { id: ConfId(id), handle, flags, asce, mso, msl, sca, space, uid }));
+    let new = NewConf { id: ConfId(id), handle, flags, asce, mso, msl, sca, space, uid, in_place: false };
+    let conf = Arc::new(Conf::new(new));
     conf.storage.lock().push(base);
     confs.insert(handle, Arc::clone(&conf));
     machine.owners.write().insert(conf.id, Arc::clone(&conf));

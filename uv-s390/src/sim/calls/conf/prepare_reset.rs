@@ -17,7 +17,8 @@ use alloc::vec::Vec;
 use crate::abi::uvc::UvRc;
 use crate::abi::uvcb::NoData;
 use crate::sim::answer::{Answer, Refusal};
-use crate::sim::conf::{LoadFrom, Phase, Reset};
+use crate::sim::conf::{Phase, Reset};
+use crate::sim::cpu::LoadFrom;
 use crate::sim::cpu::ResetKind;
 use crate::sim::machine::Machine;
 

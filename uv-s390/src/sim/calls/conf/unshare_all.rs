@@ -26,7 +26,7 @@ use crate::sim::resume::UNSHARE_SLICE;
 pub(in crate::sim) fn unshare_all(machine: &Machine, block: &mut NoData) -> Answer {
     let conf = machine.conf(block.handle.get())?;
     let _open = conf.open_whole()?;
-    conf.in_parts(block, || unshare(machine, &conf))
+    conf.resumable.in_parts(block, || unshare(machine, &conf))
 }
 
 fn unshare(machine: &Machine, conf: &Conf) -> Answer {

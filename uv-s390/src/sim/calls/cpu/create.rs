@@ -53,16 +53,7 @@ pub(in crate::sim) fn create(machine: &Machine, block: &mut CreateCpu) -> Answer
     let handle = machine.fresh_handle();
     let (running, core) = (AtomicBool::new(false), Mutex::new(Core::new()));
     let external_call = Mutex::new(None);
-    let cpu = Arc::new(Cpu {
-        handle,
-        conf: Arc::downgrade(&conf),
-        number,
-        state_origin,
-        storage,
-        running,
-        external_call,
-        core,
-    });
+    let cpu = Arc::new(Cpu { handle, conf: conf.id, number, state_origin, storage, running, external_call, core });
     machine.cpus.write().insert(handle, Arc::clone(&cpu));
     cpus.insert(number, cpu);
     block.cpu_handle = handle.into();

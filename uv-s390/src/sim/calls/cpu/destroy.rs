@@ -22,7 +22,7 @@ pub(in crate::sim) fn destroy(machine: &Machine, block: &mut NoData) -> Answer {
     *core = Core::new();
     core.destroyed = true;
     machine.cpus.write().remove(&cpu.handle);
-    if let Some(conf) = cpu.conf.upgrade() {
+    if let Some(conf) = machine.owner(cpu.conf) {
         conf.cpus.write().remove(&cpu.number);
     }
     machine.storage.give_back(&cpu.storage);

@@ -21,7 +21,7 @@ use crate::sim::machine::Machine;
 pub(in crate::sim) fn set_state(machine: &Machine, block: &mut SetCpuState) -> Answer {
     let cpu = machine.cpu(block.cpu_handle.get())?;
     let mut core = cpu.core.try_lock().ok_or(Refusal::Busy)?;
-    let conf = cpu.conf.upgrade().filter(|_| !core.destroyed).ok_or(UvRc::INVALID_CPU_HANDLE)?;
+    let conf = machine.owner(cpu.conf).filter(|_| !core.destroyed).ok_or(UvRc::INVALID_CPU_HANDLE)?;
     let state = CpuState(block.state);
     let mut life = conf.life.lock();
     match state {
@@ -45,7 +45,7 @@ pub(in crate::sim) fn set_state(machine: &Machine, block: &mut SetCpuState) -> A
         _ => return Err(UvRc::ADDRESS.into()),
     }
     if !core.is_stopped() {
-        conf.changed();
+        conf.resumable.changed();
     }
     tracing::debug!(cpu = cpu.number, ?state, "CPU state set");
     Ok(())

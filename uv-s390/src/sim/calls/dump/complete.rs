@@ -33,7 +33,7 @@ pub(in crate::sim) fn complete(machine: &Machine, block: &mut DumpComplete) -> A
     let completion = CompletionBlock::seal(&session.cck, session.seed, iv, &secrets);
     super::put(machine, block.dump_area_origin.get(), DUMP_FINALIZE, completion.as_bytes())?;
     *dump = None;
-    conf.changed();
+    conf.resumable.changed();
     conf.life.lock().dumping = false;
     Ok(())
 }

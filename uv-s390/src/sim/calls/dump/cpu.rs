@@ -21,7 +21,7 @@ use crate::sim::machine::Machine;
 
 pub(in crate::sim) fn cpu(machine: &Machine, block: &mut DumpCpu) -> Answer {
     let cpu = machine.cpu(block.cpu_handle.get())?;
-    let conf = cpu.conf.upgrade().ok_or(UvRc::INVALID_CPU_HANDLE)?;
+    let conf = machine.owner(cpu.conf).ok_or(UvRc::INVALID_CPU_HANDLE)?;
     let _open = conf.open_whole()?;
     let dump = conf.dump.read();
     let session = dump.as_ref().ok_or(UvRc::STATE)?;

@@ -12,7 +12,6 @@ use alloc::vec::Vec;
 
 use rand_core::Rng;
 
-use super::Session;
 use crate::abi::se_header::PlaintextControlFlags;
 use crate::abi::uvc::UvRc;
 use crate::abi::uvcb::NoData;
@@ -21,6 +20,7 @@ use crate::owner::dump::DumpKey;
 use crate::sim::answer::{Answer, Refusal};
 use crate::sim::conf::Phase;
 use crate::sim::machine::Machine;
+use crate::sim::session::Session;
 
 pub(in crate::sim) fn init(machine: &Machine, block: &mut NoData) -> Answer {
     let conf = machine.conf(block.handle.get())?;

@@ -16,15 +16,6 @@ pub(in crate::sim) use storage::storage;
 use super::super::answer::Answer;
 use super::super::machine::Machine;
 use crate::abi::uvc::UvRc;
-use crate::owner::crypto::Cck;
-use crate::owner::dump::DumpKey;
-
-/// A dump that has begun.
-pub(crate) struct Session {
-    pub(crate) seed: [u8; 64],
-    pub(crate) cck: Cck,
-    pub(crate) key: DumpKey,
-}
 
 /// Writes an answer into the host's dump area, zeros behind it.
 fn put(machine: &Machine, at: u64, len: u64, bytes: &[u8]) -> Answer {

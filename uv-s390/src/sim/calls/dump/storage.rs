@@ -32,7 +32,7 @@ const MIB: u64 = 1 << 20;
 pub(in crate::sim) fn storage(machine: &Machine, block: &mut DumpStorageState) -> Answer {
     let conf = machine.conf(block.config_handle.get())?;
     let _open = conf.open_whole()?;
-    conf.in_parts(block, || tell(machine, &conf, block))
+    conf.resumable.in_parts(block, || tell(machine, &conf, block))
 }
 
 fn tell(machine: &Machine, conf: &Conf, block: &DumpStorageState) -> Answer {

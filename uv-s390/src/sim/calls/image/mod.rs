@@ -4,6 +4,6 @@ mod set_params;
 mod unpack;
 mod verify;
 
-pub(in crate::sim) use set_params::set_params;
-pub(in crate::sim) use unpack::unpack;
+pub(in crate::sim) use set_params::{accept, set_params};
+pub(in crate::sim) use unpack::{decipher, unpack};
 pub(in crate::sim) use verify::verify;

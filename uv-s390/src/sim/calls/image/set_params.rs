@@ -41,17 +41,21 @@ pub(in crate::sim) fn set_params(machine: &Machine, block: &mut SetParams) -> An
     if conf.life.lock().phase != Phase::Created {
         return Err(UvRc::STATE.into());
     }
-    let bytes = read(machine, block)?;
-    let header = check(machine, &bytes).map_err(|error| Refusal::from(error.uv_code()))?;
+    let accepted = accept(machine, &read(machine, block)?)?;
+    tracing::debug!(handle = conf.handle, pages = accepted.header.fixed().page_count.get(), "SE header accepted");
+    *image = Some(Arc::new(accepted));
+    conf.life.lock().phase = Phase::Unpacking;
+    Ok(())
+}
+
+/// Checks 6 to 15 on the bytes of a header.
+pub(in crate::sim) fn accept(machine: &Machine, bytes: &[u8]) -> Result<Image, Refusal> {
+    let header = check(machine, bytes).map_err(|error| Refusal::from(error.uv_code()))?;
     let opened = open(machine, &header)?;
     let area = &opened.confidential;
     area.check_items().and_then(|()| area.check_scf(machine.generation.secret_flags())).map_err(|e| e.uv_code())?;
-
     let cipher = PageCipher::new(&area.image_key);
-    tracing::debug!(handle = conf.handle, pages = header.fixed().page_count.get(), "SE header accepted");
-    *image = Some(Arc::new(Image { header, opened, cipher }));
-    conf.life.lock().phase = Phase::Unpacking;
-    Ok(())
+    Ok(Image { header, opened, cipher })
 }
 
 fn read(machine: &Machine, block: &SetParams) -> Result<Vec<u8>, Refusal> {

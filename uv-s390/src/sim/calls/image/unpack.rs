@@ -17,8 +17,9 @@
 use crate::abi::se_header::PlaintextControlFlags;
 use crate::abi::uvc::UvRc;
 use crate::abi::uvcb::Unpack;
+use crate::owner::image::PageHasher;
 use crate::sim::answer::{Answer, Refusal};
-use crate::sim::conf::Phase;
+use crate::sim::conf::{Image, Phase};
 use crate::sim::frames::Frame;
 use crate::sim::machine::Machine;
 use uv_core::{GuestAddr, PageRange, PageState};
@@ -44,19 +45,30 @@ pub(in crate::sim) fn unpack(machine: &Machine, block: &mut Unpack) -> Answer {
     let mut tweak = [0; 16];
     tweak[..8].copy_from_slice(&block.tweak[0].to_bytes());
     tweak[8..].copy_from_slice(&block.tweak[1].to_bytes());
-    let plain = image.header.pcf().contains(PlaintextControlFlags::NO_COMPONENT_ENCRYPTION);
     let filled = conf.space.fill(PageRange::from(gfn), &machine.storage.bytes, frame.at(), |_, pages| {
         for page in pages {
-            let stored = <&[u8; 4096]>::try_from(&**page).map_err(|_| Refusal::from(UvRc::STATE))?;
-            hasher.page(stored, addr.0, &tweak);
-            if !plain {
-                image.cipher.key().decrypt_page_in_place(tweak, page).map_err(|_| Refusal::from(UvRc::STATE))?;
-            }
+            decipher(&image, &mut hasher, page, addr.0, tweak)?;
         }
         Ok::<(), Refusal>(())
     });
     filled.map_err(|error| error.error)?;
     frame.set(Frame::Secure(conf.id, gfn));
+    Ok(())
+}
+
+/// Measures a page of the image and makes it what the guest sees.
+pub(in crate::sim) fn decipher(
+    image: &Image,
+    hasher: &mut PageHasher,
+    page: &mut [u8],
+    address: u64,
+    tweak: [u8; 16],
+) -> Answer {
+    let stored = <&[u8; 4096]>::try_from(&*page).map_err(|_| UvRc::STATE)?;
+    hasher.page(stored, address, &tweak);
+    if !image.header.pcf().contains(PlaintextControlFlags::NO_COMPONENT_ENCRYPTION) {
+        image.cipher.key().decrypt_page_in_place(tweak, page).map_err(|_| UvRc::STATE)?;
+    }
     Ok(())
 }
 

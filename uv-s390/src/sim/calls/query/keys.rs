@@ -2,11 +2,11 @@
 //!
 //! No check of its own. Works before INIT_UV, and in both roles: which role a real machine allows is not known (UNSURE).
 
-use crate::abi::uvcb::QueryKeys;
+use crate::abi::uvcb::{QueryKeys, Role};
 use crate::sim::answer::Answer;
 use crate::sim::machine::Machine;
 
-pub(in crate::sim) fn keys(machine: &Machine, block: &mut QueryKeys) -> Answer {
+pub(in crate::sim) fn keys(machine: &Machine, _: Role, block: &mut QueryKeys) -> Answer {
     let keys = [Some(&machine.host_key), machine.backup_key.as_ref()];
     block.hashes = [[0; 32]; crate::abi::uvcb::KEY_HASHES];
     for (hash, key) in block.hashes.iter_mut().zip(keys) {

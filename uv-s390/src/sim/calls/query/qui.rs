@@ -16,7 +16,7 @@ use crate::sim::machine::Machine;
 /// Where the header ends and the information begins.
 const HEADER: usize = 8;
 
-pub(in crate::sim) fn qui(machine: &Machine, block: &mut [u8], role: Role) -> Answer {
+pub(in crate::sim) fn qui(machine: &Machine, role: Role, block: &mut [u8]) -> Answer {
     let info = machine.generation.query(role);
     let length = usize::from(u16::from_be_bytes([block[0], block[1]])).min(block.len());
     let all = info.as_bytes();

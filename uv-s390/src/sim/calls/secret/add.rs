@@ -33,12 +33,12 @@ use crate::owner::request::{ConfigUid, ImageIdentity};
 use crate::owner::secret::{AddSecretFlags, Asrcb, AsrcbError, AsrcbHead, ExtensionSecret, OpenedAsrcb};
 use crate::sim::answer::{Answer, Refusal};
 use crate::sim::conf::{Conf, Image};
-use crate::sim::machine::Machine;
 use crate::sim::profile::{MAX_ASSOCIATION, MAX_RETRIEVABLE};
 use crate::sim::secrets::{SecretStore, Stored};
-use crate::sim::sie::{GuestView, outside};
+use crate::sim::view::{GuestView, outside};
 
-pub(in crate::sim) fn add(machine: &Machine, conf: &Conf, view: &GuestView<'_>, block: &mut AddSecret) -> Answer {
+pub(in crate::sim) fn add(view: &GuestView<'_>, block: &mut AddSecret) -> Answer {
+    let (machine, conf) = (view.machine, view.conf);
     // Held to the end: requests come one after the other, and none slips past the lock or the limits.
     let mut store = conf.secrets.try_lock().ok_or(Refusal::Busy)?;
     if store.closed {

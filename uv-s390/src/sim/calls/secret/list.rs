@@ -11,14 +11,13 @@ use crate::abi::secret::{LIST_PAGE_SIZE, SecretList};
 use crate::abi::uvc::UvRc;
 use crate::abi::uvcb::ListSecrets;
 use crate::sim::answer::Answer;
-use crate::sim::conf::Conf;
-use crate::sim::sie::{GuestView, outside};
+use crate::sim::view::{GuestView, outside};
 
-pub(in crate::sim) fn list(conf: &Conf, view: &GuestView<'_>, block: &mut ListSecrets) -> Answer {
+pub(in crate::sim) fn list(view: &GuestView<'_>, block: &mut ListSecrets) -> Answer {
     let at = GuestAddr(block.list_addr.get());
     let size = u64::try_from(LIST_PAGE_SIZE).map_err(|_| UvRc::STATE)?;
     view.check(at, size).map_err(outside(UvRc::INVALID_ABSOLUTE))?;
-    let entries = conf.secrets.lock().entries();
+    let entries = view.conf.secrets.lock().entries();
     let list = SecretList::page(&entries, block.start_idx.get()).map_err(|_| UvRc::STATE)?;
     let mut page = [0; LIST_PAGE_SIZE];
     list.encode(&mut page).map_err(|_| UvRc::STATE)?;

@@ -6,11 +6,12 @@
 //! | 2 | the store is not locked | 0x0102 |
 
 use crate::abi::uvc::UvRc;
+use crate::abi::uvcb::NoData;
 use crate::sim::answer::Answer;
-use crate::sim::conf::Conf;
+use crate::sim::view::GuestView;
 
-pub(in crate::sim) fn lock(conf: &Conf) -> Answer {
-    let mut store = conf.secrets.lock();
+pub(in crate::sim) fn lock(guest: &GuestView<'_>, _: &mut NoData) -> Answer {
+    let mut store = guest.conf.secrets.lock();
     if store.closed {
         return Err(UvRc::SECRET_NOT_ALLOWED.into());
     }

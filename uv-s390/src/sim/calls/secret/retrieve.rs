@@ -21,19 +21,14 @@ use crate::abi::uvcb::RetrieveSecret;
 use crate::owner::crypto::gcm;
 use crate::owner::secret::GuestSecret;
 use crate::sim::answer::Answer;
-use crate::sim::conf::Conf;
 use crate::sim::machine::Machine;
-use crate::sim::sie::{GuestView, outside};
+use crate::sim::view::{GuestView, outside};
 
 /// Where the wrapped key begins, after the initialization vector and zeros.
 const KEY: usize = 16;
 
-pub(in crate::sim) fn retrieve(
-    machine: &Machine,
-    conf: &Conf,
-    view: &GuestView<'_>,
-    block: &mut RetrieveSecret,
-) -> Answer {
+pub(in crate::sim) fn retrieve(view: &GuestView<'_>, block: &mut RetrieveSecret) -> Answer {
+    let (machine, conf) = (view.machine, view.conf);
     let (at, size) = (GuestAddr(block.buf_addr.get()), block.buf_size.get());
     view.check(at, size.into()).map_err(outside(UvRc::RETRIEVE_ACCESS))?;
     let store = conf.secrets.lock();

@@ -11,11 +11,14 @@
 
 use crate::abi::uvcb::Share;
 use crate::sim::answer::{Answer, Refusal};
-use crate::sim::conf::Conf;
 use crate::sim::frames::Frame;
-use crate::sim::machine::Machine;
+use crate::sim::view::GuestView;
 
-pub(in crate::sim) fn remove(machine: &Machine, conf: &Conf, block: &mut Share) -> Answer {
+pub(in crate::sim) fn remove(guest: &GuestView<'_>, block: &mut Share) -> Answer {
+    let (machine, conf) = (guest.machine, guest.conf);
+    if let Some(done) = super::in_place(machine, conf, block, true) {
+        return done;
+    }
     let (gfn, frame) = super::page(machine, conf, block)?;
     if let Frame::Pinned(..) = frame.old() {
         return Err(Refusal::Intercept);

@@ -10,10 +10,13 @@
 
 use crate::abi::uvcb::Share;
 use crate::sim::answer::Answer;
-use crate::sim::conf::Conf;
-use crate::sim::machine::Machine;
+use crate::sim::view::GuestView;
 
-pub(in crate::sim) fn set(machine: &Machine, conf: &Conf, block: &mut Share) -> Answer {
+pub(in crate::sim) fn set(guest: &GuestView<'_>, block: &mut Share) -> Answer {
+    let (machine, conf) = (guest.machine, guest.conf);
+    if let Some(done) = super::in_place(machine, conf, block, false) {
+        return done;
+    }
     let (gfn, frame) = super::page(machine, conf, block)?;
     machine.share(conf, gfn, &frame)
 }

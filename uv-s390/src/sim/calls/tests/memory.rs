@@ -1,7 +1,7 @@
 //! A machine over the caller's memory: what the Ultravisor leaves there, what it takes, and what is not there.
 
 use crate::abi::uvc::{Block, Cc, UvCall, UvRc};
-use crate::abi::uvcb::{InitUv, Share, UvCommand};
+use crate::abi::uvcb::{ConvertTo, InitUv, Share, UvCommand};
 use crate::sim::rig::{COMPONENT, GIB, MIB, OK, PLAIN, Rig, UV_BASE, refused, uvc};
 use crate::sim::{Generation, Machine, MachineConfig, Uvc};
 use alloc::sync::Arc;
@@ -146,4 +146,24 @@ fn a_program_sees_its_memory_through_a_gap_as_the_host_gives_it() {
     rig.serve(&guest, cpu);
     assert_eq!(crate::sim::rig::loaded(&seen.lock()[1]), b"kept");
     assert_eq!(bytes(&*memory, guest.base + 0x9000), [0; 4096]);
+}
+
+#[test]
+fn a_guest_behind_tables_in_the_callers_memory() {
+    let (rig, memory) = over(HostMemory::new(4 * GIB));
+    let mut create = rig.create_block(0);
+    // A segment table whose first entry is a page table: guest page n lies n frames behind 1 GiB.
+    let (segments, pages) = (GIB + 40 * MIB, GIB + 41 * MIB);
+    (0..2048).for_each(|n| memory.write(HostAddr(segments + n * 8), &0x20_u64.to_be_bytes()).unwrap());
+    memory.write(HostAddr(segments), &pages.to_be_bytes()).unwrap();
+    (0..256).for_each(|n| memory.write(HostAddr(pages + n * 8), &(GIB + n * 0x1000).to_be_bytes()).unwrap());
+    create.guest_asce = (segments | 0x103).into();
+    assert_eq!(rig.call(&mut create), OK);
+    let mut import = ConvertTo::new(UvCommand::CONV_TO_SEC_STOR, create.guest_handle.get(), 0x5000);
+    assert_eq!(rig.call(&mut import), refused(UvRc::NOT_MAPPED), "nobody walks");
+    rig.machine.walk_tables(true);
+    assert_eq!(rig.call(&mut import), OK);
+    assert!(rig.is_closed(GIB + 0x5000));
+    let beyond = rig.call(&mut ConvertTo::new(UvCommand::CONV_TO_SEC_STOR, create.guest_handle.get(), MIB));
+    assert_eq!(beyond, refused(UvRc::NOT_MAPPED));
 }

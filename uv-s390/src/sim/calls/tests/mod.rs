@@ -4,6 +4,7 @@ mod accesses;
 mod boot;
 mod fading;
 mod gate;
+mod guest_role;
 mod home;
 mod hostile;
 mod limits;

@@ -4,7 +4,11 @@ use alloc::vec;
 
 use uv_core::GuestAddr;
 
-use super::{Access, Errno, Guest, MemOp, PgmCode, check_key, copy, flags, pages, user, validate, value};
+use super::bytes::{check_key, copy, pages, user, validate, value};
+use crate::abi::Errno;
+use crate::abi::uvc::PgmCode;
+use crate::hypervisor::kernel::{Access, Guest};
+use crate::hypervisor::uapi::{MemOp, mem_op_flags as flags};
 
 /// Reads or writes, page by page: what was written before a page that is not permitted stays. To check only with key 0, the
 /// kernel looks at the first byte alone.

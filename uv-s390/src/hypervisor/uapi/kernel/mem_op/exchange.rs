@@ -2,7 +2,11 @@
 
 use uv_core::GuestAddr;
 
-use super::{Access, Argument, Errno, Guest, MemOp, PgmCode, copy, flags, user, validate};
+use super::bytes::{copy, user, validate};
+use crate::abi::Errno;
+use crate::abi::uvc::PgmCode;
+use crate::hypervisor::kernel::{Access, Guest};
+use crate::hypervisor::uapi::{Argument, MemOp, mem_op_flags as flags};
 
 /// Most bytes.
 const QUAD: u32 = 16;
@@ -30,11 +34,11 @@ pub(super) fn exchange(guest: &Guest, op: &MemOp, argument: &mut Argument<'_>) -
     let stored = guest.exchanging(|| {
         // An exchange needs what a store does, also when it does not take place.
         copy(guest, at, found, Access::Fetch, 0)?;
-        super::check_key(guest, at, Access::Store, key)?;
+        super::bytes::check_key(guest, at, Access::Store, key)?;
         if *found == *old { copy(guest, at, new, Access::Store, key) } else { Ok(()) }
     });
     if stored.is_ok() {
         old.copy_from_slice(found);
     }
-    Ok(super::value(stored))
+    Ok(super::bytes::value(stored))
 }

@@ -3,9 +3,13 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::{Access, Errno, Guest, MemOp, PgmCode, copy, flags, pages, user, validate};
+use super::bytes::{copy, pages, user, validate};
+use crate::abi::Errno;
+use crate::abi::uvc::PgmCode;
 use crate::abi::uvc::Teid;
+use crate::hypervisor::kernel::{Access, Guest};
 use crate::hypervisor::kernel::{Irq, Logical, ProgramIrq, Translation};
+use crate::hypervisor::uapi::{MemOp, mem_op_flags as flags};
 
 /// Reads or writes. All pages are translated and their keys checked before the first is touched. With
 /// [`INJECT_EXCEPTION`](flags::INJECT_EXCEPTION) the program interruption is pending for the CPU as well.

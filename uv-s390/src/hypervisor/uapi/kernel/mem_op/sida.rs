@@ -8,7 +8,10 @@
 //! | 4 | the CPU is not protected | EINVAL |
 //! | 5 | the bytes cannot be copied | EFAULT |
 
-use super::{Errno, Guest, MemOp, mem_op, user};
+use super::bytes::user;
+use crate::abi::Errno;
+use crate::hypervisor::kernel::Guest;
+use crate::hypervisor::uapi::{MemOp, mem_op};
 
 pub(super) fn access(guest: &Guest, cpu: u16, op: &MemOp, data: &mut [u8]) -> Result<u64, Errno> {
     let (size, offset) = (op.size.get(), op.sida_offset.get());

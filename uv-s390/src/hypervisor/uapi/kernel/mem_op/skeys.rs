@@ -15,7 +15,10 @@ use alloc::vec::Vec;
 use uv_core::Gfn;
 
 use super::super::super::SKeys;
-use super::{Argument, Errno, Guest, from_user, to_user};
+use super::super::copy::{from_user, to_user};
+use crate::abi::Errno;
+use crate::hypervisor::kernel::Guest;
+use crate::hypervisor::uapi::Argument;
 
 /// `KVM_S390_GET_SKEYS`.
 pub(in super::super) fn get(guest: &Guest, argument: &mut Argument<'_>) -> Result<u64, Errno> {

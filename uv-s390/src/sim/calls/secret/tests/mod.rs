@@ -270,8 +270,8 @@ fn a_dump_in_progress_takes_no_secrets() {
     let conf = rig.machine.conf(guest.conf).ok().unwrap();
     rig.serve(&guest, cpu);
     conf.life.lock().dumping = true;
-    let view = crate::sim::sie::GuestView::new(&rig.machine, &conf);
-    let answer = super::add(&rig.machine, &conf, &view, &mut AddSecret::new(REQUEST));
+    let view = crate::sim::view::GuestView::new(&rig.machine, &conf);
+    let answer = super::add(&view, &mut AddSecret::new(REQUEST));
     assert_eq!(answer, Err(UvRc::SECRET_DUMPING.into()));
 }
 

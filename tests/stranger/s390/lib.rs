@@ -1,0 +1,1 @@
+//! Nothing: the VMM is a test.
