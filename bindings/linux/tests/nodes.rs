@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-use uv_test_support::{example, file, program};
+use uv_test_support::{example_of, file, program};
 
 fn text(output: Output) -> String {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -13,7 +13,7 @@ fn text(output: Output) -> String {
 fn a_vmm_and_a_guest_tool_see_the_same_through_the_device_nodes() {
     let image = file("tests/fixtures/pvimg/d-all-keys-flags/image.bin");
     let key = file("uv-s390/tests/fixtures/keys/host1.key.pem");
-    let transcript = example("transcript");
+    let transcript = example_of("uv-linux", "transcript");
     let process = Command::new(&transcript).arg("process").args([&image, &key]).output().expect("it runs");
     let nodes = Command::new(program("uv-devices"))
         .args(["run", "--big-endian", "--quiet", "--image"])
