@@ -6,6 +6,7 @@
  * descriptor. The messages are those of src/line.rs. One source for s390x and x86-64.
  *
  * UV_DEVICES_SOCKET: the daemon's socket. UV_DEVICES_SYSFS: the folder that stands for /sys/firmware/uv.
+ * UV_DEVICES_BIG_ENDIAN: the program's structures are those of s390.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -91,6 +92,12 @@ static void get(int fd, void *into, size_t length, int *brought, int interruptib
     }
 }
 
+/* Structures are the program's own, unless it is one that keeps to s390's wherever it runs. */
+static int big_endian(void)
+{
+    return __BYTE_ORDER == __BIG_ENDIAN || getenv("UV_DEVICES_BIG_ENDIAN");
+}
+
 static int connected(uint64_t whole_process)
 {
     const char *path = getenv("UV_DEVICES_SOCKET");
@@ -99,7 +106,7 @@ static int connected(uint64_t whole_process)
     strcpy(address.sun_path, path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || connect(fd, (void *)&address, sizeof address)) ended("no daemon answers");
-    say(fd, HELLO, __BYTE_ORDER == __BIG_ENDIAN, getpid(), whole_process, NULL, 0);
+    say(fd, HELLO, big_endian(), getpid(), whole_process, NULL, 0);
     return fd;
 }
 
@@ -216,7 +223,7 @@ static long converse(int fd, int interruptible)
             if (brought < 0 || brought >= FDS) { errno = EMFILE; return -1; }
             __atomic_store_n(&handles[brought], c, __ATOMIC_RELEASE);
             if (!a) return brought;
-            *(int32_t *)a = brought;
+            *(uint32_t *)a = big_endian() ? htobe32(brought) : (uint32_t)brought;
             return 0;
         default: ended("the daemon and the preload object do not fit together");
         }

@@ -49,6 +49,9 @@ pub struct Run {
     /// Path of the daemon's socket (default: in a temporary folder)
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
+    /// The program's structures are big endian whatever its processor: it was written against uv-s390
+    #[arg(long)]
+    pub big_endian: bool,
     /// Do not show at the end what was asked and answered
     #[arg(long)]
     pub quiet: bool,
@@ -100,11 +103,15 @@ impl Run {
         let path = self.socket.clone().unwrap_or_else(|| folder.path().join("socket"));
         daemon::start(&path, machine, log.clone())?;
         let socket = Socket(path);
+        let mut environment = vec![("UV_DEVICES_SOCKET", &*socket.0), ("UV_DEVICES_SYSFS", &sysfs)];
+        if self.big_endian {
+            environment.push(("UV_DEVICES_BIG_ENDIAN", Path::new("1")));
+        }
         let program = Program {
             command: &self.program,
             root: self.root.as_deref(),
             folder: folder.path(),
-            environment: &[("UV_DEVICES_SOCKET", &socket.0), ("UV_DEVICES_SYSFS", &sysfs)],
+            environment: &environment,
         };
         let mut child = program.start()?;
         // The program is told; when it ends, so does this.

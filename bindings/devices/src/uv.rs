@@ -38,6 +38,14 @@ impl UvGuest {
         let kernel = Mutex::new(Kernel(Mutex::new(booted.session)));
         Ok((Self { device, kernel }, sysfs::files(&query, None)))
     }
+
+    /// Carries an ioctl out in the guest.
+    ///
+    /// # Errors
+    /// The error number.
+    pub fn issue(&self, ioctl: Ioctl) -> Result<Ioctl, Errno> {
+        self.device.ioctl(ioctl).run(&*self.kernel.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// The guest's kernel.
@@ -104,9 +112,7 @@ impl Object for UvGuest {
 
         let given = argument.clone();
         let ioctl = Ioctl { request: call.request, control, argument, areas };
-        let kernel = self.kernel.lock().unwrap_or_else(PoisonError::into_inner);
-        let done = self.device.ioctl(ioctl).run(&*kernel)?;
-        drop(kernel);
+        let done = self.issue(ioctl)?;
 
         call.told.codes = Some((done.control.uv_rc.get(), done.control.uv_rrc.get()));
         for ((at, _), area) in places.iter().zip(&done.areas).skip(1) {

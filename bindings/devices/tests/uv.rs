@@ -121,11 +121,13 @@ fn secrets_are_added_listed_retrieved_and_locked() {
         ]);
         create.run().unwrap();
     }
-    let script = "client add first; client list; client retrieve first value; client lock; ! client add second";
+    let script = "client add first; client list; client retrieve 0 value; client lock; ! client add second";
     let (status, out, err) = output(&client(&folder, script));
     assert_eq!(status, Some(0), "{err}");
     assert!(out.contains("Total number of secrets: 1") && out.contains("PLAINTEXT"), "{out}");
-    assert_eq!(fs::read(folder.path().join("value")).unwrap(), fs::read(&secret).unwrap());
+    // A plain text is kept with its length before it.
+    let (value, secret_bytes) = (fs::read(folder.path().join("value")).unwrap(), fs::read(&secret).unwrap());
+    assert_eq!((&value[..2], &value[2..]), (&[0, 14][..], &secret_bytes[..]));
     assert!(err.contains("secret store locked") && err.contains("0102"), "the crate's own words: {err}");
     let log = log(&folder);
     let names: Vec<_> = log.iter().map(|line| line["ioctl"].as_str().unwrap()).collect();

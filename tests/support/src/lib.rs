@@ -28,6 +28,15 @@ pub fn example(name: &str) -> PathBuf {
     built(&["--example", name], &format!("examples/{name}"))
 }
 
+/// Path of an example program of a package that cargo does not look in by itself, as [`example`].
+///
+/// # Panics
+/// As [`example`].
+#[must_use]
+pub fn example_of(package: &str, name: &str) -> PathBuf {
+    built(&["--package", package, "--example", name], &format!("examples/{name}"))
+}
+
 /// Path of the program of a package of the same name, as [`example`].
 ///
 /// # Panics

@@ -1,6 +1,7 @@
 //! The hypervisor half on the simulated machine, with calls that are made to fail.
 #![cfg(feature = "sim")]
 
+mod attributes;
 mod client;
 mod core_traits;
 mod dump;

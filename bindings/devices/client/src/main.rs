@@ -5,7 +5,7 @@
 //! uv-device-client attest REQUEST MEASUREMENT-BYTES ADDITIONAL-BYTES USER-DATA OUTPUT
 //! uv-device-client add REQUEST
 //! uv-device-client list
-//! uv-device-client retrieve NAME OUTPUT
+//! uv-device-client retrieve INDEX OUTPUT
 //! uv-device-client lock
 //! ```
 //! `attest` writes measurement, additional data and configuration UID, one behind the other. Exit status: 0 done; 1 refused,
@@ -15,9 +15,7 @@ use std::error::Error;
 use std::fs::{self, File};
 use std::process::ExitCode;
 
-use s390_pv_core::uv::{
-    AddCmd, AttestationCmd, ListCmd, LockCmd, RetrieveCmd, SecretId, SecretList, UvDevice, UvDeviceInfo,
-};
+use s390_pv_core::uv::{AddCmd, AttestationCmd, ListCmd, LockCmd, RetrieveCmd, SecretList, UvDevice, UvDeviceInfo};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -58,8 +56,10 @@ fn work(arguments: &[&str]) -> Result<String, Box<dyn Error>> {
             Ok("added".into())
         }
         ["list"] => Ok(list(&uv)?.to_string()),
-        ["retrieve", name, output] => {
-            let entry = list(&uv)?.find(&SecretId::from_string(name)).ok_or("no secret has this name")?;
+        ["retrieve", index, output] => {
+            let index: u16 = index.parse()?;
+            let list = list(&uv)?;
+            let entry = list.iter().find(|entry| entry.index() == index).ok_or("no secret has this index")?.clone();
             let mut command = RetrieveCmd::from_entry(entry)?;
             uv.send_cmd(&mut command)?;
             fs::write(output, command.into_key().value())?;

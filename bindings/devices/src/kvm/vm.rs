@@ -100,7 +100,7 @@ impl Vm {
             return Ok(known.host);
         }
         let pages = usize::try_from(bytes / PAGE).map_err(|_| Errno::ENOMEM)?;
-        if at % PAGE != 0 || bytes % PAGE != 0 {
+        if !at.is_multiple_of(PAGE) || !bytes.is_multiple_of(PAGE) {
             return Err(Errno::EINVAL);
         }
         let shared = file(bytes)?;
