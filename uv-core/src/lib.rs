@@ -23,6 +23,10 @@
 //! Three parties are kept apart everywhere: the *guest*, the *hypervisor* (who imports this crate and is not
 //! trusted), the *ultravisor* (trusted). No type in this crate can hold a key or the plaintext of a secure page.
 //!
+//! # Normal memory
+//! It is the caller's: whatever is [`NormalMemory`]. With the feature `vm-memory` (which needs std) that is also what a VMM on rust-vmm
+//! keeps its guests' memory in, behind `VmMemory`.
+//!
 //! # A hypervisor
 //! Every exit is served; `serve` has the exits that only one machine has. The example `one_hypervisor` runs this function on
 //! all machines.
