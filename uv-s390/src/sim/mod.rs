@@ -6,6 +6,9 @@
 //! `uv-sim`. A hypervisor talks to it through the seams [`UvCall`](crate::abi::uvc::UvCall), [`Sie`](crate::abi::sie::Sie),
 //! [`AddressSpaces`](crate::abi::sie::AddressSpaces) and through [`Machine::host_memory`], and through nothing else.
 //!
+//! Host memory is the caller's ([`Machine::with_memory`]) or a buffer. [`EmulatedGuest`] is something else: a guest without a host
+//! below it, for an emulator that has the guest's CPUs and storage.
+//!
 //! # Pages
 //! State of a guest page, as s390-ultravisor §4 names them:
 //!
