@@ -13,7 +13,7 @@
 //! | [`run`] | the command |
 //! | [`program`] | the program's architecture, preload object and process |
 //! | [`daemon`], [`object`] | what stands behind a file descriptor |
-//! | [`line`] | the messages |
+//! | [`mod@line`] | the messages |
 //! | [`uv`], [`byte_order`] | `/dev/uv` |
 //! | [`kvm`] | `/dev/kvm` |
 //! | [`log`] | what was asked and answered |

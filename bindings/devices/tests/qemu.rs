@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 use uv_test_support::{example, file};
 
+/// What a test that ends with it was not about.
+const WORKS: &str = "the test's own means work";
 const CCK: &[u8; 32] = b"the customer communication key..";
 
 fn root() -> PathBuf {
@@ -38,8 +40,8 @@ impl Images {
     fn get() -> &'static Self {
         static IMAGES: OnceLock<Images> = OnceLock::new();
         IMAGES.get_or_init(|| {
-            let folder = tempdir().unwrap();
-            fs::write(folder.path().join("cck"), CCK).unwrap();
+            let folder = tempdir().expect(WORKS);
+            fs::write(folder.path().join("cck"), CCK).expect(WORKS);
             for (name, dump) in [("dumpable", "--enable-dump"), ("plain", "--disable-dump")] {
                 let done = Command::new(example("s390_image"))
                     .args(["create", "--no-verify", "-i"])
@@ -50,7 +52,7 @@ impl Images {
                     .args([dump, "-o", name])
                     .current_dir(folder.path())
                     .output()
-                    .unwrap();
+                    .expect(WORKS);
                 assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
             }
             Images { folder }
@@ -87,8 +89,8 @@ impl Default for Setup<'_> {
 
 impl Qemu {
     fn start(setup: &Setup<'_>) -> Self {
-        let folder = tempdir().unwrap();
-        let file = |name: &str| fs::File::create(folder.path().join(name)).unwrap();
+        let folder = tempdir().expect(WORKS);
+        let file = |name: &str| fs::File::create(folder.path().join(name)).expect(WORKS);
         let host_key = [PathBuf::from("--host-key"), key("host1.key.pem")];
         let child = Command::new(env!("CARGO_BIN_EXE_uv-devices"))
             .args(["run", "--log", "log", "--script", setup.script])
@@ -106,10 +108,10 @@ impl Qemu {
             .stdout(file("out"))
             .stderr(file("err"))
             .spawn()
-            .unwrap();
+            .expect(WORKS);
         let socket = folder.path().join("qmp");
         let monitor = until("the monitor", || UnixStream::connect(&socket).ok());
-        monitor.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        monitor.set_read_timeout(Some(Duration::from_secs(60))).expect(WORKS);
         let mut qemu = Self { folder, child, monitor: BufReader::new(monitor) };
         qemu.line();
         qemu.monitor("qmp_capabilities", json!({}));
@@ -118,14 +120,14 @@ impl Qemu {
 
     fn line(&mut self) -> Value {
         let mut line = String::new();
-        self.monitor.read_line(&mut line).unwrap();
+        self.monitor.read_line(&mut line).expect(WORKS);
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line} {}", self.text("err")))
     }
 
     /// A monitor command and what it returns; events are passed over.
     fn monitor(&mut self, command: &str, arguments: Value) -> Value {
         let text = json!({ "execute": command, "arguments": arguments }).to_string();
-        self.monitor.get_mut().write_all(text.as_bytes()).unwrap();
+        self.monitor.get_mut().write_all(text.as_bytes()).expect(WORKS);
         loop {
             let line = self.line();
             if line.get("return").is_some() || line.get("error").is_some() {
@@ -139,7 +141,7 @@ impl Qemu {
     }
 
     fn text(&self, name: &str) -> String {
-        String::from_utf8_lossy(&fs::read(self.folder.path().join(name)).unwrap()).into_owned()
+        String::from_utf8_lossy(&fs::read(self.folder.path().join(name)).expect(WORKS)).into_owned()
     }
 
     fn log(&self) -> Vec<Value> {
@@ -167,7 +169,7 @@ impl Qemu {
         let path = self.folder.path().join("memory");
         let saved = self.monitor("pmemsave", json!({ "val": at, "size": length, "filename": path }));
         assert!(saved.get("return").is_some(), "{saved}");
-        fs::read(path).unwrap()
+        fs::read(path).expect(WORKS)
     }
 
     /// Ends QEMU by its monitor; gives what it and the daemon wrote.
@@ -178,7 +180,7 @@ impl Qemu {
 
     /// Waits for the end: a guest that waits with all interruptions masked has crashed, and QEMU with it.
     fn ended(mut self) -> String {
-        let ended = until("the end", || self.child.try_wait().unwrap());
+        let ended = until("the end", || self.child.try_wait().expect(WORKS));
         assert_eq!(ended.code(), Some(0), "{}", self.text("err"));
         self.text("err")
     }
@@ -204,9 +206,9 @@ fn until<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
 
 /// End of the image: the pages behind it are the guest's to store to.
 fn behind(image: &Path) -> u64 {
-    let image = uv_s390::guest::stage3a::BootImage::find(fs::read(image).unwrap()).unwrap();
+    let image = uv_s390::guest::stage3a::BootImage::find(fs::read(image).expect(WORKS)).expect(WORKS);
     let ends = image.components().iter().map(|component| component.address.get() + component.length.get());
-    ends.max().unwrap().next_multiple_of(0x1000)
+    ends.max().expect(WORKS).next_multiple_of(0x1000)
 }
 
 #[test]
@@ -259,17 +261,18 @@ fn a_dump_opens_in_zgetdump_and_is_the_guest_s_memory() {
         .arg("-k")
         .args([&Images::path("cck"), &dump, &plain])
         .output()
-        .unwrap();
+        .expect(WORKS);
     assert!(opened.status.success(), "{}", String::from_utf8_lossy(&opened.stderr));
-    let plain = fs::read(&plain).unwrap();
+    let plain = fs::read(&plain).expect(WORKS);
     let (bytes, at) = memory_of(&plain);
     assert_eq!(at, 0);
-    let private = usize::try_from(behind(&Images::path("dumpable"))).unwrap();
+    let private = usize::try_from(behind(&Images::path("dumpable"))).expect(WORKS);
     assert!(bytes[private..].starts_with(b"private to the guest"));
     assert!(bytes[private + 0x1000..].starts_with(b"shared with the host"));
-    let image = uv_s390::guest::stage3a::BootImage::find(fs::read(Images::path("dumpable")).unwrap()).unwrap();
-    let first = usize::try_from(image.components()[0].address.get()).unwrap();
-    let kernel = fs::read(kernel()).unwrap();
+    let image =
+        uv_s390::guest::stage3a::BootImage::find(fs::read(Images::path("dumpable")).expect(WORKS)).expect(WORKS);
+    let first = usize::try_from(image.components()[0].address.get()).expect(WORKS);
+    let kernel = fs::read(kernel()).expect(WORKS);
     assert!(
         bytes[first..first + kernel.len()] == kernel[..],
         "the kernel is in the guest's memory as Debian packed it"
@@ -279,11 +282,11 @@ fn a_dump_opens_in_zgetdump_and_is_the_guest_s_memory() {
 
 /// Content and address of the memory in an ELF dump.
 fn memory_of(elf: &[u8]) -> (&[u8], u64) {
-    let word = |at: usize| u64::from_be_bytes(elf[at..at + 8].try_into().unwrap());
-    let size = |at: usize| usize::try_from(word(at)).unwrap();
+    let word = |at: usize| u64::from_be_bytes(elf[at..at + 8].try_into().expect(WORKS));
+    let size = |at: usize| usize::try_from(word(at)).expect(WORKS);
     let count = usize::from(u16::from_be_bytes([elf[56], elf[57]]));
     let headers = (0..count).map(|index| size(32) + 56 * index);
-    let load = headers.into_iter().find(|at| elf[*at..at + 4] == [0, 0, 0, 1]).unwrap();
+    let load = headers.into_iter().find(|at| elf[*at..at + 4] == [0, 0, 0, 1]).expect(WORKS);
     (&elf[size(load + 8)..size(load + 8) + size(load + 32)], word(load + 24))
 }
 
@@ -334,11 +337,11 @@ fn an_image_for_another_machine_does_not_start() {
 #[test]
 #[ignore = "needs UV_DEVICES_ROOT"]
 fn a_tampered_image_does_not_start() {
-    let folder = tempdir().unwrap();
+    let folder = tempdir().expect(WORKS);
     let path = folder.path().join("tampered");
-    let mut bytes = fs::read(Images::path("dumpable")).unwrap();
+    let mut bytes = fs::read(Images::path("dumpable")).expect(WORKS);
     bytes[0x12_3456] ^= 1;
-    fs::write(&path, bytes).unwrap();
+    fs::write(&path, bytes).expect(WORKS);
     let qemu = Qemu::start(&Setup { image: path, ..Setup::default() });
     let refused = qemu.wait_for("DIAG 308 subcode 10", 1);
     assert_eq!(refused[0]["value"], 0xa02);

@@ -18,7 +18,7 @@ use super::vm::Vm;
 use crate::object::{Answer, Call, Object};
 
 /// How long a CPU that waits is left alone before it is asked again whether it can go on.
-const PAUSE: Duration = Duration::from_millis(2);
+const PAUSE: Duration = Duration::from_millis(5);
 /// Behind the bytes that the program alone writes while the CPU runs: request_interrupt_window, immediate_exit.
 const SHARED: usize = 2;
 
