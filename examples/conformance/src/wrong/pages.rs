@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use uv_core::{DestroyPages, ErrorKind, Gfn, PageIn, PageOut, PageRange, RangeError};
 
@@ -10,7 +11,9 @@ use super::vm::{Life, Page};
 use super::{Fault, ToyVm};
 
 /// How long a fault of two calls side by side lasts.
-const WINDOW: Duration = Duration::from_micros(40);
+const WINDOW: Duration = Duration::from_micros(200);
+/// How long a lost store is waited for.
+const PATIENCE: Duration = Duration::from_millis(5);
 
 impl ToyVm {
     pub(super) fn no_slot(&self) -> ToyError {
@@ -201,13 +204,21 @@ impl ToyVm {
         Ok(())
     }
 
-    /// A copy of a secure page, and a moment in which the guest may store to it.
+    /// What a secure page holds now.
+    fn secure_copy(&self, page: u64) -> Option<Vec<u8>> {
+        match lock(&self.0.life).as_ref()?.pages.get(&page)? {
+            Page::Secure(content) => Some(content.clone()),
+            _ => None,
+        }
+    }
+
+    /// A copy of a secure page, after a moment in which the guest may store to it.
     fn stale_copy(&self, page: u64) -> Option<Vec<u8>> {
-        let copy = match lock(&self.0.life).as_ref()?.pages.get(&page)? {
-            Page::Secure(content) => content.clone(),
-            _ => return None,
-        };
-        std::thread::sleep(WINDOW);
+        let copy = self.secure_copy(page)?;
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE && self.secure_copy(page).as_ref() == Some(&copy) {
+            std::thread::yield_now();
+        }
         Some(copy)
     }
 }
