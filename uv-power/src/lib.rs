@@ -26,6 +26,7 @@
 //! | `fdt` | yes | the device tree, and the layout of guest memory around it | `vm-fdt` |
 //! | `owner` | yes | the owner's tools | AES, RSA, PKCS#8 |
 //! | `sim` | yes | the simulated machine; includes `owner` | the page engine `uv-sim` |
+//! | `dev` | no | what tests need beyond that: defects of published kernels | nothing more |
 //!
 //! The crate needs `alloc` and no `std`.
 //!

@@ -23,6 +23,8 @@ const SECRET: [u8; 64] = [0x6b; 64];
 static SAMPLE: LazyLock<(RigConfig, BootImage)> = LazyLock::new(|| {
     let mut config = RigConfig::new(1);
     config.guest_bytes = PAGES << 12;
+    // What the oldest generation takes, all take.
+    config.machine.generation = Generation::Z15;
     let image = dev::Rig::with(config.clone()).expect("a kernel starts").image(&[SECRET[0]; 9 << 12]);
     (config, image)
 });

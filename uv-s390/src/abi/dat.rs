@@ -1,4 +1,6 @@
 //! Entries of translation tables (z/Architecture Principles of Operation, chapter 3).
+//!
+//! Who uses it: the host's kernel, which writes tables, and the simulated machine, which walks them.
 
 /// Region and segment tables, bit 58: the entry is invalid.
 pub const INVALID: u64 = 0x20;
