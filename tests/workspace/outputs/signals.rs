@@ -35,6 +35,13 @@ fn full_pipe() -> (std::io::PipeReader, std::io::PipeWriter) {
     (reader, writer)
 }
 
+/// The command, with no signal ignored: who runs the tests may ignore some, as `nohup` does.
+fn minding_signals(command: &Command) -> Command {
+    let mut minding = Command::new("env");
+    minding.arg("--default-signal=TERM,INT,HUP").arg(command.get_program()).args(command.get_args());
+    minding
+}
+
 /// All outputs have their names, and the program waits to tell so: there is nothing between the first name and the last word
 /// at which a signal leaves a part.
 #[test]
@@ -48,7 +55,7 @@ fn a_signal_before_the_end_takes_all_outputs_back() {
             }
             let before = place.snapshot();
             let (_reader, writer) = full_pipe();
-            let mut child = place.command(&[], &["--overwrite"]).stdout(writer).spawn().unwrap();
+            let mut child = minding_signals(&place.command(&[], &["--overwrite"])).stdout(writer).spawn().unwrap();
             until("the outputs appear", || {
                 case.outputs().all(|output| fs::read(place.output(output)).is_ok_and(|content| content != b"old"))
             });
