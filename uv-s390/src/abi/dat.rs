@@ -1,6 +1,6 @@
 //! Entries of translation tables (z/Architecture Principles of Operation, chapter 3).
 //!
-//! Who uses it: the host's kernel, which writes tables, and the simulated machine, which walks them.
+//! Who uses it: the hypervisor's kernel, which walks a guest's tables, and the machine, which walks a host's.
 
 /// Region and segment tables, bit 58: the entry is invalid.
 pub const INVALID: u64 = 0x20;
