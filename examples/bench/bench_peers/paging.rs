@@ -53,15 +53,20 @@ fn space(page_size: PageSize, suite: Suite) -> (HostMemory, std::sync::Arc<uv_si
     (memory, space)
 }
 
-fn z_engine(arena: &mut Arena) -> Result<Vec<Row>, Box<dyn Error>> {
-    let (memory, space) = space(PageSize::K4, Suite::Aes256XtsPolyval);
-    let pages = (SPAN / PAGE) as u64;
-    let move_span = |span: u64, out: bool| {
+/// Moves a span as one range: out, or in.
+fn ranges<'a>(memory: &'a HostMemory, space: &'a uv_sim::SecureSpace) -> impl Fn(u64, bool) + 'a {
+    let pages = SPAN as u64 >> space.page_size().shift();
+    move |span, out| {
         let range = PageRange::new(Gfn(span * pages), pages);
         let at = HostAddr(span * SPAN as u64);
-        let moved = if out { space.seal_out(range, &memory, at) } else { space.open_in(range, &memory, at) };
+        let moved = if out { space.seal_out(range, memory, at) } else { space.open_in(range, memory, at) };
         moved.expect("as it was left");
-    };
+    }
+}
+
+fn z_engine(arena: &mut Arena) -> Result<Vec<Row>, Box<dyn Error>> {
+    let (memory, space) = space(PageSize::K4, Suite::Aes256XtsPolyval);
+    let move_span = ranges(&memory, &space);
     z_rows(arena, "Z engine, ranges", &move_span)
 }
 
@@ -121,13 +126,7 @@ fn copying<'a>() -> Turn<'a> {
 
 fn power_engine(arena: &mut Arena) -> Result<Vec<Row>, Box<dyn Error>> {
     let (memory, space) = space(PageSize::K64, Suite::Aes256Ccm);
-    let pages = (SPAN / LARGE) as u64;
-    let move_span = |span: u64, out: bool| {
-        let range = PageRange::new(Gfn(span * pages), pages);
-        let at = HostAddr(span * SPAN as u64);
-        let moved = if out { space.seal_out(range, &memory, at) } else { space.open_in(range, &memory, at) };
-        moved.expect("as it was left");
-    };
+    let move_span = ranges(&memory, &space);
     power_rows(arena, "POWER engine, ranges of 64 KiB pages", &move_span)
 }
 
