@@ -12,9 +12,7 @@ use uv_power::abi::numbers::HvCall;
 use uv_power::abi::regs::Lpid;
 use uv_power::abi::{HvCode, Msr, Profile, Regs, UvCode};
 use uv_power::guest::EsmRequest;
-use uv_power::hypervisor::kernel::{
-    Defects, DevicePool, Entered, GfnState, Host, KvmError, KvmVcpu, PowerExit, Vm, VmConfig,
-};
+use uv_power::hypervisor::kernel::{DevicePool, Entered, GfnState, Host, KvmError, KvmVcpu, PowerExit, Vm, VmConfig};
 use uv_power::hypervisor::vmm::boot::BootLayout;
 use uv_power::owner::keys::PrivateKey;
 use uv_power::sim::{EsmFailure, GuestInsn, GuestStep, Machine, MachineConfig, Tpm, TpmFailure, WrappingKey};
@@ -75,7 +73,7 @@ fn with_key(
     let host = Host { uv: seams.clone(), entry: seams, memory: memory.clone(), pool };
     let mut slots = MemSlots::new(PageSize::K64);
     slots.insert(SlotId(0), MemSlot { first: Gfn(0), pages, host: HostAddr(HOST) }).unwrap();
-    let vm = Arc::new(Vm::new(host, VmConfig { lpid: LPID, radix: true, slots, defects: Defects::empty() }));
+    let vm = Arc::new(Vm::new(host, VmConfig { lpid: LPID, radix: true, slots }));
     vm.enable_secure_guest_capability().unwrap();
     let first = [
         Step::Call(GuestInsn::ultracall(EsmRequest::NUMBER, &layout.request().arguments())),

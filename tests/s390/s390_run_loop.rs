@@ -14,7 +14,7 @@ use uv_s390::guest::stage3a::BootImage;
 use uv_s390::hypervisor::GuestStorage;
 use uv_s390::hypervisor::kernel::{CpuReset, Guest, GuestConfig, IoIrq, MpState};
 use uv_s390::hypervisor::uapi::{ExitReason, KvmPv, KvmRun, PgmInfo, client};
-use uv_s390::hypervisor::vmm::diag308::{self, IplStores, Machine, Operand, Outcome as Answer, ResetRequest};
+use uv_s390::hypervisor::vmm::diag308::{self, IplStores, MachineModel, Operand, Outcome as Answer, ResetRequest};
 use uv_s390::hypervisor::vmm::ipl::{self, AfterReset, IplOptions, NoDevices, Unprotected};
 use uv_s390::owner::crypto::HostPrivateKey;
 use uv_s390::owner::image::ImageBuilder;
@@ -141,7 +141,7 @@ impl Vmm {
             subcode: self.area.gr(r3),
         };
         let mut stores = core::mem::take(&mut self.stores);
-        let answer = diag308::handle(&mut stores, &Machine::default(), call, Operand::Guest(self.storage()));
+        let answer = diag308::handle(&mut stores, &MachineModel::default(), call, Operand::Guest(self.storage()));
         self.stores = stores;
         let response = match answer {
             Answer::Response(response) => response,

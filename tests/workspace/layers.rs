@@ -86,9 +86,24 @@ fn core_depends_on_no_sibling() {
 }
 
 #[test]
-fn the_ciphers_depend_on_no_sibling() {
+fn the_ciphers_depend_on_their_kernels_only() {
     let metadata = metadata();
-    assert_eq!(siblings(&metadata, "uv-crypto", &features(&metadata, "uv-crypto")), set(&[]));
+    assert_eq!(siblings(&metadata, "uv-kernels", &features(&metadata, "uv-kernels")), set(&[]));
+    assert_eq!(siblings(&metadata, "uv-crypto", &features(&metadata, "uv-crypto")), set(&["uv-kernels"]));
+}
+
+#[test]
+fn unsafe_code_is_forbidden_but_in_the_kernels() {
+    let metadata = metadata();
+    for package in metadata["packages"].as_array().expect("a list") {
+        let manifest = package["manifest_path"].as_str().expect("a path");
+        let manifest = std::fs::read_to_string(manifest).expect("the manifest of a package");
+        // The workspace's lints forbid it.
+        let forbids = manifest.contains("[lints]\nworkspace = true");
+        assert_eq!(forbids, package["name"] != "uv-kernels", "{}", package["name"]);
+    }
+    let root = std::fs::read_to_string(uv_test_support::root().join("Cargo.toml")).expect("the workspace's manifest");
+    assert!(root.contains("unsafe_code = \"forbid\""));
 }
 
 /// Whoever needs AES-GCM takes it from there. Tests hold it against another one.
@@ -114,7 +129,7 @@ fn the_engine_knows_no_machine() {
 #[test]
 fn the_machines_do_not_know_each_other() {
     let metadata = metadata();
-    let allowed = set(&["uv-core", "uv-crypto", "uv-sim"]);
+    let allowed = set(&["uv-core", "uv-crypto", "uv-kernels", "uv-sim"]);
     for name in ["uv-s390", "uv-power"] {
         let all = features(&metadata, name);
         for features in all.iter().map(|&feature| vec![feature]).chain([all.clone()]) {
@@ -204,10 +219,45 @@ fn a_strangers_vmm_needs_the_traits_and_one_machine() {
 }
 
 #[test]
+fn every_public_module_says_who_uses_it() {
+    let root = uv_test_support::root().join("uv-s390/src");
+    let mut modules = vec![root.join("lib.rs")];
+    let mut seen = 0;
+    while let Some(path) = modules.pop() {
+        let text = std::fs::read_to_string(&path).expect("UTF-8");
+        let folder = path.parent().expect("in a folder");
+        for name in text.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')) {
+            let (file, room) = (folder.join(format!("{name}.rs")), folder.join(name).join("mod.rs"));
+            let module = if file.exists() { file } else { room };
+            let text = std::fs::read_to_string(&module).expect("the module's file");
+            let says =
+                text.lines().take_while(|line| line.starts_with("//!")).any(|line| line.contains("Who uses it: "));
+            assert!(says, "{} does not say who uses it", module.display());
+            modules.push(module);
+            seen += 1;
+        }
+    }
+    assert!(seen > 30, "{seen} modules");
+}
+
+#[test]
 fn every_package_name_begins_with_uv() {
     let metadata = metadata();
     for package in metadata["packages"].as_array().expect("a list") {
         let name = package["name"].as_str().expect("a name");
         assert!(name.starts_with("uv-"), "{name}");
+    }
+}
+
+#[test]
+fn unsafe_code_is_in_the_bindings_only() {
+    let metadata = metadata();
+    for package in metadata["packages"].as_array().expect("a list") {
+        let manifest = package["manifest_path"].as_str().expect("a path");
+        let text = std::fs::read_to_string(manifest).expect("a manifest");
+        // The workspace's lints forbid it.
+        let forbids = text.contains("[lints]\nworkspace = true");
+        let gives_reasons = text.contains("undocumented_unsafe_blocks = \"deny\"");
+        assert!(forbids || manifest.contains("/bindings/") && gives_reasons, "{manifest}");
     }
 }

@@ -4,12 +4,12 @@
 //! (Secure Execution) and POWER (Protected Execution Facility) have one each, with nothing in common on the wire.
 //! What a hypervisor does with them is common to both, and that is what stands here:
 //!
-//! | job | trait |
-//! |---|---|
-//! | know and end a secure VM | [`SecureVm`] |
-//! | take a VM into secure mode when its guest asks | [`EnterSecureMode`] |
-//! | give a page to the guest (again) | [`PageIn`] |
-//! | run a virtual CPU until somebody has to act | [`Vcpu`] |
+//! | job | trait | who calls it |
+//! |---|---|---|
+//! | know and end a secure VM | [`SecureVm`] | whoever has the VM, from any thread |
+//! | take a VM into secure mode when its guest asks | [`EnterSecureMode`] | the thread of the virtual CPU that asked |
+//! | give a page to the guest (again) | [`PageIn`] | whoever serves [`Exit::PageMissing`] |
+//! | run a virtual CPU until somebody has to act | [`Vcpu`] | the thread of the virtual CPU |
 //!
 //! Abilities that a machine may lack are sub-traits, reached through an `Option`:
 //!
@@ -23,53 +23,30 @@
 //! Three parties are kept apart everywhere: the *guest*, the *hypervisor* (who imports this crate and is not
 //! trusted), the *ultravisor* (trusted). No type in this crate can hold a key or the plaintext of a secure page.
 //!
+//! | vocabulary | who uses it | what |
+//! |---|---|---|
+//! | [`Gfn`], [`GuestAddr`], [`HostAddr`], [`PageRange`], [`PageSize`] | everybody | addresses and pages of each kind, not to be confused |
+//! | [`MemSlots`] | hypervisors; backends tell theirs | which host memory stands behind which guest pages |
+//! | [`NormalMemory`] | the VMM implements it; backends read and write through it | the hypervisor's own memory |
+//! | [`PageState`], [`PageCounts`], [`VmState`], [`Exit`] | hypervisors | where a page, a VM, a virtual CPU stands |
+//! | [`Error`], [`ErrorKind`], [`RangeError`], [`Unsupported`] | hypervisors of any machine | what can be done about a failure; the machine's own code stays inside |
+//! | [`check_range`], [`check_in_slots`], [`check_aligned`] | backends | arguments of page calls, refused in the same way everywhere |
+//!
 //! # A hypervisor
-//! Every exit is served; `serve` has the exits that only one machine has. The example `one_hypervisor` runs this function on
-//! all machines.
+//! Every exit is served; `serve` has the exits that only one machine has. `uv-sim` runs this very text on its engine, and the
+//! example `one_hypervisor` is the longer form that runs on all machines.
 //!
 //! ```
-//! use uv_core::{EnterSecureMode, Error, ErrorKind, Exit, PageIn, SecureVm, Unsupported, Vcpu};
-//!
-//! /// Runs a VM until its guest halts, then ends it; gives how often the guest became secure.
-//! fn supervise<V: EnterSecureMode + PageIn>(
-//!     vm: &V,
-//!     cpu: &mut V::Cpu,
-//!     mut serve: impl FnMut(&mut V::Cpu, <V::Cpu as Vcpu>::Arch) -> Result<(), V::Error>,
-//! ) -> Result<u32, V::Error> {
-//!     let mut entered = 0;
-//!     loop {
-//!         match cpu.run()? {
-//!             // The guest wants to be secure. After a refusal it goes on as a normal guest, and may ask again.
-//!             Exit::EnterSecureMode => entered += u32::from(vm.enter_secure_mode(cpu).is_ok()),
-//!             Exit::EnterAborted => vm.terminate()?,
-//!             // What is only busy comes in when the guest faults again.
-//!             Exit::PageMissing { gfn, .. } => match vm.page_in(gfn) {
-//!                 Err(error) if error.kind() == ErrorKind::Exhausted => make_room(vm, error)?,
-//!                 Err(error) if error.kind() != ErrorKind::Busy => return Err(error),
-//!                 _ => {}
-//!             },
-//!             // Not accepting would refuse.
-//!             Exit::ShareRequest { pages, share } => {
-//!                 let sharing = vm.as_accept_sharing().ok_or(Unsupported)?;
-//!                 sharing.accept_sharing(pages, share).map_err(|stopped| stopped.error)?;
-//!             }
-//!             Exit::Halted => return vm.terminate().map(|()| entered),
-//!             Exit::Arch(exit) => serve(cpu, exit)?,
-//!             // An exit that this hypervisor is too old for.
-//!             _ => return Err(Unsupported.into()),
-//!         }
-//!     }
-//! }
-//!
-//! /// Takes every page away that the machine gives: the guest faults on what it needs.
-//! fn make_room<V: SecureVm>(vm: &V, full: V::Error) -> Result<(), V::Error> {
-//!     let Some(out) = vm.as_page_out() else { return Err(full) };
-//!     for (_, slot) in vm.mem_slots().iter() {
-//!         out.page_out_range(slot.range()).map_err(|stopped| stopped.error)?;
-//!     }
-//!     Ok(())
-//! }
+#![doc = include_str!("../doc/supervise.rs")]
 //! ```
+//!
+//! # Features
+//! The crate needs `alloc` and nothing else, so every feature is off by default.
+//!
+//! | feature | what comes with it |
+//! |---|---|
+//! | `vm-memory` | `VmMemory`: the normal memory of a VMM that keeps it in rust-vmm's `vm-memory`; needs `std` |
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![no_std]
 #![deny(clippy::std_instead_of_core, clippy::std_instead_of_alloc, clippy::alloc_instead_of_core)]
 

@@ -44,7 +44,7 @@ pub enum Exit<A> {
         share: bool,
     },
     /// The guest waits, and nothing that is pending ends its wait (IBM Z: wait state; POWER: `H_CEDE`; a scripted guest at its
-    /// end waits for ever).
+    /// end waits forever).
     Halted,
     /// Anything else, in the machine's own words.
     Arch(A),

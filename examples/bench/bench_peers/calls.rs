@@ -102,7 +102,7 @@ fn slots() -> Result<Row, Box<dyn Error>> {
     let mut slots = MemSlots::new(PageSize::K4);
     for id in 0..SLOTS {
         let first = Gfn(u64::from(id) * 4);
-        slots.insert(SlotId(id.into()), MemSlot { first, pages: 4, host: HostAddr(first.0 << 12) })?;
+        slots.insert(SlotId(id), MemSlot { first, pages: 4, host: HostAddr(first.0 << 12) })?;
     }
     let rate = rate(
         |page| {

@@ -3,7 +3,9 @@
 //! The wall of an unpack is SHA-512, one serial hash over all pages. For `pvimg create` stands its work on the bytes of the image:
 //! OpenSSL's XTS over all pages, then OpenSSL's SHA-512 over the result, and one copy.
 
+use std::cell::RefCell;
 use std::error::Error;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use openssl::sha::Sha512;
@@ -15,7 +17,7 @@ use uv_s390::owner::image::ImageBuilder;
 use uv_s390::sim::MachineConfig;
 use uv_s390_programs::vm::Platform;
 
-use crate::harness::{Arena, Measured, PAGE, SPAN, Turn};
+use crate::harness::{Arena, Measured, PAGE, SPAN, Turn, thread_seconds};
 use crate::openssl_pages::{Way, Xts};
 use crate::table::Row;
 use crate::z::Z;
@@ -67,13 +69,20 @@ fn hash(image: &BootImage) {
     std::hint::black_box(hash.finish());
 }
 
-/// A VM with the image in its memory, ready to be unpacked.
+/// A machine whose VM has the image in its memory, and whose secure memory has been used before.
 fn loaded(image: &BootImage, key: &HostPrivateKey) -> Result<Z, Box<dyn Error>> {
     let bytes = (image.file().len() as u64).next_multiple_of(1 << 20);
-    let z = Z::new(MachineConfig { host_key: key.clone(), ..MachineConfig::new(1) }, bytes)?;
-    z.set_params(image.header_bytes().ok_or("no header")?)?;
-    z.write(0, image.file())?;
+    let mut z = Z::new(MachineConfig { host_key: key.clone(), ..MachineConfig::new(1) }, bytes)?;
+    load(&z, image)?;
+    unpack_all(&z, image);
+    z.renew()?;
+    load(&z, image)?;
     Ok(z)
+}
+
+fn load(z: &Z, image: &BootImage) -> Result<(), Box<dyn Error>> {
+    z.set_params(image.header_bytes().ok_or("no header")?)?;
+    z.write(0, image.file())
 }
 
 fn unpack_all(z: &Z, image: &BootImage) {
@@ -88,34 +97,61 @@ fn unpack_all(z: &Z, image: &BootImage) {
 
 fn unpack(arena: &mut Arena, image: &BootImage, key: &HostPrivateKey) -> Result<Vec<Row>, Box<dyn Error>> {
     let bytes = megabytes(image.file().len());
-    let mut machines = Vec::new();
-    for _ in 0..=ROUNDS {
-        machines.push(loaded(image, key)?);
-    }
-    let mut parties: Vec<Turn<'_>> =
-        vec![Box::new(|_, round| unpack_all(&machines[round], image)), Box::new(|_, _| hash(image))];
+    let machine = RefCell::new(loaded(image, key)?);
+    let renew = || {
+        let mut z = machine.borrow_mut();
+        z.renew().expect("a VM in the place of the last one");
+        load(&z, image).expect("the image fits");
+    };
+    let mut parties: Vec<Turn<'_>> = vec![
+        Box::new(|_, _| renew()),
+        Box::new(|_, _| unpack_all(&machine.borrow(), image)),
+        Box::new(|_, _| hash(image)),
+    ];
     let seconds = arena.turns(ROUNDS, &mut parties);
     let peers = ["openssl sha512"];
-    let one = Row::new("unpack + verify, one thread", &peers, 1.0, &Measured::only(&seconds, &[0, 1], bytes));
+    let one = Row::new("unpack + verify, one thread", &peers, 1.0, &Measured::only(&seconds, &[1, 2], bytes));
     drop(parties);
-    drop(machines);
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let (mut ours, mut cpu, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let z = loaded(image, key)?;
+        renew();
+        let z = machine.borrow();
         let start = Instant::now();
-        two_threads(&z, image);
+        cpu.push(two_threads(&z, image));
         ours.push(start.elapsed().as_secs_f64());
         let start = Instant::now();
         hash(image);
         theirs.push(start.elapsed().as_secs_f64());
     }
-    let two = Measured::only(&[ours, theirs], &[0, 1], bytes);
-    Ok(vec![one, Row::new("unpack + verify, two threads (elapsed)", &peers, 1.0, &two)])
+    let elapsed = Measured::only(&[ours, theirs], &[0, 1], bytes);
+    let hashes = seconds[2].clone();
+    let busiest = Measured::only(&[cpu, hashes], &[0, 1], bytes);
+    Ok(vec![
+        one,
+        Row::new("unpack + verify, two threads, elapsed", &peers, 1.0, &elapsed),
+        Row::new("unpack + verify, two threads, the busier one", &peers, 1.0, &busiest),
+    ])
 }
 
-/// The Ultravisor may let a second thread measure.
-fn two_threads(z: &Z, image: &BootImage) {
-    unpack_all(z, image);
+/// A second thread measures what this one unpacks. Gives the CPU time of the one that took more; waiting for the other counts.
+fn two_threads(z: &Z, image: &BootImage) -> f64 {
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        z.machine.set_helped(true);
+        let helper = scope.spawn(|| {
+            thread_seconds(|| {
+                while !done.load(Ordering::Relaxed) {
+                    if !z.machine.help() {
+                        std::thread::yield_now();
+                    }
+                }
+            })
+        });
+        let here = thread_seconds(|| unpack_all(z, image));
+        z.machine.set_helped(false);
+        done.store(true, Ordering::Relaxed);
+        here.max(helper.join().unwrap_or(f64::NAN))
+    })
 }
 
 /// What the program `s390_boot` does after it has read the file: machine, VM, start, and the guest reading itself.

@@ -6,20 +6,22 @@ use std::sync::Arc;
 use uv_core::{GuestAddr, HostAddr, NormalMemory as _};
 use uv_s390::abi::sie::{AddressSpaces as _, GuestMap, HostMapping, MappingSize};
 use uv_s390::abi::uvc::{Block, Cc, UvCall as _};
-use uv_s390::abi::uvcb::{ConvertFrom, ConvertTo, CreateConf, InitUv, Role, SetParams, Unpack, UvCommand};
+use uv_s390::abi::uvcb::{ConvertFrom, ConvertTo, CreateConf, InitUv, NoData, Role, SetParams, Unpack, UvCommand};
 use uv_s390::sim::{HostView, Machine, MachineConfig};
 
 /// Storage that the Ultravisor is given.
 const DONATED: u64 = 3 << 30;
 /// Where the VM has its memory.
 const GUEST: u64 = 4 << 30;
-const ASCE: u64 = DONATED - (1 << 20) | 0x107;
+const ASCE: u64 = (DONATED - (1 << 20)) | 0x107;
 
 /// The machine, and the handle of its VM.
 pub(crate) struct Z {
     pub(crate) machine: Machine,
     pub(crate) host: HostView,
     handle: u64,
+    /// Where what is donated for the VM lies, and the bytes of its memory.
+    place: (u64, u64),
 }
 
 /// Guest memory lies in one piece.
@@ -39,8 +41,16 @@ impl Z {
         let machine = Machine::new(config);
         let info = machine.generation().query(Role::Host);
         let virt = DONATED + info.uv_base_stor_len.get().next_multiple_of(1 << 20);
-        let mut z = Self { host: machine.host_memory(), machine, handle: 0 };
+        let mut z = Self { host: machine.host_memory(), machine, handle: 0, place: (0, 0) };
         z.call(&mut InitUv::new(DONATED, info.uv_base_stor_len.get()))?;
+        z.create(virt, bytes)?;
+        z.machine.attach(ASCE, Arc::new(Linear(bytes)));
+        Ok(z)
+    }
+
+    /// A VM with a handle.
+    fn create(&mut self, virt: u64, bytes: u64) -> Result<(), Box<dyn Error>> {
+        let info = self.machine.generation().query(Role::Host);
         let mut create = CreateConf::new();
         create.conf_virt_stor_origin = virt.into();
         let base = virt + info.variable_storage_len(bytes).ok_or("no such guest")?.next_multiple_of(1 << 20);
@@ -48,14 +58,22 @@ impl Z {
         create.guest_stor_len = bytes.into();
         create.guest_sca = (DONATED - (2 << 20)).into();
         create.guest_asce = ASCE.into();
-        z.call(&mut create)?;
-        z.handle = create.guest_handle.get();
-        z.machine.attach(ASCE, Arc::new(Linear(bytes)));
-        Ok(z)
+        self.call(&mut create)?;
+        self.handle = create.guest_handle.get();
+        self.place = (virt, bytes);
+        Ok(())
+    }
+
+    /// Ends the VM and makes a new one in its place: the machine's secure memory has been used before then.
+    pub(crate) fn renew(&mut self) -> Result<(), Box<dyn Error>> {
+        let mut end = NoData::new(UvCommand::DESTROY_SEC_CONF, self.handle);
+        while issue(&self.machine, &mut end)? == Cc::Partial {}
+        let (virt, bytes) = self.place;
+        self.create(virt, bytes)
     }
 
     pub(crate) fn call<B: Block>(&self, block: &mut B) -> Result<(), Box<dyn Error>> {
-        match self.machine.uv_call(block.as_mut_bytes()) {
+        match issue(&self.machine, block) {
             Ok(Cc::Done) => Ok(()),
             other => Err(format!("{other:?}, rc {:?}", block.header().rc()).into()),
         }
@@ -89,4 +107,8 @@ impl Z {
     pub(crate) fn write(&self, at: u64, bytes: &[u8]) -> Result<(), Box<dyn Error>> {
         Ok(self.host.write(HostAddr(GUEST + at), bytes)?)
     }
+}
+
+fn issue<B: Block>(machine: &Machine, block: &mut B) -> Result<Cc, String> {
+    machine.uv_call(block.as_mut_bytes()).map_err(|interruption| format!("{interruption:?}"))
 }

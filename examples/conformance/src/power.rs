@@ -8,7 +8,7 @@ use uv_power::abi::numbers::{HvCall, UvCall};
 use uv_power::abi::regs::Lpid;
 use uv_power::abi::{HvCode, Profile, Regs};
 use uv_power::guest::EsmRequest;
-use uv_power::hypervisor::kernel::{self, Defects, DevicePool, KvmError, KvmVcpu, PowerExit, Vm, VmConfig};
+use uv_power::hypervisor::kernel::{self, DevicePool, KvmError, KvmVcpu, PowerExit, Vm, VmConfig};
 use uv_power::hypervisor::vmm::boot::BootLayout;
 use uv_power::sim::{GuestInsn, GuestStep, Machine, MachineConfig};
 use uv_power_programs::SvmFiles;
@@ -106,7 +106,7 @@ impl Power {
             let mut slots = MemSlots::new(PageSize::K64);
             let at = HostAddr(HOST + layout.memory * u64::from(index));
             slots.insert(SlotId(0), MemSlot { first: Gfn(0), pages, host: at }).expect("one slot fits");
-            let config = VmConfig { lpid: Lpid(index + 1), radix: true, slots, defects: Defects::empty() };
+            let config = VmConfig { lpid: Lpid(index + 1), radix: true, slots };
             let vm = Vm::new(host.clone(), config);
             vm.enable_secure_guest_capability().expect("there is secure memory");
             Arc::new(vm)

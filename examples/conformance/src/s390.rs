@@ -43,6 +43,8 @@ pub enum UvcWrap {
     Recorded,
     /// Answers busy and partial at random.
     Disturbed,
+    /// Errors that come at certain calls.
+    Planned(&'static [wrap::PlannedError]),
 }
 
 impl UvcWrap {
@@ -54,6 +56,10 @@ impl UvcWrap {
             Self::Recorded => Arc::new(wrap::Recorder::new(machine)),
             Self::Disturbed => {
                 let schedule = wrap::Schedule { seed, busy: 48, partial: 24, ..wrap::Schedule::default() };
+                Arc::new(wrap::Disturbed::new(machine, schedule))
+            }
+            Self::Planned(errors) => {
+                let schedule = wrap::Schedule { seed, errors: errors.to_vec(), ..wrap::Schedule::default() };
                 Arc::new(wrap::Disturbed::new(machine, schedule))
             }
         }

@@ -32,7 +32,7 @@ use uv_core::{
 };
 use uv_power::abi::HvCode;
 use uv_power::abi::regs::Lpid;
-use uv_power::hypervisor::kernel::{Defects, DevicePool, Host, KvmError, KvmVcpu, Vm, VmConfig};
+use uv_power::hypervisor::kernel::{DevicePool, Host, KvmError, KvmVcpu, Vm, VmConfig};
 use uv_power::hypervisor::vmm::PefGuest;
 use uv_power::sim::{Machine, MachineConfig};
 use uv_power::wrap::Watched;
@@ -85,7 +85,7 @@ fn boot(cli: &Cli) -> Result<ExitCode, Failure> {
     let shown = Arc::clone(&steps);
     let seams = Arc::new(Watched::new(machine.clone(), move |call| shown.call(call)));
     let host = Host { uv: seams.clone(), entry: seams, memory: memory.clone(), pool };
-    let vm = Arc::new(Vm::new(host, VmConfig { lpid: LPID, radix: true, slots, defects: Defects::empty() }));
+    let vm = Arc::new(Vm::new(host, VmConfig { lpid: LPID, radix: true, slots }));
     let _pef_guest = PefGuest::new(Arc::clone(&vm)).map_err(Failure::unusable)?;
     let mut cpu = KvmVcpu::new(Arc::clone(&vm), 0).starting_at(layout.kernel.at);
 

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use uv_power::owner::blob::BlobError;
 use uv_power::owner::files::{FILE_LIMIT, check_name};
 use uv_power::owner::sealed::check_comment;
 use uv_programs::Failure;
@@ -12,7 +11,7 @@ use uv_programs::outputs::{FileMode, OverwriteArg};
 use uv_programs::random::rng;
 use zeroize::Zeroizing;
 
-use crate::keys::{Passphrase, private_key};
+use crate::keys::{Passphrase, unlock};
 use crate::{BlobArg, CommentArg, NameArg, SecretArg, blob, unusable};
 
 /// Reads a file that is to be attached.
@@ -44,10 +43,9 @@ impl Attach {
         let output = blob::change(path, &[&self.file, &self.secret.seckey])?;
         let mut blob = blob::read(path)?;
         let content = read_attachment(&self.file)?;
-        let secret = private_key(&self.secret.seckey, phrase)?;
-        let failed = |error: BlobError| unusable(error).at(path.display());
-        let key = blob.unlock(&secret).map_err(failed)?;
-        blob.attach(name, &content, &key, comment, &mut rng(None)?).map_err(failed)?;
+        let key = unlock(&blob, path, &self.secret.seckey, phrase)?;
+        let attached = blob.attach(name, &content, &key, comment, &mut rng(None)?);
+        attached.map_err(|error| unusable(error).at(path.display()))?;
         blob::write(output, path, &blob)
     }
 }
@@ -68,10 +66,8 @@ impl Detach {
         let path = &self.blob.blob;
         let output = blob::change(path, &[&self.secret.seckey])?;
         let mut blob = blob::read(path)?;
-        let secret = private_key(&self.secret.seckey, phrase)?;
-        let failed = |error: BlobError| unusable(error).at(path.display());
-        blob.unlock(&secret).map_err(failed)?;
-        blob.detach(&self.name.name).map_err(failed)?;
+        unlock(&blob, path, &self.secret.seckey, phrase)?;
+        blob.detach(&self.name.name).map_err(|error| unusable(error).at(path.display()))?;
         blob::write(output, path, &blob)
     }
 }
@@ -98,9 +94,8 @@ impl Extract {
         [path, secret].into_iter().try_for_each(|input| outputs.input(input))?;
         let slot = outputs.file(&self.output, FileMode::Secret)?;
         let blob = blob::read(path)?;
-        let secret = private_key(secret, phrase)?;
-        let opened = blob.unlock(&secret).and_then(|key| blob.extract(&self.name.name, &key));
-        let content = opened.map_err(|error| unusable(error).at(path.display()))?;
+        let key = unlock(&blob, path, secret, phrase)?;
+        let content = blob.extract(&self.name.name, &key).map_err(|error| unusable(error).at(path.display()))?;
         outputs.write(slot, &content)?;
         outputs.commit(|| Ok(()))
     }

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
+use uv_power::owner::blob::Blob;
 use uv_power::owner::keys::{KeyError, PrivateKey, PublicKey};
+use uv_power::owner::sealed::MasterKey;
 use zeroize::Zeroizing;
 
 use uv_programs::Failure;
@@ -47,6 +49,15 @@ pub(crate) fn private_key(path: &Path, phrase: Passphrase<'_>) -> Result<Private
         }
         other => other.map_err(failure),
     }
+}
+
+/// The key of a blob, which a private key opens.
+///
+/// # Errors
+/// Those of [`private_key`]; status 2 when the blob has no lockbox for it.
+pub(crate) fn unlock(blob: &Blob, path: &Path, secret: &Path, phrase: Passphrase<'_>) -> Result<MasterKey, Failure> {
+    let secret = private_key(secret, phrase)?;
+    blob.unlock(&secret).map_err(|error| Failure::unusable(error).at(path.display()))
 }
 
 fn ask(path: &Path, from: Passphrase<'_>) -> Result<Zeroizing<String>, Failure> {

@@ -12,7 +12,7 @@ use uv_core::{
     PageRange, PageSize, SlotId, Vcpu as _,
 };
 use uv_power::abi::regs::Lpid;
-use uv_power::hypervisor::kernel::{Defects, Host, KvmError, KvmVcpu, Vm, VmConfig};
+use uv_power::hypervisor::kernel::{Host, KvmError, KvmVcpu, Vm, VmConfig};
 use uv_power::hypervisor::vmm::boot::BootLayout;
 use uv_power::sim::Machine;
 use uv_programs::Failure;
@@ -48,7 +48,7 @@ pub(crate) fn boot(
     let mut slots = MemSlots::new(PageSize::K64);
     let pages = layout.memory >> PageSize::K64.shift();
     slots.insert(SlotId(0), MemSlot { first: Gfn(0), pages, host: at }).map_err(Failure::unusable)?;
-    let vm = Vm::new(host.clone(), VmConfig { lpid, radix: true, slots, defects: Defects::empty() });
+    let vm = Vm::new(host.clone(), VmConfig { lpid, radix: true, slots });
     vm.enable_secure_guest_capability().map_err(Failure::unusable)?;
     let vm = Arc::new(vm);
     let mut cpu = KvmVcpu::new(Arc::clone(&vm), 0).starting_at(layout.kernel.at);

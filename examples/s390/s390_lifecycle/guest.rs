@@ -17,7 +17,7 @@ pub(crate) const ANSWER: &[u8; 20] = b"sector 7: all zeroes";
 
 /// The guest's program, for all its starts.
 #[derive(Clone)]
-pub(crate) struct Story {
+pub(crate) struct LifecycleGuest {
     /// First page behind the image.
     first: u64,
     pages: u64,
@@ -25,7 +25,7 @@ pub(crate) struct Story {
     seen: Arc<Mutex<Vec<Transcript<InsnResult>>>>,
 }
 
-impl Story {
+impl LifecycleGuest {
     /// A guest that uses `pages` pages behind its image.
     pub(crate) fn new(image: &BootImage, pages: u64) -> Self {
         let first = u64::try_from(image.file().len()).unwrap_or(u64::MAX).div_ceil(0x1000);
@@ -91,7 +91,7 @@ impl Story {
     }
 }
 
-impl GuestCode for Story {
+impl GuestCode for LifecycleGuest {
     fn start(&mut self, psw: Psw) -> Box<dyn Program<GuestInsn, InsnResult>> {
         let steps = match self.starts {
             0 => self.first_start(psw),

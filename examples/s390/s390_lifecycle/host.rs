@@ -36,7 +36,7 @@ pub(crate) fn run(vm: &Vm) -> Result<(u64, Option<S390Exit>), Failure> {
     }
 }
 
-/// Runs until the guest yields, which ends a part of its story. Gives the number of faults.
+/// Runs until the guest yields, which ends a part of its program. Gives the number of faults.
 ///
 /// # Errors
 /// Status 1 if the guest ends its part otherwise.

@@ -53,8 +53,8 @@ fn live(cli: &Cli) -> Result<ExitCode, Failure> {
     let pages = cli.pages;
     let (mut platform, image) = machine()?;
     let mut vm = platform.load(&image)?;
-    let story = guest::Story::new(&image, pages);
-    vm.set_guest_code(story.clone())?;
+    let guest = guest::LifecycleGuest::new(&image, pages);
+    vm.set_guest_code(guest.clone())?;
     let mut table = Table::new(cli.json)?;
 
     boot(&mut vm)?;
@@ -71,7 +71,7 @@ fn live(cli: &Cli) -> Result<ExitCode, Failure> {
 
     next_yield(&vm)?;
     table.row("guest shares a bounce buffer", &vm)?;
-    talk(&vm, &story)?;
+    talk(&vm, &guest)?;
 
     expect_reset_notice(&vm)?;
     let after =
@@ -110,7 +110,7 @@ fn live(cli: &Cli) -> Result<ExitCode, Failure> {
     if platform.machine().secure_frames_in_use() != 0 {
         return Err(Failure::refused("secure frames are left over"));
     }
-    table.end(&story)?;
+    table.end(&guest)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -144,13 +144,13 @@ fn page_out_half(vm: &Vm) -> Result<u64, Failure> {
 }
 
 /// The hypervisor finds the guest's words in the shared page and answers there.
-fn talk(vm: &Vm, story: &guest::Story) -> Result<(), Failure> {
+fn talk(vm: &Vm, guest: &guest::LifecycleGuest) -> Result<(), Failure> {
     let mut heard = [0; guest::WORDS.len()];
-    vm.guest().host_read(story.buffer(), &mut heard).map_err(Failure::refused)?;
+    vm.guest().host_read(guest.buffer(), &mut heard).map_err(Failure::refused)?;
     if heard != *guest::WORDS {
         return Err(Failure::refused("the hypervisor does not find the guest's words in the shared page"));
     }
-    vm.guest().host_write(story.buffer(), guest::ANSWER).map_err(Failure::refused)
+    vm.guest().host_write(guest.buffer(), guest::ANSWER).map_err(Failure::refused)
 }
 
 /// The guest issued DIAG 308 subcode 1: notification 108.

@@ -5,7 +5,7 @@ use uv_core::{SecureVm as _, VmState};
 use uv_programs::{Failure, output};
 use uv_s390_programs::vm::Vm;
 
-use crate::guest::Story;
+use crate::guest::LifecycleGuest;
 
 /// The table on the standard output, or all of it as one JSON object at the end.
 pub(crate) struct Table {
@@ -51,8 +51,8 @@ impl Table {
     ///
     /// # Errors
     /// Status 1 if the guest read something else than it had written.
-    pub(crate) fn end(self, story: &Story) -> Result<(), Failure> {
-        let content = story.is_content();
+    pub(crate) fn end(self, guest: &LifecycleGuest) -> Result<(), Failure> {
+        let content = guest.is_content();
         if let Some(steps) = self.steps {
             output::print(&json!({ "steps": steps, "content_right": content }).to_string())?;
         } else if content {

@@ -10,7 +10,7 @@ use uv_power::abi::numbers::{HvCall, UvCall};
 use uv_power::abi::regs::Lpid;
 use uv_power::abi::{HvCode, Msr, Profile, Regs, Ultracall};
 use uv_power::guest::EsmRequest;
-use uv_power::hypervisor::kernel::{self, Defects, DevicePool, KvmVcpu, PowerExit, Vm, VmConfig};
+use uv_power::hypervisor::kernel::{self, DevicePool, KvmVcpu, PowerExit, Vm, VmConfig};
 use uv_power::sim::{GuestInsn, GuestStep, Machine, MachineConfig};
 use uv_power_programs::SvmFiles;
 use uv_sim::HostMemory;
@@ -89,7 +89,7 @@ impl Rig {
         };
         let mut slots = MemSlots::new(PageSize::K64);
         slots.insert(SlotId(0), MemSlot { first: Gfn(0), pages, host: HostAddr(HOST) }).expect("one slot fits");
-        let vm = Arc::new(Vm::new(host, VmConfig { lpid: LPID, radix: true, slots, defects: Defects::empty() }));
+        let vm = Arc::new(Vm::new(host, VmConfig { lpid: LPID, radix: true, slots }));
         vm.enable_secure_guest_capability().expect("there is secure memory");
         layout.load(&*memory, HostAddr(HOST)).expect("the memory is there");
         let todo = Todo::default();
@@ -179,7 +179,7 @@ pub fn ultracall_guest(data: &[u8]) {
         if feed.is_empty() {
             break;
         }
-        // An access that no load or store instruction makes would be repeated for ever outside of memory, as on the machine.
+        // An access that no load or store instruction makes would be repeated forever outside of memory, as on the machine.
         let size = 1 << (feed.byte() % 4);
         let at = GuestAddr(rig.numbers.take(&mut feed) & !(size - 1));
         let arguments = [(); 9].map(|()| rig.numbers.take(&mut feed));

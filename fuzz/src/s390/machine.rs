@@ -48,8 +48,8 @@ impl Rig {
         let (machine, memory) = (rig.machine, rig.memory);
         let state = guest.state_address(0).expect("CPU 0 has a state description");
         let todo = Todo::default();
-        let desk = Arc::clone(&todo);
-        machine.set_guest(state, move |_: Psw| program(Arc::clone(&desk)));
+        let queue = Arc::clone(&todo);
+        machine.set_guest(state, move |_: Psw| program(Arc::clone(&queue)));
         let (kernel, base) = (dev::Rig::KERNEL.0, guest.storage().slots.host_addr(GuestAddr(0)).expect("a slot").0);
         let mut numbers = Numbers::new(&[kernel, base, base + 0x10000, 0x10000, 0x1000, 1, guest.asce().0, state.0]);
         if protected {

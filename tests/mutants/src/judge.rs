@@ -29,7 +29,7 @@ impl Verdict {
 }
 
 /// The tests with what is known about them.
-pub(crate) struct Court<'a> {
+pub(crate) struct Runner<'a> {
     pub(crate) programs: &'a [Program],
     /// For each program.
     pub(crate) choices: &'a [Choice],
@@ -44,7 +44,7 @@ const ALONE: usize = 3;
 const TOGETHER: Duration = Duration::from_secs(3);
 
 /// Judges mutants with `jobs` of them at a time, and starts none after `end`. What was not started has no verdict.
-pub(crate) fn judge(court: &Court<'_>, ids: &[u32], jobs: usize, end: Instant) -> io::Result<BTreeMap<u32, Verdict>> {
+pub(crate) fn judge(runner: &Runner<'_>, ids: &[u32], jobs: usize, end: Instant) -> io::Result<BTreeMap<u32, Verdict>> {
     let next = AtomicUsize::new(0);
     let verdicts = Mutex::new(BTreeMap::new());
     let work = || -> io::Result<()> {
@@ -52,7 +52,7 @@ pub(crate) fn judge(court: &Court<'_>, ids: &[u32], jobs: usize, end: Instant) -
             if Instant::now() > end {
                 break;
             }
-            let verdict = court.judge(*id)?;
+            let verdict = runner.judge(*id)?;
             let mut verdicts = verdicts.lock().map_err(|_| io::Error::other("another job failed"))?;
             verdicts.insert(*id, verdict);
             if verdicts.len() % 100 == 0 {
@@ -68,7 +68,7 @@ pub(crate) fn judge(court: &Court<'_>, ids: &[u32], jobs: usize, end: Instant) -
     verdicts.into_inner().map_err(|_| io::Error::other("a job failed"))
 }
 
-impl Court<'_> {
+impl Runner<'_> {
     fn judge(&self, id: u32) -> io::Result<Verdict> {
         let mut tests: Vec<usize> = (0..self.tests.len()).filter(|n| self.tests[*n].reaches.contains(&id)).collect();
         if tests.is_empty() {

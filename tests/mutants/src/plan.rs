@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
 use crate::compile::Program;
-use crate::judge::{Court, Verdict, judge};
+use crate::judge::{Runner, Verdict, judge};
 use crate::layout::Library;
 use crate::prepare::Prepared;
 use crate::report;
@@ -55,8 +55,8 @@ impl Plan {
         eprintln!("recorded after {} s", start.elapsed().as_secs());
         let choices = programs.iter().map(Choice::of).collect::<io::Result<Vec<_>>>()?;
         let catches = tests.iter().map(|_| AtomicU32::new(0)).collect();
-        let court = Court { programs: &programs, choices: &choices, tests: &tests, catches };
-        let verdicts = judge(&court, &self.drawn(&prepared.mutants), self.jobs, self.end)?;
+        let runner = Runner { programs: &programs, choices: &choices, tests: &tests, catches };
+        let verdicts = judge(&runner, &self.drawn(&prepared.mutants), self.jobs, self.end)?;
         Ok((prepared.mutants, verdicts))
     }
 

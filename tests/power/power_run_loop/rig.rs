@@ -10,7 +10,7 @@ use uv_power::abi::numbers::{HvCall, UvCall};
 use uv_power::abi::regs::Lpid;
 use uv_power::abi::{GuestEntry, HvCode, Msr, Regs, Ultracall};
 use uv_power::hypervisor::kernel::hcall::{self, Served};
-use uv_power::hypervisor::kernel::{Defects, DevicePool, Host, KvmError, KvmVcpu, Vm, VmConfig};
+use uv_power::hypervisor::kernel::{DevicePool, Host, KvmError, KvmVcpu, Vm, VmConfig};
 use uv_power::wrap::{Instruction, RecordedCall, Recorder};
 use uv_sim::HostMemory;
 
@@ -75,7 +75,7 @@ impl Rig {
             memory: Arc::new(HostMemory::new(0x20_0000)),
             pool: Some(pool.clone()),
         };
-        let vm = Vm::new(host, VmConfig { lpid: Lpid(3), radix: true, slots, defects: Defects::empty() });
+        let vm = Vm::new(host, VmConfig { lpid: Lpid(3), radix: true, slots });
         vm.enable_secure_guest_capability().unwrap();
         assert_eq!(calls(&uv), [UvCall::UV_WRITE_PATE]);
         uv.take();

@@ -1,4 +1,4 @@
-//! KVM over an ultravisor that notes what it is asked and answers as the row says.
+//! KVM over an ultravisor that answers as the row says; what it is asked is recorded.
 
 use crate::rig::{PAGE, VM};
 use std::collections::{BTreeMap, VecDeque};
@@ -7,8 +7,9 @@ use uv_core::{Gfn, HostAddr, MemSlot, MemSlots, NormalMemory, PageSize, SlotId};
 use uv_power::abi::numbers::{HvCall, UvCall};
 use uv_power::abi::regs::Lpid;
 use uv_power::abi::{GuestEntry, HvCode, Msr, Regs, Ultracall};
-use uv_power::hypervisor::kernel::hcall::{self, Served};
-use uv_power::hypervisor::kernel::{Defects, DevicePool, Host, HostPages, SecureGuest, Vm, VmConfig};
+use uv_power::hypervisor::kernel::hcall::Served;
+use uv_power::hypervisor::kernel::{Defects, DevicePool, Host, HostPages, PublishedKernel, SecureGuest, Vm, VmConfig};
+use uv_power::wrap::Recorder;
 use uv_sim::HostMemory;
 
 /// Normal memory behind guest address 0.
@@ -28,7 +29,6 @@ type Hook = Box<dyn Fn(&mut Regs) + Send>;
 /// The ultravisor and the guests of the rows.
 pub(crate) struct Fake {
     memory: Arc<HostMemory>,
-    calls: Mutex<Vec<Call>>,
     answers: Mutex<BTreeMap<u64, Vec<i64>>>,
     /// What the guest does when it is entered, and what it reaches as a normal one.
     guest: Mutex<Option<Hook>>,
@@ -43,12 +43,10 @@ impl Ultracall for Fake {
         if call == UvCall::UV_RETURN {
             return self.enter(regs);
         }
-        let args = core::array::from_fn(|index| regs.gpr[4 + index]);
-        self.calls.lock().unwrap().push((call, args));
         let mut answers = self.answers.lock().unwrap();
         let code = answers.get_mut(&call.0).filter(|list| !list.is_empty()).map_or(0, |list| list.remove(0));
         if call == UvCall::UV_PAGE_OUT && code == 0 && !*self.empty_page_out.lock().unwrap() {
-            self.memory.write(HostAddr(args[1]), &SEALED).unwrap();
+            self.memory.write(HostAddr(regs.gpr[5]), &SEALED).unwrap();
         }
         regs.gpr[3] = code.cast_unsigned();
     }
@@ -68,12 +66,16 @@ impl GuestEntry for Fake {
     }
 }
 
-impl Fake {
-    /// The calls since the last time.
-    pub(crate) fn calls(&self) -> Vec<Call> {
-        core::mem::take(&mut self.calls.lock().unwrap())
-    }
+/// The calls since the last time, without `UV_RETURN`.
+pub(crate) fn calls(uv: &Recorder<Fake>) -> Vec<Call> {
+    let calls = uv.take().into_iter().filter_map(|call| {
+        let [r4, r5, r6, r7, r8, ..] = call.args();
+        Some((call.ultracall()?, [r4, r5, r6, r7, r8]))
+    });
+    calls.filter(|(call, _)| *call != UvCall::UV_RETURN).collect()
+}
 
+impl Fake {
     /// Whether a normal guest reaches any memory.
     pub(crate) fn is_reachable(&self) -> bool {
         self.reaches.lock().unwrap().is_some()
@@ -83,7 +85,8 @@ impl Fake {
 /// A VM of two slots on the fake ultravisor.
 pub(crate) struct Kvm {
     pub(crate) vm: Arc<Vm>,
-    pub(crate) fake: Arc<Fake>,
+    pub(crate) uv: Arc<Recorder<Fake>>,
+    kernel: Arc<PublishedKernel<Arc<Recorder<Fake>>>>,
     pub(crate) pool: Option<Arc<DevicePool>>,
     pub(crate) memory: Arc<HostMemory>,
 }
@@ -123,27 +126,27 @@ impl Kvm {
         let memory = Arc::new(HostMemory::new(0x100_0000));
         let fake = Fake {
             memory: memory.clone(),
-            calls: Mutex::default(),
             answers: Mutex::default(),
             guest: Mutex::default(),
             reaches: Mutex::default(),
             empty_page_out: Mutex::default(),
         };
-        let fake = Arc::new(fake);
+        let uv = Arc::new(Recorder::new(fake));
         let pool = DevicePool::new(made.pool_pages * PAGE).map(Arc::new);
         let mut slots = MemSlots::new(PageSize::K64);
         slots.insert(SlotId(0), MemSlot { first: Gfn(0), pages: PAGES, host: HostAddr(AT) }).unwrap();
         let second = MemSlot { first: Gfn(SECOND), pages: 2, host: HostAddr(AT + SECOND * PAGE) };
         slots.insert(SlotId(3), second).unwrap();
-        let host = Host { uv: fake.clone(), entry: fake.clone(), memory: memory.clone(), pool: pool.clone() };
-        let vm = Vm::new(host, VmConfig { lpid: VM, radix: made.radix, slots, defects: made.defects });
+        let kernel = Arc::new(PublishedKernel::new(uv.clone(), made.defects));
+        let host = Host { uv: kernel.clone(), entry: uv.clone(), memory: memory.clone(), pool: pool.clone() };
+        let vm = Vm::new(host, VmConfig { lpid: VM, radix: made.radix, slots });
         let vm = made.pages.into_iter().fold(vm, |vm, pages| vm.with_host_pages(pages));
         let entry = if made.radix { 1 << 63 } else { 0 };
-        assert_eq!(core::mem::take(&mut *fake.calls.lock().unwrap()), [write_pate(entry)]);
+        assert_eq!(calls(&uv), [write_pate(entry)]);
         if made.enabled && pool.is_some() {
             vm.enable_secure_guest_capability().unwrap();
         }
-        Self { vm: Arc::new(vm), fake, pool, memory }
+        Self { vm: Arc::new(vm), uv, kernel, pool, memory }
     }
 
     /// A normal VM.
@@ -169,7 +172,7 @@ impl Kvm {
 
     /// A hypercall of the ultravisor.
     pub(crate) fn ask(&self, call: HvCall, args: [u64; 3]) -> HvCode {
-        match hcall::dispatch(&self.vm, call, args, Msr::S) {
+        match self.kernel.dispatch(&self.vm, call, args, Msr::S) {
             Served::Answer(code) => code,
             other => panic!("the kernel does not answer: {other:?}"),
         }
@@ -185,27 +188,27 @@ impl Kvm {
 
     /// The calls since the last time.
     pub(crate) fn calls(&self) -> Vec<Call> {
-        self.fake.calls()
+        calls(&self.uv)
     }
 
     /// What the next calls of this number are answered with.
     pub(crate) fn answer(&self, call: UvCall, codes: &[i64]) {
-        self.fake.answers.lock().unwrap().insert(call.0, codes.to_vec());
+        self.uv.inner().answers.lock().unwrap().insert(call.0, codes.to_vec());
     }
 
     /// What the guest does when it is entered.
     pub(crate) fn guest(&self, act: impl Fn(&mut Regs) + Send + 'static) {
-        *self.fake.guest.lock().unwrap() = Some(Box::new(act));
+        *self.uv.inner().guest.lock().unwrap() = Some(Box::new(act));
     }
 
     /// `UV_PAGE_OUT` answers with success and writes nothing.
     pub(crate) fn page_out_is_empty(&self) {
-        *self.fake.empty_page_out.lock().unwrap() = true;
+        *self.uv.inner().empty_page_out.lock().unwrap() = true;
     }
 
     /// Where a normal guest of the partition finds a page.
     pub(crate) fn reaches(&self, gfn: u64) -> Option<HostAddr> {
-        self.fake.reaches.lock().unwrap().as_ref().and_then(|slots| slots.host_page(Gfn(gfn)))
+        self.uv.inner().reaches.lock().unwrap().as_ref().and_then(|slots| slots.host_page(Gfn(gfn)))
     }
 
     pub(crate) fn flags(&self) -> SecureGuest {

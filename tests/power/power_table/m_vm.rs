@@ -235,10 +235,10 @@ pub(crate) fn tpm_addresses() {
 pub(crate) fn every_vm_has_its_entry() {
     for (secure, last) in [(false, vec![write_pate(0)]), (true, vec![terminate(), write_pate(0)])] {
         let kvm = if secure { Kvm::secure() } else { Kvm::new() };
-        let (fake, pool) = (kvm.fake.clone(), kvm.pool.clone().unwrap());
+        let (uv, pool) = (kvm.uv.clone(), kvm.pool.clone().unwrap());
         drop(kvm);
-        assert_eq!((fake.calls(), pool.free()), (last, 32), "and nothing is reachable");
-        assert!(!fake.is_reachable());
+        assert_eq!((calls(&uv), pool.free()), (last, 32), "and nothing is reachable");
+        assert!(!uv.inner().is_reachable());
     }
 }
 

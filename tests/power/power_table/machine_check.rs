@@ -100,7 +100,7 @@ fn an_address_below_the_rtas_data_or_at_its_end_is_ignored() {
             let mut rig = checked(p, 0, 0);
             deliver(&mut rig, &log(), at, HANDLER);
             let regs = rig.returned(LOOK);
-            assert_eq!(regs.nip, HANDLER + 4, "the interrupt comes all the same");
+            assert_eq!(regs.nip, HANDLER + 4, "the interrupt comes anyway");
             assert_eq!(regs.gpr[3], if taken { LOG } else { OLD_R3 });
             assert_eq!(rig.loaded(LOADED) != [0; 64], taken);
         }

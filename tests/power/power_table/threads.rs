@@ -1,6 +1,7 @@
 //! Several virtual CPUs at work, each in a thread, while another thread of the hypervisor pages their memory out under them and
 //! withdraws what they share: every byte that a guest stored is the byte that it loads.
 
+use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -79,9 +80,12 @@ fn wait(moved: &AtomicU64) {
     }
 }
 
-/// Serves one virtual CPU until its program has ended.
-fn serve(machine: &Machine, regs: &mut Regs, moved: &AtomicU64) {
+/// Serves one virtual CPU until its program has ended. A page that it gives stays until the ultravisor has taken notice: a
+/// hypervisor that takes it away before that loses the VM.
+fn serve(machine: &Machine, regs: &mut Regs, moved: &AtomicU64, giving: &RwLock<()>) {
     loop {
+        let given = (regs.nip, HvCall(regs.gpr[3])) == (0xc00, HvCall::H_SVM_PAGE_IN);
+        let _given = given.then(|| giving.read().unwrap());
         let code = match (regs.nip, HvCall(regs.gpr[3])) {
             (0xc00, HvCall::H_CEDE) => return,
             (0xc00, HvCall::H_SVM_PAGE_IN) => {
@@ -112,7 +116,7 @@ fn serve(machine: &Machine, regs: &mut Regs, moved: &AtomicU64) {
 }
 
 /// Pages out and withdraws whatever it can until the guests are done. A guest's bytes never stand where it reads.
-fn pager(rig: &Machine, memory: &dyn NormalMemory, over: &AtomicBool, moved: &AtomicU64) {
+fn pager(rig: &Machine, memory: &dyn NormalMemory, over: &AtomicBool, moved: &AtomicU64, giving: &RwLock<()>) {
     let mut turn = 0_u64;
     while !over.load(Ordering::Acquire) {
         turn = turn.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
@@ -120,7 +124,9 @@ fn pager(rig: &Machine, memory: &dyn NormalMemory, over: &AtomicBool, moved: &At
         let gpa = at(cpu, page);
         if page == PAGES - 1 {
             // It is shared now and then; what stands in its normal page is the guest's gift.
-            ultracall::call(rig, UvCall::UV_PAGE_INVAL, &[7, gpa, 16]);
+            if let Ok(_nobody) = giving.try_write() {
+                ultracall::call(rig, UvCall::UV_PAGE_INVAL, &[7, gpa, 16]);
+            }
             continue;
         }
         if ultracall::call(rig, UvCall::UV_PAGE_OUT, &[7, HOST + gpa, gpa, 0, 16]).0 == UvCode::U_SUCCESS {
@@ -158,21 +164,21 @@ pub(crate) fn run() {
             }
         }
         let (over, moved) = (AtomicBool::new(false), AtomicU64::new(0));
-        let (machine, moved) = (&rig.machine, &moved);
+        let (machine, moved, giving) = (&rig.machine, &moved, &RwLock::new(()));
         let memory = &*rig.memory;
         let mut own = rig.regs.clone();
         thread::scope(|scope| {
-            let pages = scope.spawn(|| pager(machine, memory, &over, moved));
+            let pages = scope.spawn(|| pager(machine, memory, &over, moved, giving));
             let running: Vec<_> = others
                 .iter_mut()
                 .map(|(regs, _)| {
                     scope.spawn(move || {
                         machine.ultracall(regs);
-                        serve(machine, regs, moved);
+                        serve(machine, regs, moved, giving);
                     })
                 })
                 .collect();
-            let first = scope.spawn(|| serve(machine, &mut own, moved));
+            let first = scope.spawn(|| serve(machine, &mut own, moved, giving));
             let done: Vec<_> = running.into_iter().chain([first]).map(thread::ScopedJoinHandle::join).collect();
             over.store(true, Ordering::Release);
             pages.join().unwrap();

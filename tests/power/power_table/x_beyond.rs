@@ -1,4 +1,4 @@
-//! What no row of the table says and a guest depends on all the same.
+//! What no row of the table says and a guest depends on anyway.
 
 use uv_core::{GuestAddr, HostAddr, NormalMemory};
 use uv_power::abi::numbers::HvCall;

@@ -37,14 +37,14 @@ pub(crate) fn register(tests: &mut Tests) {
         assert_eq!(rig.import(&guest, ONE), OK, "as for the slower of two CPUs that take 0x3e");
         assert!(rig.is_closed(guest.base + ONE));
         let elsewhere = HostMapping { frame: HostAddr(guest.base + TWO), writable: true, size: MappingSize::Page };
-        guest.tables.moved.lock().unwrap().insert(ONE, Some(elsewhere));
+        guest.tables.moved.lock().insert(ONE, Some(elsewhere));
         assert_eq!(rig.import(&guest, ONE), refused(UvRc::FOREIGN_FRAME.0), "but not through another frame");
         assert!(!rig.is_closed(guest.base + TWO));
     });
     tests.row("s107_pages::import_not_mapped", || {
         let rig = Rig::ready();
         let guest = rig.guest(0);
-        guest.tables.moved.lock().unwrap().insert(ONE, None);
+        guest.tables.moved.lock().insert(ONE, None);
         assert_eq!(rig.import(&guest, ONE), refused(0x010a));
     });
     let refused_content = refused(UvRc::STORAGE_INTEGRITY.0);
@@ -90,14 +90,14 @@ pub(crate) fn register(tests: &mut Tests) {
     tests.each("s107_pages::destroy_not_secure", items(generations), |(generation, expected)| {
         let rig = Rig::ready_on(generation);
         let guest = rig.guest(0);
-        assert_eq!(rig.frame(UvCommand::DESTR_SEC_STOR, guest.base), expected);
-        assert_eq!([rig.import(&guest, 0), rig.frame(UvCommand::DESTR_SEC_STOR, guest.base)], [OK, OK]);
+        assert_eq!(rig.storage(UvCommand::DESTR_SEC_STOR, guest.base), expected);
+        assert_eq!([rig.import(&guest, 0), rig.storage(UvCommand::DESTR_SEC_STOR, guest.base)], [OK, OK]);
     });
     tests.row("s107_pages::pin_private", || {
         let rig = Rig::ready();
         let guest = rig.guest(0);
         assert_eq!(rig.import(&guest, ONE), OK);
-        let pin = || rig.frame(UvCommand::PIN_PAGE_SHARED, guest.base + ONE);
+        let pin = || rig.storage(UvCommand::PIN_PAGE_SHARED, guest.base + ONE);
         assert_eq!([pin(), pin()], [refused(UvRc::STATE.0); 2]);
         assert!(rig.is_closed(guest.base + ONE));
         assert_eq!([rig.export(guest.base + ONE), pin()], [OK, refused(UvRc::STATE.0)], "nor a page that is gone");

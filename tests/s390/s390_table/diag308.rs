@@ -8,7 +8,7 @@ use uv_s390::abi::psw::Psw;
 use uv_s390::abi::uvc::PgmCode;
 use uv_s390::dev::Rig;
 use uv_s390::hypervisor::kernel::Guest;
-use uv_s390::hypervisor::vmm::diag308::{IplStores, Machine, Operand, Outcome, handle};
+use uv_s390::hypervisor::vmm::diag308::{IplStores, MachineModel, Operand, Outcome, handle};
 use uv_s390::hypervisor::vmm::ipl::{AfterReset, IplOptions, NoDevices, reset};
 
 use crate::registry::Tests;
@@ -23,7 +23,7 @@ fn vm() -> Arc<Guest> {
 
 fn issue(call: Diag308) -> Outcome {
     let guest = vm();
-    handle(&mut IplStores::new(), &Machine::default(), call, Operand::Guest(guest.storage()))
+    handle(&mut IplStores::new(), &MachineModel::default(), call, Operand::Guest(guest.storage()))
 }
 
 const CALL: Diag308 = Diag308 { problem_state: false, r1: 2, address: 0x4000, subcode: 0 };
@@ -40,7 +40,7 @@ pub(crate) fn register(tests: &mut Tests) {
         let guest = vm();
         let storage = guest.storage();
         let call = Diag308 { subcode, ..CALL };
-        let outcome = handle(&mut IplStores::new(), &Machine::default(), call, Operand::Guest(storage.clone()));
+        let outcome = handle(&mut IplStores::new(), &MachineModel::default(), call, Operand::Guest(storage.clone()));
         let Outcome::Reset(request) = outcome else { panic!("{outcome:?}") };
         let options = IplOptions { others: vec![1], ..IplOptions::default() };
         let after = reset(&mut NoDevices, &*guest, &storage, &options, false, request).unwrap();

@@ -25,7 +25,7 @@ fn call(flag: u32) -> (StateDescription, Vec<InsnResult>, InsnResult) {
         GuestInsn::SetMask { mask: EXTERNAL },
         GuestInsn::Wait,
     ];
-    let got = rig.program(target, steps.map(Step::Call));
+    let got = rig.script(target, steps.map(Step::Call));
     assert_eq!(rig.set_state(target, CpuState::OPERATING), OK);
     rig.change(target, |sd| sd.iictl = 0x04);
     assert_eq!(rig.enter(&guest, target).interception(), InterceptionCode::WAIT);

@@ -29,7 +29,7 @@ fn import(rig: &Rig, running: &Running, pages: impl IntoIterator<Item = u64>) {
 }
 
 fn map_all(running: &Running, size: MappingSize) {
-    *running.0.tables.size.lock().unwrap() = size;
+    *running.0.tables.large.lock() = Some(size);
 }
 
 fn merge(rig: &Rig, running: &Running) -> Codes {
@@ -40,7 +40,7 @@ fn merge(rig: &Rig, running: &Running) -> Codes {
 fn map(running: &Running, page: u64, frame: u64, size: MappingSize) {
     let guest = &running.0;
     let mapping = HostMapping { frame: HostAddr(guest.base + frame), writable: true, size };
-    guest.tables.moved.lock().unwrap().insert(LARGE + (page << 12), Some(mapping));
+    guest.tables.moved.lock().insert(LARGE + (page << 12), Some(mapping));
 }
 
 /// All pages are in, mapped as one, merged, and used.
@@ -85,7 +85,7 @@ pub(crate) fn register(tests: &mut Tests) {
         map(&running, 4, four, MappingSize::Page);
         import(&rig, &running, 0..256);
         map_all(&running, MappingSize::Segment);
-        running.0.tables.moved.lock().unwrap().clear();
+        running.0.tables.moved.lock().clear();
         assert_eq!(merge(&rig, &running), refused(0x0104));
     });
     tests.row("large_frame::r05_other_address", || {
@@ -117,7 +117,7 @@ pub(crate) fn register(tests: &mut Tests) {
         if again {
             assert_eq!([rig.import(guest, LARGE), merge(&rig, &running)], [OK, OK]);
         } else {
-            guest.tables.moved.lock().unwrap().clear();
+            guest.tables.moved.lock().clear();
         }
         let sd = rig.enter(guest, *cpu);
         assert_eq!((sd.interception(), sd.gr(5)), (InterceptionCode::PV_NOTIFICATION, 0x44));

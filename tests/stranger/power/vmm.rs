@@ -1,6 +1,8 @@
 //! A VMM for POWER, from memory to a secure guest, over `uv-core` and `uv-power` alone. The ESM blob is one that the owner's real tool
 //! wrote; the memory is the VMM's own.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::sync::{Arc, Mutex};
 
 use uv_core::{
@@ -10,7 +12,7 @@ use uv_core::{
 use uv_power::abi::regs::{Lpid, Regs};
 use uv_power::abi::{HvCode, Msr, Profile};
 use uv_power::guest::EsmRequest;
-use uv_power::hypervisor::kernel::{Defects, DevicePool, Host, KvmVcpu, Vm, VmConfig};
+use uv_power::hypervisor::kernel::{DevicePool, Host, KvmVcpu, Vm, VmConfig};
 use uv_power::hypervisor::vmm::boot::{BootFiles, BootLayout};
 use uv_power::owner::digests::RTAS_STUB;
 use uv_power::owner::keys::PrivateKey;
@@ -104,7 +106,7 @@ fn boot_on(key: PrivateKey, profile: Profile) -> (Seen, Vec<u8>) {
     let host = Host { uv: seam.clone(), entry: seam, memory: memory.clone(), pool };
     let mut slots = MemSlots::new(PageSize::K64);
     slots.insert(SlotId(0), MemSlot { first: Gfn(0), pages, host: HostAddr(HOST) }).unwrap();
-    let vm = Arc::new(Vm::new(host, VmConfig { lpid: LPID, radix: true, slots, defects: Defects::empty() }));
+    let vm = Arc::new(Vm::new(host, VmConfig { lpid: LPID, radix: true, slots }));
     vm.enable_secure_guest_capability().unwrap();
     let mut cpu = KvmVcpu::new(Arc::clone(&vm), 0).starting_at(request.kernel);
     loop {

@@ -1,5 +1,7 @@
 //! A VMM for IBM Z, from memory to a protected guest, over `uv-core` and `uv-s390` alone. The image is one that the real builder wrote.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::sync::{Arc, Mutex};
 
 use uv_core::{

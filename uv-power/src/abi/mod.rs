@@ -1,5 +1,7 @@
 //! What all parties share: numbers, registers, codes, and the seams. Definitions only, nothing here acts.
 //!
+//! Who uses it: all parties.
+//!
 //! | part | what |
 //! |---|---|
 //! | [`calls`] | the tables of ultracalls and hypercalls: one row a call |

@@ -1,5 +1,7 @@
 //! ESM blobs: what lets a normal VM of a guest owner become a secure one on the machines the owner names.
 //!
+//! Who uses it: whoever builds ESM blobs and holds keys, and the ultravisor that judges them.
+//!
 //! A blob is a flattened device tree (power-pef §12) that carries
 //!
 //! * **lockboxes**: the blob's 32-byte master key, wrapped once per key that may open it,

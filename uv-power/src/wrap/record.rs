@@ -1,10 +1,7 @@
 //! Keeping calls and entries, and answering them again.
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
-use alloc::vec::Vec;
 
-use spin::Mutex;
 use uv_core::MemSlots;
 
 use crate::abi::numbers::{HvCall, UvCall};
@@ -76,52 +73,23 @@ impl RecordedCall {
 }
 
 /// Passes calls and entries on and keeps them, in the order in which they ended.
-#[derive(Debug)]
-pub struct Recorder<S> {
-    inner: S,
-    calls: Mutex<Vec<RecordedCall>>,
-}
-
-impl<S> Recorder<S> {
-    /// Records what goes to `inner`.
-    #[must_use]
-    pub const fn new(inner: S) -> Self {
-        Self { inner, calls: Mutex::new(Vec::new()) }
-    }
-
-    /// What is wrapped.
-    #[must_use]
-    pub const fn inner(&self) -> &S {
-        &self.inner
-    }
-
-    /// What was recorded since it was last taken.
-    #[must_use]
-    pub fn calls(&self) -> Vec<RecordedCall> {
-        self.calls.lock().clone()
-    }
-
-    /// Takes what was recorded; the recording goes on empty.
-    pub fn take(&self) -> Vec<RecordedCall> {
-        core::mem::take(&mut *self.calls.lock())
-    }
-}
+pub type Recorder<S> = uv_sim::wrap::Recorder<S, RecordedCall>;
 
 impl<S: Ultracall> Ultracall for Recorder<S> {
     fn ultracall(&self, regs: &mut Regs) {
-        let call = RecordedCall::of(Instruction::Sc2, regs, |regs| self.inner.ultracall(regs));
-        self.calls.lock().push(call);
+        let call = RecordedCall::of(Instruction::Sc2, regs, |regs| self.inner().ultracall(regs));
+        self.keep(call);
     }
 }
 
 impl<S: GuestEntry> GuestEntry for Recorder<S> {
     fn enter(&self, regs: &mut Regs) {
-        let call = RecordedCall::of(Instruction::Hrfid, regs, |regs| self.inner.enter(regs));
-        self.calls.lock().push(call);
+        let call = RecordedCall::of(Instruction::Hrfid, regs, |regs| self.inner().enter(regs));
+        self.keep(call);
     }
 
     fn set_partition_memory(&self, lpid: Lpid, slots: Option<&MemSlots>) {
-        self.inner.set_partition_memory(lpid, slots);
+        self.inner().set_partition_memory(lpid, slots);
     }
 }
 
@@ -130,33 +98,17 @@ impl<S: GuestEntry> GuestEntry for Recorder<S> {
 /// They must come in the recorded order with the recorded registers. Any other ultracall, and any behind the end, is answered
 /// `U_FUNCTION`; any other entry comes back with a program interrupt (0x700); nothing is used up by either. Memory is not
 /// recorded: what a machine wrote there (`UV_PAGE_OUT`) is not written again.
-#[derive(Debug)]
-pub struct Replayer(Mutex<VecDeque<RecordedCall>>);
+pub type Replayer = uv_sim::wrap::Replayer<RecordedCall>;
 
-impl Replayer {
-    /// Answers from these calls.
-    #[must_use]
-    pub fn new(calls: impl IntoIterator<Item = RecordedCall>) -> Self {
-        Self(Mutex::new(calls.into_iter().collect()))
-    }
-
-    /// Whether everything recorded was asked for.
-    #[must_use]
-    pub fn is_done(&self) -> bool {
-        self.0.lock().is_empty()
-    }
-
-    /// Answers from the recording; `false` if this is not what was recorded next.
-    fn answer(&self, instruction: Instruction, regs: &mut Regs) -> bool {
-        let mut calls = self.0.lock();
-        let next = calls.pop_front_if(|call| call.instruction == instruction && *call.before == *regs);
-        next.map(|call| *regs = *call.after).is_some()
-    }
+/// Answers from the recording; `false` if this is not what was recorded next.
+fn answer(recorded: &Replayer, instruction: Instruction, regs: &mut Regs) -> bool {
+    let next = recorded.next_if(|call| call.instruction == instruction && *call.before == *regs);
+    next.map(|call| *regs = *call.after).is_some()
 }
 
 impl Ultracall for Replayer {
     fn ultracall(&self, regs: &mut Regs) {
-        if !self.answer(Instruction::Sc2, regs) {
+        if !answer(self, Instruction::Sc2, regs) {
             regs.gpr[3] = UvCode::U_FUNCTION.to_register();
         }
     }
@@ -164,7 +116,7 @@ impl Ultracall for Replayer {
 
 impl GuestEntry for Replayer {
     fn enter(&self, regs: &mut Regs) {
-        if !self.answer(Instruction::Hrfid, regs) {
+        if !answer(self, Instruction::Hrfid, regs) {
             (regs.srr0, regs.srr1) = (regs.nip, regs.msr);
             regs.nip = PROGRAM;
         }

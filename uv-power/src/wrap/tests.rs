@@ -16,7 +16,7 @@ use crate::abi::numbers::{HvCall, UvCall};
 use crate::abi::regs::{Lpid, Regs};
 use crate::abi::{GuestEntry, HvCode, Profile, Ultracall, UvCode, UvError, ultracall};
 use crate::guest::EsmRequest;
-use crate::hypervisor::kernel::{Defects, DevicePool, Host, KvmError, KvmVcpu, PowerExit, Vm, VmConfig};
+use crate::hypervisor::kernel::{DevicePool, Host, KvmError, KvmVcpu, PowerExit, Vm, VmConfig};
 use crate::owner::keys::PrivateKey;
 use crate::owner::samples;
 use crate::sim::{GuestInsn, Machine, MachineConfig};
@@ -42,7 +42,7 @@ fn vm(seams: impl Ultracall + GuestEntry + 'static, memory: Arc<dyn NormalMemory
     let host = Host { uv: seams.clone(), entry: seams, memory, pool };
     let mut slots = MemSlots::new(PageSize::K64);
     slots.insert(SlotId(0), MemSlot { first: Gfn(0), pages: PAGES, host: HOST }).unwrap();
-    let vm = Arc::new(Vm::new(host, VmConfig { lpid: LPID, radix: true, slots, defects: Defects::empty() }));
+    let vm = Arc::new(Vm::new(host, VmConfig { lpid: LPID, radix: true, slots }));
     vm.enable_secure_guest_capability().unwrap();
     let cpu = KvmVcpu::new(Arc::clone(&vm), 0).starting_at(GuestAddr(0x1_0000));
     (vm, cpu)

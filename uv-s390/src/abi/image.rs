@@ -1,5 +1,7 @@
 //! The metadata block of an image file.
 //!
+//! Who uses it: who builds images, and the boot loader in them.
+//!
 //! Source: s390-formats §4.1.
 
 use core::mem::{offset_of, size_of};

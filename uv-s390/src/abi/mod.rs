@@ -1,5 +1,7 @@
 //! What all parties share: numbers, layouts, codes, and the seams. Definitions only, nothing here acts.
 //!
+//! Who uses it: all parties; a program names it where it reads a code or makes a control block of its own.
+//!
 //! | part | what |
 //! |---|---|
 //! | [`uvcb`] | control blocks of the UV call, the table of commands |

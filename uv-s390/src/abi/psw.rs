@@ -1,5 +1,7 @@
 //! Program status words as SE images carry them, and their masks.
 //!
+//! Who uses it: every party that says where a CPU starts.
+//!
 //! Source: s390-formats §2.5.
 
 use core::mem::{offset_of, size_of};

@@ -1,10 +1,13 @@
 //! A machine with its hypervisor, ready for use (feature `dev`): for tests, tables, programs and fuzz targets, and for whoever
 //! tries the library out.
 //!
+//! Who uses it: tests, programs, fuzz targets.
+//!
 //! | part | what it is |
 //! |---|---|
 //! | [`Rig`] | a machine with an initialized Ultravisor, the hypervisor's kernel on it, memory for VMs |
 //! | [`RigConfig`] | what of it is other than usual |
+//! | [`sim::rig`](crate::sim::rig) | the machine without that kernel: single calls and entries, each as a test wants it |
 //!
 //! A rig shows every party at once, which no program on a real machine does.
 //!

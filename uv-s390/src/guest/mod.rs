@@ -1,5 +1,7 @@
 //! Inside the guest: the loader that asks for protection, the protected guest's kernel, and the programs that use its kernel.
 //!
+//! Who uses it: the parts of a guest, each its own module.
+//!
 //! | part | job |
 //! |---|---|
 //! | [`stage3a`] | the boot loader, before protection: finds SE header and IPIB, asks to be protected |

@@ -1,5 +1,7 @@
 //! What Linux shows of the Ultravisor in `/sys/firmware/uv`, in a host and in a protected guest (s390-ultravisor §7.5).
 //!
+//! Who uses it: the kernel of a host or of a guest, for its programs.
+//!
 //! For tools that read these files, such as those that look for a machine's key hashes or for what its headers may ask
 //! for: [`files`] gives them all, as path below the directory and content, each line ended.
 //!

@@ -1,5 +1,7 @@
 //! The guest's owner: whoever builds images and holds keys. Files and keys, no machine.
 //!
+//! Who uses it: tools of the guest's owner; the simulated Ultravisor, for the half that opens.
+//!
 //! | part | job |
 //! |---|---|
 //! | [`image`] | build, read and extract SE images |

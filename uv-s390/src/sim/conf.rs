@@ -3,6 +3,7 @@
 use super::answer::Refusal;
 use super::cpu::{Cpu, LoadFrom};
 use super::frames::ConfId;
+use super::measure::Measure;
 use super::memory::Donation;
 use super::resume::Resumable;
 use super::secrets::SecretStore;
@@ -11,7 +12,7 @@ use crate::abi::se_header::SeHeader;
 use crate::abi::sie::Asce;
 use crate::abi::uvc::UvRc;
 use crate::abi::uvcb::ConfFlags;
-use crate::owner::image::{PageCipher, PageHasher};
+use crate::owner::image::PageCipher;
 use crate::owner::se_header::OpenedHeader;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -96,7 +97,7 @@ pub(crate) struct Conf {
     /// A page was destroyed before VERIFY_IMG: what was measured may be gone.
     pub(crate) lost: AtomicBool,
     /// Held while a page is unpacked: the digests depend on the order.
-    pub(crate) hasher: Mutex<PageHasher>,
+    pub(crate) measure: Measure,
     pub(crate) cpus: RwLock<BTreeMap<u16, Arc<Cpu>>>,
     pub(crate) secrets: Mutex<SecretStore>,
     /// The dump that has begun. Read by calls that make pages secure or seal registers; written by those that begin, tell of
@@ -158,7 +159,7 @@ impl Conf {
             }),
             image: RwLock::new(None),
             lost: AtomicBool::new(false),
-            hasher: Mutex::new(PageHasher::new()),
+            measure: Measure::default(),
             cpus: RwLock::new(BTreeMap::new()),
             secrets: Mutex::new(SecretStore::default()),
             dump: RwLock::new(None),

@@ -157,12 +157,12 @@ impl FrameTable {
     }
 
     /// Every frame that is not normal, with its address. A snapshot of a table that others may be changing.
-    pub(crate) fn owned(&self) -> impl Iterator<Item = (HostAddr, Frame)> {
+    pub(crate) fn owned(&self) -> impl Iterator<Item = (HostAddr, Frame)> + Clone {
         self.owned_from(HostAddr(0))
     }
 
     /// As [`FrameTable::owned`], from the MiB of an address on.
-    pub(crate) fn owned_from(&self, at: HostAddr) -> impl Iterator<Item = (HostAddr, Frame)> {
+    pub(crate) fn owned_from(&self, at: HostAddr) -> impl Iterator<Item = (HostAddr, Frame)> + Clone {
         let skip = usize::try_from(at.0 >> 20).unwrap_or(usize::MAX);
         let leaves = self.leaves.iter().enumerate().skip(skip);
         leaves.filter_map(|(n, leaf)| Some((n, leaf.get()?))).flat_map(|(n, leaf)| {

@@ -89,7 +89,7 @@ impl MachineConfig {
 /// | who | uses |
 /// |---|---|
 /// | the hypervisor | [`UvCall`](crate::abi::uvc::UvCall), [`Sie`](crate::abi::sie::Sie), [`AddressSpaces`], [`Machine::host_memory`], [`Machine::closed_frames`], [`Machine::set_home_space`], [`Machine::walk_tables`], [`Machine::assign_ap_queue`], [`Machine::zeroize_ap_queue`] |
-/// | the operator | [`MachineConfig`], [`Machine::load_normal`], [`Machine::set_running_cpus`], [`Machine::install_ap_queue`], [`Machine::set_secret_changes`] |
+/// | the operator | [`MachineConfig`], [`Machine::load_normal`], [`Machine::set_running_cpus`], [`Machine::set_helped`], [`Machine::help`], [`Machine::install_ap_queue`], [`Machine::set_secret_changes`] |
 /// | the guest's owner | [`Machine::set_guest`] |
 /// | a test | [`Machine::page_counts`], [`Machine::advance_clock`] |
 pub struct Machine {
@@ -104,6 +104,8 @@ pub struct Machine {
     pub(crate) rng: Mutex<SimRng>,
     pub(crate) clock: Clock,
     pub(crate) running_cpus: AtomicU32,
+    /// A thread calls [`Machine::help`].
+    pub(crate) helped: AtomicBool,
     /// The storage of INIT_UV; `None` before.
     pub(crate) base: Mutex<Option<Donation>>,
     pub(crate) confs: RwLock<BTreeMap<u64, Arc<Conf>>>,
@@ -162,6 +164,7 @@ impl Machine {
             rng: Mutex::new(rng),
             clock: Clock::new(),
             running_cpus: AtomicU32::new(1),
+            helped: AtomicBool::new(false),
             base: Mutex::new(None),
             confs: RwLock::new(BTreeMap::new()),
             owners: RwLock::new(BTreeMap::new()),
@@ -221,7 +224,7 @@ impl Machine {
     }
 
     /// Says what the guest CPU with its state description at `state` runs, as an ordinary and as a protected one. For the
-    /// guest's owner; may be called before the CPU exists. A CPU for which nothing was said waits for ever. What an ordinary
+    /// guest's owner; may be called before the CPU exists. A CPU for which nothing was said waits without end. What an ordinary
     /// CPU was doing is forgotten: the new code is asked at its next entry.
     pub fn set_guest(&self, state: HostAddr, code: impl GuestCode + 'static) {
         self.guests.lock().insert(state, Box::new(code));

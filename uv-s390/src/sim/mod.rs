@@ -1,8 +1,13 @@
 //! The Ultravisor half: a simulated IBM Z machine.
 //!
+//! Who uses it: a hypervisor without a real machine: under development, in a test, in a demonstration.
+//!
 //! [`Machine`] answers UV calls and runs guests, ordinary and protected, as a real machine does, over the page engine of
 //! `uv-sim`. A hypervisor talks to it through the seams [`UvCall`](crate::abi::uvc::UvCall), [`Sie`](crate::abi::sie::Sie),
 //! [`AddressSpaces`](crate::abi::sie::AddressSpaces) and through [`Machine::host_memory`], and through nothing else.
+//!
+//! Host memory is the caller's ([`Machine::with_memory`]) or a buffer. [`EmulatedGuest`] is something else: a guest without a host
+//! below it, for an emulator that has the guest's CPUs and storage.
 //!
 //! # Pages
 //! State of a guest page, as s390-ultravisor §4 names them:
@@ -42,13 +47,14 @@ mod guest;
 mod guest_call;
 mod home;
 mod machine;
+mod measure;
 mod memory;
 mod ordinary_cpu;
 mod pages;
 mod profile;
 mod resume;
-#[cfg(test)]
-mod rig;
+#[cfg(any(test, feature = "dev"))]
+pub mod rig;
 mod secrets;
 mod session;
 mod sie;

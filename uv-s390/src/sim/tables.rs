@@ -19,7 +19,8 @@ pub(super) struct Tables {
 }
 
 impl Tables {
-    /// An entry of a table; tables that the host cannot reach are not there for it.
+    /// An entry of a table. Tables that the host cannot reach are not there (UNSURE: what a machine does with tables in secure or
+    /// donated storage is not public).
     fn entry(&self, at: u64) -> Option<u64> {
         let mut word = [0; 8];
         self.storage.host_check(HostAddr(at), 8).ok()?;

@@ -121,7 +121,7 @@ mod tests {
         let _ = call(&recorder, &mut first, Retries::NONE);
         let _ = recorder.uv_call(&mut [0; 3]);
         assert_eq!(recorder.calls().len(), 2);
-        let replayer = Replayer::new(recorder.into_calls());
+        let replayer = Replayer::new(recorder.take());
         let mut other = NoData::new(UvCommand::VERIFY_IMG, 2);
         assert!(replayer.uv_call(other.as_mut_bytes()).is_err());
         let mut again = NoData::new(UvCommand::VERIFY_IMG, 1);

@@ -1,5 +1,7 @@
 //! Wrappers around an [`UvCall`](crate::abi::uvc::UvCall): to see the calls, to keep them, to disturb them.
 //!
+//! Who uses it: tests of whatever works over a seam; tools that look at calls.
+//!
 //! A wrapper is itself an `UvCall`, so wrappers stack and everything above the seam runs on them unchanged.
 //!
 //! | wrapper | job |
@@ -21,7 +23,7 @@
 //! let recorder = Recorder::new(&disturbed);
 //! let info = query(&recorder)?;
 //!
-//! let replayer = Replayer::new(recorder.into_calls());
+//! let replayer = Replayer::new(recorder.take());
 //! assert_eq!(query(&replayer)?.calls, info.calls);
 //! assert!(replayer.is_done());
 //! # Ok::<(), uv_s390::abi::uvc::CallError>(())

@@ -1,9 +1,6 @@
 //! Keeping calls, and answering them again.
 
-use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-
-use spin::Mutex;
 
 use crate::abi::uvc::{Cc, PgmCode, ProgramInterruption, UvCall};
 
@@ -19,38 +16,14 @@ pub struct RecordedCall {
 }
 
 /// Passes calls on and keeps them, in the order in which they ended.
-#[derive(Debug)]
-pub struct Recorder<U> {
-    inner: U,
-    calls: Mutex<Vec<RecordedCall>>,
-}
-
-impl<U> Recorder<U> {
-    /// Records what goes to `inner`.
-    #[must_use]
-    pub const fn new(inner: U) -> Self {
-        Self { inner, calls: Mutex::new(Vec::new()) }
-    }
-
-    /// What was recorded so far.
-    #[must_use]
-    pub fn calls(&self) -> Vec<RecordedCall> {
-        self.calls.lock().clone()
-    }
-
-    /// Ends the recording.
-    #[must_use]
-    pub fn into_calls(self) -> Vec<RecordedCall> {
-        self.calls.into_inner()
-    }
-}
+pub type Recorder<U> = uv_sim::wrap::Recorder<U, RecordedCall>;
 
 impl<U: UvCall> UvCall for Recorder<U> {
     fn uv_call(&self, block: &mut [u8]) -> Result<Cc, ProgramInterruption> {
         let before = super::block_bytes(block);
-        let result = self.inner.uv_call(block);
+        let result = self.inner().uv_call(block);
         let after = block[..before.len()].to_vec();
-        self.calls.lock().push(RecordedCall { before, after, result });
+        self.keep(RecordedCall { before, after, result });
         result
     }
 }
@@ -60,22 +33,7 @@ impl<U: UvCall> UvCall for Recorder<U> {
 /// Calls must come in the recorded order with the recorded bytes (the codes in the header, which a caller may leave from an
 /// earlier call, are not compared). Any other call, and any call behind the end, ends with an operation exception (0x01), and
 /// nothing is used up.
-#[derive(Debug)]
-pub struct Replayer(Mutex<VecDeque<RecordedCall>>);
-
-impl Replayer {
-    /// Answers from these calls.
-    #[must_use]
-    pub fn new(calls: impl IntoIterator<Item = RecordedCall>) -> Self {
-        Self(Mutex::new(calls.into_iter().collect()))
-    }
-
-    /// Whether every recorded call was asked for.
-    #[must_use]
-    pub fn is_done(&self) -> bool {
-        self.0.lock().is_empty()
-    }
-}
+pub type Replayer = uv_sim::wrap::Replayer<RecordedCall>;
 
 /// A block without rc and rrc.
 fn asked(block: &[u8]) -> (&[u8], &[u8]) {
@@ -84,9 +42,8 @@ fn asked(block: &[u8]) -> (&[u8], &[u8]) {
 
 impl UvCall for Replayer {
     fn uv_call(&self, block: &mut [u8]) -> Result<Cc, ProgramInterruption> {
-        let mut calls = self.0.lock();
         let bytes = super::block_bytes(block);
-        let next = calls.pop_front_if(|call| asked(&call.before) == asked(&bytes));
+        let next = self.next_if(|call| asked(&call.before) == asked(&bytes));
         let call = next.ok_or(ProgramInterruption::new(PgmCode::OPERATION))?;
         block[..call.after.len()].copy_from_slice(&call.after);
         call.result

@@ -85,7 +85,7 @@ fn steps() -> impl Strategy<Value = Vec<Step<GuestInsn>>> {
 
 type Delivered = Arc<Mutex<Vec<Interruption>>>;
 
-/// A guest with these steps, which opens everything at the end and waits for ever.
+/// A guest with these steps, which opens everything at the end and waits forever.
 fn guest(rig: &Rig, steps: Vec<Step<GuestInsn>>) -> (Arc<Guest>, S390Vcpu, Delivered) {
     let guest = rig.guest(2);
     let masked = [0x1b0, 0x81b0].map(|at| Step::store(GuestAddr(at), &[0; 16]));

@@ -116,7 +116,7 @@ fn what_ends_a_run() {
     let reset = ResetFlags::SUBSYSTEM | ResetFlags::CPU_INIT | ResetFlags::IPL;
     assert_eq!(cpu.run().unwrap(), Exit::Arch(S390Exit::Reset(reset)));
     assert!(matches!(cpu.run().unwrap(), Exit::Arch(S390Exit::Instruction(_))));
-    // There is no memory: an addressing exception. One that would be repeated for ever ends the run.
+    // There is no memory: an addressing exception. One that would be repeated forever ends the run.
     let here = cpu.state().unwrap().psw;
     guest.storage().write(GuestAddr(0x1d0), here.as_bytes()).unwrap();
     assert_eq!(cpu.run(), Err(HostError::Fault(Gfn(0x4_0000))));

@@ -23,7 +23,7 @@ use crate::rig::{BUSY, PARTIAL, Rig, rc, refuse};
 /// First page behind 2 GiB: what a configuration that is set aside keeps of it stays until the cleanup.
 const HIGH: Gfn = Gfn(2 << 18);
 
-/// What a test knows of a guest that does the same thing for ever, and tells it.
+/// What a test knows of a guest that does the same thing forever, and tells it.
 #[derive(Clone, Default)]
 struct Loop {
     runs: Arc<AtomicBool>,

@@ -30,7 +30,7 @@ fn a_configuration_that_stays_keeps_its_handle_and_the_vm_protected() {
     assert_eq!(rc(guest.disable().unwrap_err()), UvRc(0x1f0));
     let log = rig.log();
     assert_eq!(log[..2], [C::DESTROY_SEC_CPU, C::DESTROY_SEC_CONF]);
-    assert_eq!(log.len(), 2 + 1024, "the pages are destroyed all the same");
+    assert_eq!(log.len(), 2 + 1024, "the pages are destroyed anyway");
     assert!(guest.is_protected() && !guest.is_cpu_protected(0) && rig.host.free_storage() < before);
     assert_eq!(rig.host.protected_count(), 1);
     let second = guest.asce();

@@ -48,20 +48,61 @@ impl SecureSpace {
         mut check: impl FnMut(Gfn, &mut [&mut [u8]]) -> Result<(), E>,
     ) -> Result<(), RangeError<E>> {
         self.in_batches(range, source, |batch, source| {
-            let fillable = |s| matches!(s, PageState::Absent | PageState::Secure);
-            let claims = self.claim_all(batch, fillable)?;
-            let taken = self.pool.take(claims.len()).ok_or(SpaceError::NoFrame)?;
-            let mut frames = taken.lock();
-            for (bytes, n) in frames.iter_mut().zip(0..) {
-                memory.read(HostAddr(source.0 + (n << self.page_size().shift())), bytes).map_err(SpaceError::from)?;
-            }
-            let mut pages: List<&mut [u8]> = frames.iter_mut().map(|bytes| &mut ***bytes).collect();
-            check(batch.first, &mut pages)?;
-            drop(pages);
-            drop(frames);
-            self.install(&claims, taken);
-            Ok(())
+            self.replace(batch, |pages| {
+                for (bytes, n) in pages.iter_mut().zip(0..) {
+                    memory
+                        .read(HostAddr(source.0 + (n << self.page_size().shift())), bytes)
+                        .map_err(SpaceError::from)?;
+                }
+                check(batch.first, pages)
+            })
         })
+    }
+
+    /// As [`SecureSpace::fill`], in one pass: `make` gets the first page of the batch, the normal pages, which nobody changes
+    /// meanwhile, and the frames, which hold zeros, in order. What it leaves in the frames is the content.
+    ///
+    /// # Errors
+    /// As [`SecureSpace::fill`].
+    pub fn fill_from<E: From<SpaceError>>(
+        &self,
+        range: PageRange,
+        memory: &dyn NormalMemory,
+        source: HostAddr,
+        mut make: impl FnMut(Gfn, &[&[u8]], &mut [&mut [u8]]) -> Result<(), E>,
+    ) -> Result<(), RangeError<E>> {
+        let size = self.page_size().bytes();
+        self.in_batches(range, source, |batch, source| {
+            self.replace(batch, |pages| {
+                let mut made = None;
+                let count = pages.len();
+                if !memory.pages(source, size, count, &mut |sources| made = Some(make(batch.first, sources, pages))) {
+                    made = Some(self.pool.with_scratch(count * size, |scratch| {
+                        memory.read(source, scratch).map_err(SpaceError::from)?;
+                        let sources: List<&[u8]> = scratch.chunks_exact(size).collect();
+                        make(batch.first, &sources, pages)
+                    }));
+                }
+                made.unwrap_or(Ok(()))
+            })
+        })
+    }
+
+    /// Puts new frames under absent or secure pages once `make` has filled them.
+    fn replace<E: From<SpaceError>>(
+        &self,
+        batch: PageRange,
+        make: impl FnOnce(&mut [&mut [u8]]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let claims = self.claim_all(batch, |s| matches!(s, PageState::Absent | PageState::Secure))?;
+        let taken = self.pool.take(claims.len()).ok_or(SpaceError::NoFrame)?;
+        let mut frames = taken.lock();
+        let mut pages: List<&mut [u8]> = frames.iter_mut().map(|bytes| &mut ***bytes).collect();
+        make(&mut pages)?;
+        drop(pages);
+        drop(frames);
+        self.install(&claims, taken);
+        Ok(())
     }
 
     /// Seals secure pages into normal memory from `target` on and frees their frames: each page becomes sealed.

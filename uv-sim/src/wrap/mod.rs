@@ -6,7 +6,8 @@
 //! | [`Stalled`] | normal memory | lets one access stand still until it is told to go on |
 //! | [`Traced`] | normal memory, or a VM | keeps an event for each call and its result |
 //!
-//! [`Draws`] says which calls the wrappers around a machine's own seam disturb (`uv_s390::wrap`, `uv_power::wrap`).
+//! [`Recorder`], [`Replayer`] and [`Draws`] (which calls are disturbed) are what the wrappers around the machines' own seams have in
+//! common (`uv_s390::wrap`, `uv_power::wrap`).
 //!
 //! They nest: `Traced<Flaky<M>>` shows what a disturbed backend answered. A wrapped VM has the abilities of the VM inside, and
 //! enters secure mode with a wrapped virtual CPU.
@@ -46,6 +47,7 @@ macro_rules! as_inside {
 
 mod draws;
 mod flaky;
+mod record;
 mod stalled;
 #[cfg(test)]
 mod tests;
@@ -53,5 +55,6 @@ mod traced;
 
 pub use draws::{Drawn, Draws};
 pub use flaky::{Flaky, FlakyError, FlakyVcpu, FlakyVm};
+pub use record::{Recorder, Replayer};
 pub use stalled::Stalled;
 pub use traced::{Ended, Event, EventLog, Ran, Traced, TracedVcpu, TracedVm};

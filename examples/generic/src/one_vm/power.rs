@@ -7,7 +7,7 @@ use uv_power::abi::Profile;
 use uv_power::abi::numbers::UvCall;
 use uv_power::abi::regs::Lpid;
 use uv_power::guest::EsmRequest;
-use uv_power::hypervisor::kernel::{Defects, DevicePool, Host, KvmVcpu, Vm, VmConfig};
+use uv_power::hypervisor::kernel::{DevicePool, Host, KvmVcpu, Vm, VmConfig};
 use uv_power::sim::{GuestInsn, Machine, MachineConfig};
 use uv_sim::HostMemory;
 use uv_sim::guest::Step;
@@ -43,7 +43,7 @@ pub fn power(profile: Profile) -> Result<Ready<Arc<Vm>>, Failure> {
     let host = Host { uv: seam.clone(), entry: seam, memory: memory.clone(), pool };
     let mut slots = MemSlots::new(size);
     slots.insert(SlotId(0), MemSlot { first: Gfn(0), pages, host: HostAddr(HOST) }).map_err(Failure::unusable)?;
-    let vm = Arc::new(Vm::new(host, VmConfig { lpid: LPID, radix: true, slots, defects: Defects::empty() }));
+    let vm = Arc::new(Vm::new(host, VmConfig { lpid: LPID, radix: true, slots }));
     vm.enable_secure_guest_capability().map_err(Failure::unusable)?;
 
     let esm = || Op::Do(Step::Call(GuestInsn::ultracall(EsmRequest::NUMBER, &layout.request().arguments())));

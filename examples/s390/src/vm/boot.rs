@@ -6,7 +6,7 @@ use uv_s390::abi::diag308::Response;
 use uv_s390::abi::diag308::Subcode;
 use uv_s390::guest::stage3a::{Loader, LoaderStep};
 use uv_s390::hypervisor::vmm::boot::{Served, serve};
-use uv_s390::hypervisor::vmm::diag308::Machine;
+use uv_s390::hypervisor::vmm::diag308::MachineModel;
 use uv_s390::hypervisor::vmm::ipl::{IplOptions, StartError, StartStep, Started};
 
 use super::Vm;
@@ -67,7 +67,7 @@ impl Vm {
     /// and carries out the start. On success CPU 0 is operating and has not run yet.
     pub fn boot(&mut self, report: &mut dyn FnMut(BootEvent)) -> Boot {
         let mut loader = Loader::new(&self.image);
-        let machine = Machine { huge_pages: self.guest.has_huge_pages(), ..Machine::default() };
+        let machine = MachineModel { huge_pages: self.guest.has_huge_pages(), ..MachineModel::default() };
         let options = self.ipl_options();
         let storage = self.guest.storage();
         let mut refusal = Refusal::default();

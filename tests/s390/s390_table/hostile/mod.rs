@@ -147,7 +147,7 @@ impl Hostile {
         self.check();
         // What was destroyed fast has left frames of nobody.
         for page in (0..UV_BASE).step_by(0x1000).filter(|page| self.rig.host.check(HostAddr(*page), 1).is_err()) {
-            assert_eq!(self.rig.frame(UvCommand::DESTR_SEC_STOR, page), OK);
+            assert_eq!(self.rig.storage(UvCommand::DESTR_SEC_STOR, page), OK);
             assert_eq!(self.rig.word(page), 0);
         }
         assert_eq!(self.rig.host.check(HostAddr(0), UV_BASE), Ok(()));

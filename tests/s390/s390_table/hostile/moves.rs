@@ -14,7 +14,7 @@ impl Hostile {
     /// Takes a frame back and fills it; its address and what it held, if it is the hypervisor's alone now.
     pub(super) fn take_back(&mut self) -> Option<(HostAddr, [u8; 4096])> {
         let frame = home(self.dice.below(GUESTS)) + (self.dice.below(PRIVATE.end) & !0xfff);
-        let free = self.rig.export(frame) == OK && self.rig.frame(UvCommand::PIN_PAGE_SHARED, frame) != OK;
+        let free = self.rig.export(frame) == OK && self.rig.storage(UvCommand::PIN_PAGE_SHARED, frame) != OK;
         let (frame, mut held) = (HostAddr(frame), [0; 4096]);
         self.rig.host.read(frame, &mut held).ok()?;
         let filled = free && self.rig.host.write(frame, &OWN.repeat(256)).is_ok();
@@ -82,9 +82,9 @@ impl Hostile {
         match self.dice.below(8) {
             6 => {
                 let mapping = HostMapping { frame: HostAddr(frame), writable: true, size: MappingSize::Page };
-                self.unpacking.tables.moved.lock().unwrap().insert(page, Some(mapping));
+                self.unpacking.tables.moved.lock().insert(page, Some(mapping));
             }
-            7 => self.unpacking.tables.moved.lock().unwrap().clear(),
+            7 => self.unpacking.tables.moved.lock().clear(),
             0 => {
                 let size = [MappingSize::Page, MappingSize::Segment, MappingSize::Region];
                 let size = size[usize::try_from(self.dice.below(3)).unwrap()];
@@ -92,9 +92,9 @@ impl Hostile {
                 let frame = self.dice.pick(&[frame, frame, frame, END, END - 0x1000, UV_BASE, !0xfff, 0]);
                 let mapping = HostMapping { frame: HostAddr(frame), writable: self.dice.below(8) != 0, size };
                 let mapping = Some(mapping).filter(|_| self.dice.below(4) != 0);
-                guest.tables.moved.lock().unwrap().insert(page, mapping);
+                guest.tables.moved.lock().insert(page, mapping);
             }
-            1 => guest.tables.moved.lock().unwrap().clear(),
+            1 => guest.tables.moved.lock().clear(),
             2 => {
                 self.rig.machine.detach(guest.asce);
                 self.rig.machine.attach(guest.asce, guest.tables.clone());

@@ -14,11 +14,14 @@
 //! | `svm_off` | `KVM_PPC_SVM_OFF` |
 //! | `vcpu`, `inject` | the run loop, interrupts for the guest |
 //! | `traits` | the traits of `uv-core` |
+//! | `defects` | known defects of published kernels, as a wrapper (feature `dev`) |
 //!
 //! Nothing here can reach secure memory: all of it works over [`Ultracall`](crate::abi::Ultracall),
 //! [`GuestEntry`](crate::abi::GuestEntry) and normal memory.
 
 mod areas;
+#[cfg(feature = "dev")]
+mod defects;
 mod events;
 mod gfn;
 pub mod hcall;
@@ -35,6 +38,8 @@ mod vcpu;
 mod vm;
 
 pub use areas::{AreaKind, GuestArea};
+#[cfg(feature = "dev")]
+pub use defects::{Defects, PublishedKernel};
 pub use gfn::GfnState;
 pub use host_pages::HostPages;
 pub use inject::InterruptCause;
@@ -42,4 +47,4 @@ pub use pool::{DevicePage, DevicePool};
 pub use tpm_comm::tpm_comm;
 pub use traits::Entered;
 pub use vcpu::{KvmVcpu, PowerExit};
-pub use vm::{Defects, Host, KvmError, SecureGuest, Vm, VmConfig};
+pub use vm::{Host, KvmError, SecureGuest, Vm, VmConfig};

@@ -28,18 +28,6 @@ bitflags! {
     }
 }
 
-bitflags! {
-    /// Known defects of Linux that can be switched on, to see a VMM or an ultravisor meet them.
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-    pub struct Defects: u8 {
-        /// A failed `H_SVM_INIT_START` unwinds the failing slot once for each registered one, instead of those: they stay
-        /// registered (power-pef §4.2).
-        const INIT_START_UNWIND = 1;
-        /// A failed page-in leaves the guest page marked as resident (power-pef §4.5).
-        const PAGE_IN_LEAVES_UVMEM = 1 << 1;
-    }
-}
-
 /// What the host machine offers to all its VMs.
 #[derive(Clone)]
 pub struct Host {
@@ -68,8 +56,6 @@ pub struct VmConfig {
     pub radix: bool,
     /// The guest's memory, in pages of 64 KiB.
     pub slots: MemSlots,
-    /// Defects of Linux to have.
-    pub defects: Defects,
 }
 
 /// A refusal on the hypervisor's side.
@@ -149,7 +135,6 @@ pub struct Vm {
     pub(in crate::hypervisor) host: Host,
     pub(super) lpid: Lpid,
     pub(super) radix: bool,
-    pub(super) defects: Defects,
     pub(in crate::hypervisor) slots: RwLock<MemSlots>,
     pub(super) gfns: GfnTable,
     /// Where pages come from that leave secure memory; `None`: their place in the slot.
@@ -189,7 +174,6 @@ impl Vm {
             host,
             lpid: config.lpid,
             radix: config.radix,
-            defects: config.defects,
             slots: RwLock::new(config.slots),
             gfns: GfnTable::default(),
             pages: None,

@@ -138,10 +138,6 @@ impl<'a> Channel<'a> {
         if !equal(&expected, proof) {
             return Err(TpmFailure::Authentication);
         }
-        // The TPM itself can answer without encrypting, if it was not asked to: then it saw another command.
-        if attributes & wire::ENCRYPT == 0 {
-            return Err(TpmFailure::Authentication);
-        }
         let mut message = Reader(out);
         let mut key = Zeroizing::new(message.sized().map(Vec::from).ok_or(malformed)?);
         session::decrypt(&self.key.password, &nonces, &mut key);

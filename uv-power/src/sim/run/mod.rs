@@ -1,5 +1,6 @@
 //! Runs a virtual CPU until the hypervisor is entered. What calls, reflections and flows come to is carried out here, in one place.
 
+mod apply;
 mod faults;
 pub(crate) mod uv_return;
 
@@ -8,17 +9,18 @@ use crate::abi::numbers::HvCall;
 use crate::abi::regs::Regs;
 use crate::sim::calls;
 use crate::sim::calls::effect::Effect;
-use crate::sim::flow::{self, Flow, FlowEnd, Next, Port, Uv};
+use crate::sim::flow::{self, Flow, FlowEnd, Next, Port};
 use crate::sim::inner::Inner;
 use crate::sim::reflect::enter;
+use crate::sim::reflect::enter_guest;
 use crate::sim::reflect::hypercalls::hypercall;
-use crate::sim::reflect::{enter_guest, rtas};
 use crate::sim::svm::Svm;
 use crate::sim::vcpu::insn::GuestInsn;
 use crate::sim::vcpu::state::VcpuState;
-use crate::sim::vcpu::view::{Emulated, NormalGuest, SvmView};
+use crate::sim::vcpu::view::{NormalGuest, SvmView};
 use crate::sim::vectors;
 use alloc::sync::Arc;
+use apply::apply;
 use core::cell::Cell;
 use core::task::Poll;
 use uv_core::{Access, MemSlots, PageSize};
@@ -229,54 +231,5 @@ fn poll(machine: &Inner, svm: Arc<Svm>, st: &mut VcpuState, hv: &mut Regs, (port
             None => enter::pause(machine, &svm, st, hv, (port, flow)),
         },
         Poll::Ready(end) => Next::End(svm, end),
-    }
-}
-
-/// Does to the guest what a flow ended with.
-fn apply(machine: &Inner, svm: &Arc<Svm>, st: &mut VcpuState, hv: &mut Regs, end: FlowEnd) -> Next {
-    match end {
-        FlowEnd::Retry => Next::Guest,
-        FlowEnd::Result(code) => {
-            st.regs.gpr[3] = code.to_register();
-            st.finish_call();
-            Next::Guest
-        }
-        FlowEnd::Keep => {
-            st.finish_call();
-            Next::Guest
-        }
-        FlowEnd::Loaded { at, value: Some(value) } => {
-            st.emulated.set(Some(Emulated::Loaded { at, value }));
-            Next::Guest
-        }
-        FlowEnd::Stored { at } => {
-            st.emulated.set(Some(Emulated::Stored { at }));
-            Next::Guest
-        }
-        // Nothing was emulated: the guest would repeat its instruction without end, so the next tick comes first.
-        FlowEnd::Loaded { value: None, .. } => enter::exception(machine, svm, st, hv, vectors::HYPERVISOR_DECREMENTER),
-        FlowEnd::Enter { nip, tree } => {
-            st.secure = Some(Arc::clone(svm));
-            let regs = &mut st.regs;
-            let msr = (Msr::from_register(regs.msr) | Msr::S).difference(Msr::HV | Msr::EE);
-            regs.gpr[4] = nip;
-            regs.gpr[3] = tree;
-            regs.gpr[5] = 0;
-            regs.nip = nip;
-            regs.msr = msr.bits();
-            st.finish_call();
-            Next::Guest
-        }
-        FlowEnd::InitAbort => enter::init_abort(machine, st, hv),
-        FlowEnd::Kill(why) => {
-            tracing::warn!(lpid = svm.lpid.0, why, "secure VM killed");
-            let (port, flow) = rtas::kill_flow(Uv::new(&machine.platform, svm));
-            Next::Flow(Arc::clone(svm), port, flow)
-        }
-        FlowEnd::Dead => {
-            svm.kill();
-            enter::exception(machine, svm, st, hv, vectors::SYSTEM_RESET)
-        }
-        FlowEnd::Reflect(vector) => enter::exception(machine, svm, st, hv, vector),
     }
 }

@@ -56,28 +56,26 @@ impl Cookies {
 
     /// Takes the cookie of a context.
     pub(crate) fn take_context(&mut self, cookie: u64) -> Option<u32> {
-        let cookie = u32::try_from(cookie).ok()?;
-        match self.live.get(&cookie) {
-            Some(Holder::Context(vcpu)) => {
-                let vcpu = *vcpu;
-                self.live.remove(&cookie);
-                Some(vcpu)
-            }
-            _ => None,
-        }
+        self.take_if(cookie, |holder| match holder {
+            Holder::Context(vcpu) => Some(vcpu),
+            Holder::Start(_) => None,
+        })
     }
 
     /// Takes the cookie of a virtual CPU that is to start.
     pub(crate) fn take_start(&mut self, cookie: u64) -> Option<Start> {
+        self.take_if(cookie, |holder| match holder {
+            Holder::Start(start) => Some(start),
+            Holder::Context(_) => None,
+        })
+    }
+
+    /// Takes a cookie if it stands for what is wanted.
+    fn take_if<T>(&mut self, cookie: u64, wanted: impl FnOnce(Holder) -> Option<T>) -> Option<T> {
         let cookie = u32::try_from(cookie).ok()?;
-        match self.live.get(&cookie) {
-            Some(Holder::Start(start)) => {
-                let start = *start;
-                self.live.remove(&cookie);
-                Some(start)
-            }
-            _ => None,
-        }
+        let found = self.live.get(&cookie).copied().and_then(wanted)?;
+        self.live.remove(&cookie);
+        Some(found)
     }
 
     pub(crate) fn clear(&mut self) {

@@ -7,32 +7,50 @@ use uv_core::{Gfn, PageRange};
 /// Guest pages in one unit of reservation, 2 MiB.
 const UNIT: u64 = 32;
 
-/// The slots by number. Only guest addresses: which normal memory lies behind is the hypervisor's business.
+/// The slots by number. Only guest addresses: which normal memory lies behind is the hypervisor's business. They do not
+/// overlap, and a look-up takes logarithmic time.
 #[derive(Debug, Default)]
-pub(crate) struct Slots(BTreeMap<u16, PageRange>);
+pub(crate) struct Slots {
+    by_number: BTreeMap<u16, PageRange>,
+    /// The same slots by their first page.
+    by_page: BTreeMap<Gfn, u16>,
+}
 
 impl Slots {
     /// The slot that a range overlaps, other than `id` itself.
     pub(crate) fn overlapping(&self, id: u16, range: PageRange) -> Option<u16> {
         let end = range.first.0.saturating_add(range.count);
         let meets = |slot: &PageRange| slot.first.0 < end && range.first.0 < slot.first.0 + slot.count;
-        self.0.iter().find(|(other, slot)| **other != id && meets(slot)).map(|(other, _)| *other)
+        // Those that begin before the end, from behind, until one ends before the beginning.
+        let before =
+            self.by_page.range(..Gfn(end)).rev().filter_map(|(_, other)| Some((*other, self.by_number.get(other)?)));
+        before.take_while(|(_, slot)| meets(slot)).map(|(other, _)| other).filter(|other| *other != id).min()
     }
 
     /// Puts a slot in. An empty range is none.
     pub(crate) fn insert(&mut self, id: u16, range: PageRange) {
         if range.count > 0 {
-            self.0.insert(id, range);
+            self.remove(id);
+            self.by_number.insert(id, range);
+            self.by_page.insert(range.first, id);
         }
     }
 
     pub(crate) fn remove(&mut self, id: u16) -> Option<PageRange> {
-        self.0.remove(&id)
+        let range = self.by_number.remove(&id)?;
+        self.by_page.remove(&range.first);
+        Some(range)
     }
 
     /// Whether a page is in a slot.
     pub(crate) fn contains(&self, gfn: Gfn) -> bool {
-        self.0.values().any(|slot| slot.contains(gfn))
+        self.find(gfn).is_some()
+    }
+
+    /// The slot that a page is in.
+    fn find(&self, gfn: Gfn) -> Option<PageRange> {
+        let (_, id) = self.by_page.range(..=gfn).next_back()?;
+        self.by_number.get(id).filter(|slot| slot.contains(gfn)).copied()
     }
 
     /// Whether every page of a range is in a slot; slots may be joined. An empty range is covered when the page before
@@ -44,7 +62,7 @@ impl Slots {
             return self.contains(Gfn(next));
         }
         while next < end {
-            match self.0.values().find(|slot| slot.contains(Gfn(next))) {
+            match self.find(Gfn(next)) {
                 Some(slot) => next = slot.first.0 + slot.count,
                 None => return false,
             }
@@ -54,7 +72,7 @@ impl Slots {
 
     /// The slots in the order of their numbers.
     pub(crate) fn iter(&self) -> impl Iterator<Item = PageRange> {
-        self.0.values().copied()
+        self.by_number.values().copied()
     }
 
     /// Units of 2 MiB that a range touches.

@@ -7,12 +7,11 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use rand_core::Rng as _;
-use uv_crypto::digest::{equal, sha256};
 use uv_sim::rng::SimRng;
 use zeroize::Zeroizing;
 
 use super::key::{HANDLE, POLICY_B, TpmKey, USUAL_EXPONENT, name_of};
-use super::session::{self, DIGEST, Digest, Nonces};
+use super::session::{self, DIGEST, Digest};
 use super::wire::{self, Command, Reader, Writer, rc};
 use crate::abi::tpm::{HostTpm, TpmError};
 use crate::owner::keys::PrivateKey;
@@ -27,25 +26,23 @@ const PASSWORD: usize = 16;
 const ATTRIBUTES: u32 = 1 << 10 | 1 << 11 | 1 << 5 | 1 << 17;
 
 /// A policy session.
-struct Session {
-    nonce: Digest,
-    policy: Digest,
+pub(super) struct Session {
+    pub(super) nonce: Digest,
+    pub(super) policy: Digest,
     /// The command that the policy allows.
-    command: Option<u32>,
-    /// Whether the policy asks for the password.
-    password: bool,
+    pub(super) command: Option<u32>,
 }
 
 /// A simulated TPM 2.0 with one key. `Debug` shows nothing of it.
 ///
 /// A hypervisor gives it to its VM: [`Vm::attach_tpm`](crate::hypervisor::kernel::Vm::attach_tpm).
 pub struct Tpm {
-    key: PrivateKey,
-    password: Zeroizing<Vec<u8>>,
-    public: Vec<u8>,
+    pub(super) key: PrivateKey,
+    pub(super) password: Zeroizing<Vec<u8>>,
+    pub(super) public: Vec<u8>,
     /// The policy of the key.
-    policy: Digest,
-    sessions: BTreeMap<u32, Session>,
+    pub(super) policy: Digest,
+    pub(super) sessions: BTreeMap<u32, Session>,
     rng: SimRng,
 }
 
@@ -107,7 +104,7 @@ impl Tpm {
         if code == Command::RsaDecrypt {
             return match tag {
                 wire::SESSIONS => self.rsa_decrypt(rest),
-                wire::NO_SESSIONS => Err(rc::AUTH_CONTEXT),
+                wire::NO_SESSIONS => Err(rc::AUTH_MISSING),
                 _ => Err(rc::BAD_TAG),
             };
         }
@@ -134,7 +131,7 @@ impl Tpm {
         Ok(Writer::default().sized(&self.public).sized(&name).sized(&qualified).done())
     }
 
-    fn check_key(&self, rest: &mut Reader<'_>) -> Result<(), u32> {
+    pub(super) fn check_key(&self, rest: &mut Reader<'_>) -> Result<(), u32> {
         let handle = rest.u32().ok_or(rc::INSUFFICIENT)?;
         if handle == HANDLE { Ok(()) } else { Err(rc::HANDLE | rc::HANDLE_1) }
     }
@@ -163,13 +160,13 @@ impl Tpm {
         }
         let handle = (FIRST_SESSION..).take(SESSIONS).find(|handle| !self.sessions.contains_key(handle));
         let handle = handle.ok_or(rc::SESSION_HANDLES)?;
-        let session = Session { nonce: self.nonce(), policy: [0; DIGEST], command: None, password: false };
+        let session = Session { nonce: self.nonce(), policy: [0; DIGEST], command: None };
         let out = Writer::default().u32(handle).sized(&session.nonce).done();
         self.sessions.insert(handle, session);
         Ok(out)
     }
 
-    fn nonce(&mut self) -> Digest {
+    pub(super) fn nonce(&mut self) -> Digest {
         let mut nonce = [0; DIGEST];
         self.rng.fill_bytes(&mut nonce);
         nonce
@@ -193,7 +190,6 @@ impl Tpm {
                 session.policy = session::extended(&session.policy, code, &allowed.to_be_bytes());
             }
             Command::PolicyAuthValue => {
-                session.password = true;
                 session.policy = session::extended(&session.policy, code, &[]);
             }
             Command::PolicyOr => {
@@ -214,78 +210,6 @@ impl Tpm {
             _ => return Err(rc::COMMAND_CODE),
         }
         Ok(Vec::new())
-    }
-
-    fn rsa_decrypt(&mut self, mut rest: Reader<'_>) -> Result<Vec<u8>, u32> {
-        self.check_key(&mut rest)?;
-        let area = rest.u32().and_then(|len| rest.bytes(usize::try_from(len).ok()?)).ok_or(rc::SIZE)?;
-        let mut area = Reader(area);
-        let handle = area.u32().ok_or(rc::SIZE)?;
-        let nonce = area.sized().ok_or(rc::SIZE)?;
-        let attributes = area.u8().ok_or(rc::SIZE)?;
-        let given = area.sized().ok_or(rc::SIZE)?;
-        if !area.is_empty() {
-            return Err(rc::SIZE);
-        }
-        let mut session = self.sessions.remove(&handle).ok_or(rc::HANDLE | rc::SESSION_1)?;
-        let done = self.decrypted(&session, rest.0, (nonce, attributes, given));
-        if done.is_err() || attributes & wire::CONTINUE != 0 {
-            // Its policy is used up by a success; the nonce is new then too.
-            if let Ok((_, fresh)) = &done {
-                session = Session { nonce: *fresh, policy: [0; DIGEST], command: None, password: false };
-            }
-            self.sessions.insert(handle, session);
-        }
-        done.map(|(response, _)| response)
-    }
-
-    /// Judges policy and HMAC, decrypts, and gives the response with the session's next nonce.
-    fn decrypted(
-        &mut self,
-        session: &Session,
-        parameters: &[u8],
-        (caller, attributes, given): (&[u8], u8, &[u8]),
-    ) -> Result<(Vec<u8>, Digest), u32> {
-        if session.policy != self.policy {
-            return Err(rc::POLICY_FAIL | rc::SESSION_1);
-        }
-        if session.command != Some(Command::RsaDecrypt.into()) {
-            return Err(rc::POLICY_CC | rc::SESSION_1);
-        }
-        let code = Command::RsaDecrypt.code();
-        let digest = sha256(&[&code, &name_of(&self.public), parameters]);
-        let secret: &[u8] = if session.password { &self.password } else { &[] };
-        let nonces = Nonces { newer: caller, older: &session.nonce };
-        if !equal(&session::authorisation(secret, &digest, &nonces, attributes), given) {
-            return Err(rc::BAD_AUTH | rc::SESSION_1);
-        }
-        let mut reader = Reader(parameters);
-        let wrapped = reader.sized().ok_or(rc::INSUFFICIENT)?;
-        let scheme = reader.u16().ok_or(rc::INSUFFICIENT)?;
-        let label = reader.sized().ok_or(rc::INSUFFICIENT)?;
-        if scheme != wire::ALG_NULL {
-            return Err(rc::SCHEME | rc::PARAMETER_2);
-        }
-        if !label.is_empty() || !reader.is_empty() {
-            return Err(rc::SIZE);
-        }
-        let (modulus, _) = self.key.public().numbers();
-        if wrapped.len() != modulus.len() {
-            return Err(rc::SIZE | rc::PARAMETER_1);
-        }
-        let mut plain = self.key.unwrap(wrapped).map_err(|_| rc::VALUE | rc::PARAMETER_1)?;
-        let fresh = self.nonce();
-        let nonces = Nonces { newer: &fresh, older: caller };
-        if attributes & wire::ENCRYPT != 0 {
-            session::encrypt(if session.password { &self.password } else { &[] }, &nonces, &mut plain);
-        }
-        let out = Writer::default().sized(&plain).done();
-        let digest = sha256(&[&rc::SUCCESS.to_be_bytes(), &code, &out]);
-        let secret: &[u8] = if session.password { &self.password } else { &[] };
-        let acknowledged = session::authorisation(secret, &digest, &nonces, attributes);
-        let len = u32::try_from(out.len()).unwrap_or(u32::MAX);
-        let rest = Writer::default().u32(len).bytes(&out).sized(&fresh).u8(attributes).sized(&acknowledged).done();
-        Ok((wire::packet(wire::SESSIONS, rc::SUCCESS, &rest), fresh))
     }
 }
 

@@ -1,6 +1,7 @@
-//! The machine's wrapping key in the host's TPM, and the way to it through the hypervisor (power-pef §4.7, §13).
+//! The machine's wrapping key in the host's TPM, and the way to it through the hypervisor (power-pef §4.7, §13). The ultravisor's end of it
+//! is `esm::tpm`, the TPM's is [`Tpm`](chip::Tpm).
 //!
-//! The firmware that starts the ultravisor makes a password for the key and tells it to the TPM and to the ultravisor alone ([`TpmKey`]). The
+//! The firmware that starts the ultravisor makes a password for the key and tells it to the TPM and to the ultravisor alone ([`TpmKey`](key::TpmKey)). The
 //! ultravisor then has a lockbox opened like this; every line but the last is one `H_SVM_TPM_COMM` to execute a command:
 //!
 //! | # | command | what the ultravisor makes of the answer |
@@ -22,7 +23,10 @@
 //! the published code stops there. So is a refused close, as in the published code.
 
 pub(crate) mod chip;
+mod decrypt;
 pub(crate) mod failure;
 pub(crate) mod key;
 pub(crate) mod session;
+#[cfg(test)]
+mod tests;
 pub(crate) mod wire;

@@ -81,6 +81,8 @@ pub(crate) mod rc {
     pub(crate) const BAD_TAG: u32 = 0x01e;
     pub(crate) const COMMAND_SIZE: u32 = 0x142;
     pub(crate) const COMMAND_CODE: u32 = 0x143;
+    pub(crate) const AUTH_MISSING: u32 = 0x125;
+    pub(crate) const AUTHSIZE: u32 = 0x144;
     pub(crate) const AUTH_CONTEXT: u32 = 0x145;
     pub(crate) const SESSION_HANDLES: u32 = 0x905;
     pub(crate) const VALUE: u32 = 0x084;
@@ -90,7 +92,6 @@ pub(crate) mod rc {
     pub(crate) const SCHEME: u32 = 0x092;
     pub(crate) const INSUFFICIENT: u32 = 0x09a;
     pub(crate) const POLICY_FAIL: u32 = 0x09d;
-    pub(crate) const POLICY_CC: u32 = 0x0a4;
     pub(crate) const BAD_AUTH: u32 = 0x0a2;
     /// The first handle.
     pub(crate) const HANDLE_1: u32 = 1 << 8;

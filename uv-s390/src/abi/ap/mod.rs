@@ -1,5 +1,7 @@
 //! Adjunct processors (AP): crypto queues, as a guest's instructions PQAP, NQAP and DQAP see them.
 //!
+//! Who uses it: the guest's drivers for crypto cards, and the machine.
+//!
 //! A queue is one domain of one card. A guest under Secure Execution may use the queues that its hypervisor assigned to it
 //! after it has *bound* them, and secure keys on them after it has *associated* them with an association secret (type 2) of
 //! its store, which it names by its index in the secret list.

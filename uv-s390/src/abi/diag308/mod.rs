@@ -1,4 +1,6 @@
 //! DIAGNOSE 0x308 as a guest issues it (s390-ultravisor §5.1).
+//!
+//! Who uses it: the guest, which issues it, and the VMM, which answers.
 
 mod response;
 

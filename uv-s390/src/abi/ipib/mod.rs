@@ -1,5 +1,7 @@
 //! The IPL parameter information block (IPIB) that a guest hands to DIAG 308.
 //!
+//! Who uses it: the boot loader, which fills it, the VMM, which follows it, and who builds images.
+//!
 //! Only block type 5 (protected virtualization) is described in full: it names the SE header and the
 //! components of an image in guest memory. For the other block types the minimum lengths are here,
 //! because DIAG 308 subcode 5 needs them. Nothing in this module decides what a machine answers; it

@@ -1,6 +1,8 @@
 //! The Secure Execution header: the authenticated part of an image that names who may open it and what
 //! the components must be.
 //!
+//! Who uses it: the owner, the VMM, which hands it on, and the Ultravisor, which checks it.
+//!
 //! Layout, flags and checks; writing and opening a header is the matter of `owner::se_header` (feature `owner`).
 //! A header has three looks:
 //!

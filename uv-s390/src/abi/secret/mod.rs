@@ -1,4 +1,6 @@
 //! Secrets of a running guest as the Ultravisor names and lists them: types, ids, the secret list (s390-formats §9.3, §9.5).
+//!
+//! Who uses it: the guest's kernel and programs, the owner, the Ultravisor.
 
 mod id;
 mod kind;

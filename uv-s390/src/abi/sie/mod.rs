@@ -1,5 +1,7 @@
 //! Start interpretive execution (SIE): running a guest's CPU, ordinary or protected, and what the host sees of it.
 //!
+//! Who uses it: the hypervisor's kernel; implementors of the seam.
+//!
 //! | part | job |
 //! |---|---|
 //! | [`Sie`] | the second seam: enter the guest until it exits |

@@ -7,7 +7,7 @@ use crate::abi::uvcb::QueryInfo;
 
 /// How often a call that answers busy (cc 2) or partially done (cc 3) is issued again before the caller is told.
 ///
-/// Linux goes on for ever for all commands but imports, which it leaves to its caller after the first answer.
+/// Linux goes on without end for all commands but imports, which it leaves to its caller after the first answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retries(pub u32);
 

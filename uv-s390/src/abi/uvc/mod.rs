@@ -1,5 +1,7 @@
 //! The UV call (UVC): the one instruction that all of a hypervisor's talk with the Ultravisor goes through.
 //!
+//! Who uses it: the hypervisor's kernel and the guest's kernel; implementors of the seam.
+//!
 //! [`UvCall`] is the instruction and nothing else. A real machine implements it by executing it; the simulated machine
 //! (feature `sim`) by being the Ultravisor; a tracer, a recorder or a fault injector by wrapping another one. Everything
 //! above it is protocol and runs unchanged on all of them.

@@ -1,5 +1,7 @@
 //! Control blocks of the UV call (UVCBs): commands, layouts, query result.
 //!
+//! Who uses it: who issues a UV call, and the Ultravisor.
+//!
 //! All integers are big endian; gaps are reserved and sent as 0. Every constructor gives a block with length and command set
 //! and all else 0.
 //!

@@ -161,7 +161,7 @@ fn a_list_is_copied_out_after_the_call() {
     ioctl.argument.truncate(LIST_PAGE_SIZE - 1);
     assert_eq!(run(&kernel, ioctl), Err(Errno::EFAULT));
     assert_eq!(kernel.log.lock().len(), 1, "the call was made");
-    // More that never comes does not go on for ever.
+    // More that never comes does not go on without end.
     let kernel = Kernel { empty: true, ..Kernel::new(1) };
     let done = run(&kernel, Ioctl::new(UvioNr::LIST_SECRETS, vec![0; 9 * LIST_PAGE_SIZE])).unwrap();
     assert_eq!((codes(&done), kernel.log.lock().len()), (0x100, 1));

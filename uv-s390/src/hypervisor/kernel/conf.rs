@@ -26,7 +26,7 @@ impl Guest {
     /// KVM_PV_ENABLE: makes the configuration, then a secure CPU for each vCPU.
     ///
     /// After success the VM is protected; no image is set yet. After an error the VM is ordinary again and all donated storage
-    /// came back, except that of CPUs which the Ultravisor refused to give back, which stays taken for ever. When it refuses to
+    /// came back, except that of CPUs which the Ultravisor refused to give back, which stays taken. When it refuses to
     /// destroy the configuration, the VM stays protected, with no CPU that is: [`Guest::disable`] tries again.
     ///
     /// # Errors

@@ -1,4 +1,6 @@
 //! What KVM does with DIAG 308 before user space sees it.
+//!
+//! Who uses it: the kernel, before it hands the exit to user space.
 
 use bitflags::bitflags;
 

@@ -70,7 +70,17 @@ impl Guest {
     /// # Errors
     /// [`HostError::Access`] for addresses without memory, [`HostError::Call`] when a page cannot be converted.
     pub fn host_read(&self, at: GuestAddr, into: &mut [u8]) -> Result<(), HostError> {
-        self.converting(|| self.storage().read(at, into))
+        // Page by page: a page that has to be converted then does not make those before it be read again.
+        let mut at = at;
+        let mut rest = into;
+        while !rest.is_empty() {
+            let in_page = 0x1000 - usize::try_from(at.0 & 0xfff).unwrap_or(0);
+            let (part, behind) = rest.split_at_mut(in_page.min(rest.len()));
+            self.converting(|| self.storage().read(at, part))?;
+            at = GuestAddr(at.0.wrapping_add(part.len() as u64));
+            rest = behind;
+        }
+        Ok(())
     }
 
     /// Writes guest storage, as [`Guest::host_read`] reads it. What is written over the ciphertext of an exported page makes

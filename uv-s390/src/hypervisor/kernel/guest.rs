@@ -13,7 +13,7 @@ use super::gmap::Gmap;
 use super::interrupt::Floating;
 use super::settings::Settings;
 use super::skeys::StorageKeys;
-use super::teardown::Aside;
+use super::teardown::SetAside;
 use super::{Allocation, CpuModel, Host, HostError};
 use crate::abi::sie::Asce;
 use crate::abi::uvcb::UvCommand;
@@ -95,7 +95,7 @@ pub struct Guest {
     /// What is pending for any CPU.
     pub(super) floating: Mutex<Floating>,
     pub(super) conf: RwLock<Option<SecureConf>>,
-    pub(super) aside: Mutex<Aside>,
+    pub(super) aside: Mutex<SetAside>,
     pub(super) dumping: AtomicBool,
     pub(super) storage_keys: Mutex<StorageKeys>,
     pub(super) settings: Mutex<Settings>,
@@ -150,7 +150,7 @@ impl Guest {
             cpus: RwLock::new(Vec::new()),
             floating: Mutex::default(),
             conf: RwLock::new(None),
-            aside: Mutex::new(Aside::default()),
+            aside: Mutex::new(SetAside::default()),
             dumping: AtomicBool::new(false),
             storage_keys: Mutex::default(),
             settings: Mutex::new(Settings::new(CpuModel::of(&host.hardware.system, host.has(UvCommand::INIT_UV)))),

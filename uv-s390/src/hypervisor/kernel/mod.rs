@@ -1,5 +1,7 @@
 //! The hypervisor's kernel: what Linux and KVM do with the Ultravisor.
 //!
+//! Who uses it: a hypervisor that makes the calls itself; a VMM on a kernel of its own needs only [`uapi`](super::uapi).
+//!
 //! | file | job | Linux |
 //! |---|---|---|
 //! | `start` | query, donate, initialize | `uv.c` |

@@ -33,7 +33,7 @@ impl S390Vcpu {
     /// The guest touched an address without storage: an addressing exception. The PSW is still at the instruction, which the
     /// exception does not nullify, so it goes on by the instruction's length. A protected CPU cannot be given the exception.
     ///
-    /// A program-new PSW that leads straight back would repeat it for ever; KVM goes on with that until a signal comes, and here
+    /// A program-new PSW that leads straight back would repeat it without end; KVM goes on with that until a signal comes, and here
     /// it ends the run.
     ///
     /// UNSURE: the length where the instruction cannot be read, or only through the guest's own page tables; 4, as KVM has it

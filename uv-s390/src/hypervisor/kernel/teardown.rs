@@ -12,7 +12,7 @@ use crate::abi::uvcb::{DestroyFast, NoData, UvCommand};
 
 /// Configurations that are set aside.
 #[derive(Debug, Default)]
-pub(super) struct Aside {
+pub(super) struct SetAside {
     set: Option<Leftover>,
     /// Those whose end was interrupted, oldest first; ended with the next [`Guest::disable`].
     queue: Vec<Leftover>,

@@ -1,6 +1,8 @@
 //! Which field of which structure is an address, and how much lies there: what turns an ioctl with addresses into an
 //! [`Argument`](super::Argument), and back.
 //!
+//! Who uses it: user space and kernel.
+//!
 //! A kernel's side reads the block from user space, asks [`data`] with it, reads the head of the data, asks [`data_length`] and
 //! [`buffer`] with both. User space's side asks the same, and stores the addresses of its slices in the fields that are named.
 //!

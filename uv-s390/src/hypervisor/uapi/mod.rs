@@ -1,5 +1,7 @@
 //! KVM's user API for VMs that become protected: what a VMM needs to run one, before, while and after it is protected.
 //!
+//! Who uses it: the VMM, over a real `/dev/kvm` or over [`kernel`](super::kernel), and who stands in for that kernel.
+//!
 //! | part | job |
 //! |---|---|
 //! | [`System`] | `/dev/kvm`: what comes before a VM |

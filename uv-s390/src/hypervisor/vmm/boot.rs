@@ -1,10 +1,12 @@
 //! From an image file to a protected guest: loading, and carrying out the guest's DIAG 308.
+//!
+//! Who uses it: a VMM that starts an image.
 
 use alloc::vec;
 
 use uv_core::{AccessError, GuestAddr, HostAddr};
 
-use super::diag308::{self, IplStores, Machine, Operand, Outcome, ResetRequest};
+use super::diag308::{self, IplStores, MachineModel, Operand, Outcome, ResetRequest};
 use super::ipl::{self, IplOptions, StartError, StartStep, Started};
 use crate::abi::diag308::Diag308;
 use crate::abi::diag308::Response;
@@ -54,7 +56,7 @@ pub enum Served {
 /// Who calls: the VMM, with all CPUs stopped. `report` is told each step of a start before it begins.
 pub fn serve(
     stores: &mut IplStores,
-    machine: &Machine<'_>,
+    machine: &MachineModel<'_>,
     kvm: &dyn KvmPv,
     storage: &GuestStorage<'_>,
     call: Diag308,

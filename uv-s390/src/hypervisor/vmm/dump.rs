@@ -1,5 +1,7 @@
 //! The VMM's dump of a protected guest: what QEMU does with KVM's dump command (s390-ultravisor §8.2, §8.4).
 //!
+//! Who uses it: a VMM that is told to dump a guest.
+//!
 //! ```text
 //! begin ── notes with DUMP_CPU ── memory ── DUMP_CONF_STOR_STATE for each MiB ── DUMP_COMPLETE
 //! ```

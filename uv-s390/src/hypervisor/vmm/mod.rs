@@ -1,5 +1,7 @@
 //! The VMM: what QEMU does in user space for a guest that becomes protected.
 //!
+//! Who uses it: a VMM.
+//!
 //! | part | job |
 //! |---|---|
 //! | [`diag308`] | the instruction with which a guest resets itself, names what to load, and asks to be protected |

@@ -7,7 +7,7 @@ use spin::Mutex;
 use uv_core::{ErrorType, Exit, Vcpu};
 
 use super::VmmError;
-use super::diag308::{self, IplStores, Machine, Operand, Outcome, ResetRequest};
+use super::diag308::{self, IplStores, MachineModel, Operand, Outcome, ResetRequest};
 use crate::abi::diag308::{Diag308, Response};
 use crate::hypervisor::kernel::{HostError, Intercept, Irq, ProgramIrq, S390Exit, S390Vcpu};
 
@@ -68,7 +68,7 @@ impl VmmVcpu {
         // The machine has checked for problem state before it intercepted.
         let call = Diag308 { problem_state: false, r1, address: intercept.gr_r1(), subcode: intercept.gr_r3() };
         let storage = Operand::Guest(self.inner.guest().storage());
-        let machine = Machine { huge_pages: self.inner.guest().has_huge_pages(), ..Machine::default() };
+        let machine = MachineModel { huge_pages: self.inner.guest().has_huge_pages(), ..MachineModel::default() };
         let outcome = diag308::handle(&mut self.stores.lock(), &machine, call, storage);
         match outcome {
             Outcome::Response(response) => self.respond(r1, response)?,

@@ -1,5 +1,7 @@
 //! Attestation: the request (ARCB), the measurement, the file it all travels in (s390-formats §8).
 //!
+//! Who uses it: who wants proof of what runs, and the Ultravisor, which measures.
+//!
 //! The guest owner builds an ARCB with [`AttestationRequest::seal`] and keeps the request key. In the guest the
 //! Ultravisor opens it ([`Arcb::open`]) and computes a [`Measurement`] over the image's digests, the id of the running
 //! guest and whatever was asked for. Back at the owner, [`verify`] does the same computation.

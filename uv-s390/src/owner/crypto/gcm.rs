@@ -1,4 +1,6 @@
 //! AES-256-GCM as all documents use it: 12-byte IV, additional data, tag kept apart, data changed in place.
+//!
+//! Who uses it: the other modules of the owner.
 
 use thiserror::Error;
 use uv_crypto::gcm;

@@ -1,5 +1,7 @@
 //! Keys and ciphers of the Secure Execution formats (s390-formats §1).
 //!
+//! Who uses it: the other modules of the owner, and tools that hold keys.
+//!
 //! Everything the guest owner sends to an Ultravisor (SE header, attestation request, add-secret
 //! request) is protected the same way: a random 32-byte *request key* encrypts and authenticates the
 //! document with AES-256-GCM, and that key travels inside the document once per target machine, in an

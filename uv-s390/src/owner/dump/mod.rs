@@ -1,6 +1,8 @@
 //! Dumps of protected guests: what the Ultravisor writes, and how the owner reads it (s390-formats §7,
 //! s390-ultravisor §8).
 //!
+//! Who uses it: who may read a dump, and the Ultravisor, which seals it.
+//!
 //! The Ultravisor delivers three things. [`CompletionBlock`] (once) carries the seed of the [`DumpKey`] and, sealed with
 //! it, the key of the memory pages. [`CpuNote`] (for each CPU) carries the registers, sealed with the dump key.
 //! [`StorageState`](crate::abi::dump::StorageState) (16 bytes for each page) says how to read a page: encrypted, zero or shared. The dump key needs the

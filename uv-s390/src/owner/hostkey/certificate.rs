@@ -10,7 +10,7 @@ use x509_cert::ext::pkix::AuthorityKeyIdentifier;
 use x509_cert::ext::pkix::name::GeneralName;
 
 use super::container::{self, certificate_pem};
-use super::error::{KeyError, ParseError, SignatureError};
+use super::error::{CertificateKeyError, ParseError, SignatureError};
 use super::extensions::CertificateExtensions;
 use super::mark::is_marked;
 use super::name::{CanonicalName, is_signing_key_subject};
@@ -135,7 +135,7 @@ impl Certificate {
         self.extensions.simulated || is_marked(tbs.subject()) || is_marked(tbs.issuer())
     }
 
-    pub(super) fn public_key(&self) -> Result<PublicKey, KeyError> {
+    pub(super) fn public_key(&self) -> Result<PublicKey, CertificateKeyError> {
         PublicKey::from_spki(self.x509.tbs_certificate().subject_public_key_info())
     }
 

@@ -74,7 +74,7 @@ pub enum SignatureError {
 /// Why a public key does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum KeyError {
+pub enum CertificateKeyError {
     /// Fewer than 112 bits of security.
     #[error("its RSA key has {bits} bits, fewer than 2048; ask the issuer for a stronger key")]
     Weak {
@@ -125,7 +125,7 @@ pub enum ChainError {
     PathLength,
     /// Its public key does not count.
     #[error("{0}")]
-    Key(KeyError),
+    Key(CertificateKeyError),
     /// Its signature does not count.
     #[error("{0}")]
     Signature(SignatureError),
@@ -189,7 +189,7 @@ pub enum VerifyError {
     UnmarkedHostKey,
     /// The key of the document does not count.
     #[error("the host-key document does not count: {0}")]
-    Key(KeyError),
+    Key(CertificateKeyError),
     /// Before the validity of the document.
     #[error("the host-key document is not valid yet; check the clock")]
     NotYetValid,

@@ -1,5 +1,7 @@
 //! Host-key documents and their offline verification (s390-formats §10).
 //!
+//! Who uses it: whoever encrypts to a machine: builders of images and of requests.
+//!
 //! A host-key document is an X.509 certificate with the public P-521 key of one machine. Whoever builds an SE image, an
 //! attestation request or a secret request encrypts to that key, so it must be known to belong to a real machine: the
 //! document is signed by an *IBM Z signing key*, which chains over at most two intermediates to a root that the caller
@@ -64,6 +66,6 @@ pub use certificate::Certificate;
 pub use container::{MAX_BLOCKS, MAX_INPUT};
 pub use crl::Crl;
 pub use document::HostKeyDocument;
-pub use error::{ChainError, KeyError, ParseError, SignatureError, VerifyError};
+pub use error::{CertificateKeyError, ChainError, ParseError, SignatureError, VerifyError};
 pub use mark::{SIMULATION_MARK, SIMULATION_MARK_OID};
 pub use verifier::{Verifier, VerifierBuilder};

@@ -13,7 +13,7 @@ use rsa::{BoxedUint, RsaPublicKey, pkcs1v15, pss};
 use sha2::{Digest, Sha256, Sha384, Sha512};
 use x509_cert::spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 
-use super::error::{KeyError, SignatureError};
+use super::error::{CertificateKeyError, SignatureError};
 
 /// Smallest RSA modulus, in bits.
 const MIN_RSA_BITS: usize = 2048;
@@ -56,15 +56,15 @@ enum Algorithm {
 
 impl PublicKey {
     /// Reads the key of a certificate and holds it against security level 2.
-    pub(super) fn from_spki(spki: &SubjectPublicKeyInfoOwned) -> Result<Self, KeyError> {
+    pub(super) fn from_spki(spki: &SubjectPublicKeyInfoOwned) -> Result<Self, CertificateKeyError> {
         let algorithm = &spki.algorithm;
-        let bytes = spki.subject_public_key.as_bytes().ok_or(KeyError::Malformed)?;
+        let bytes = spki.subject_public_key.as_bytes().ok_or(CertificateKeyError::Malformed)?;
         match algorithm.oid {
             rfc5912::RSA_ENCRYPTION | rfc5912::ID_RSASSA_PSS => {
                 let pss_only = algorithm.oid == rfc5912::ID_RSASSA_PSS;
                 // A PSS key may restrict its own parameters; such keys are rare and not supported.
                 if pss_only && algorithm.parameters.is_some() {
-                    return Err(KeyError::Unsupported(algorithm.oid));
+                    return Err(CertificateKeyError::Unsupported(algorithm.oid));
                 }
                 Ok(Self::Rsa { key: rsa_key(bytes)?, pss_only })
             }
@@ -73,21 +73,21 @@ impl PublicKey {
                     .parameters
                     .as_ref()
                     .and_then(|parameters| parameters.decode_as().ok())
-                    .ok_or(KeyError::Malformed)?;
+                    .ok_or(CertificateKeyError::Malformed)?;
                 match curve {
                     rfc5912::SECP_256_R_1 => p256::ecdsa::VerifyingKey::from_sec1_bytes(bytes)
                         .map(Self::P256)
-                        .map_err(|_| KeyError::Malformed),
+                        .map_err(|_| CertificateKeyError::Malformed),
                     rfc5912::SECP_384_R_1 => p384::ecdsa::VerifyingKey::from_sec1_bytes(bytes)
                         .map(Self::P384)
-                        .map_err(|_| KeyError::Malformed),
+                        .map_err(|_| CertificateKeyError::Malformed),
                     rfc5912::SECP_521_R_1 => p521::ecdsa::VerifyingKey::from_sec1_bytes(bytes)
                         .map(Self::P521)
-                        .map_err(|_| KeyError::Malformed),
-                    other => Err(KeyError::Unsupported(other)),
+                        .map_err(|_| CertificateKeyError::Malformed),
+                    other => Err(CertificateKeyError::Unsupported(other)),
                 }
             }
-            other => Err(KeyError::Unsupported(other)),
+            other => Err(CertificateKeyError::Unsupported(other)),
         }
     }
 
@@ -157,15 +157,15 @@ fn verify_prehashed<S>(
     .map_err(|_| SignatureError::Invalid)
 }
 
-fn rsa_key(bytes: &[u8]) -> Result<RsaPublicKey, KeyError> {
-    let key = rsa::pkcs1::RsaPublicKeyRef::from_der(bytes).map_err(|_| KeyError::Malformed)?;
+fn rsa_key(bytes: &[u8]) -> Result<RsaPublicKey, CertificateKeyError> {
+    let key = rsa::pkcs1::RsaPublicKeyRef::from_der(bytes).map_err(|_| CertificateKeyError::Malformed)?;
     let modulus = key.modulus.as_bytes();
     let bits = modulus.first().map_or(0, |top| modulus.len() * 8 - usize::from(top.leading_zeros().to_le_bytes()[0]));
     if bits < MIN_RSA_BITS {
-        return Err(KeyError::Weak { bits });
+        return Err(CertificateKeyError::Weak { bits });
     }
     if bits > MAX_RSA_BITS || key.public_exponent.as_bytes().len() > 8 {
-        return Err(KeyError::Malformed);
+        return Err(CertificateKeyError::Malformed);
     }
     let number = BoxedUint::from_be_slice_vartime;
     RsaPublicKey::new_with_size_limits(
@@ -173,7 +173,7 @@ fn rsa_key(bytes: &[u8]) -> Result<RsaPublicKey, KeyError> {
         number(key.public_exponent.as_bytes()),
         MIN_RSA_BITS..=MAX_RSA_BITS,
     )
-    .map_err(|_| KeyError::Malformed)
+    .map_err(|_| CertificateKeyError::Malformed)
 }
 
 fn parse_algorithm(algorithm: &AlgorithmIdentifierOwned) -> Result<Algorithm, SignatureError> {

@@ -1,5 +1,7 @@
 //! Secure Execution images: building, reading, measuring and opening them.
 //!
+//! Who uses it: who builds or reads images.
+//!
 //! An image is a file that is loaded as it is at guest address 0: a small plain boot loader, an
 //! [SE header](crate::abi::se_header), encrypted components, and an [IPIB](crate::abi::ipib) that lists them.
 //!

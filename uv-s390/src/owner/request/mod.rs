@@ -1,5 +1,7 @@
 //! What attestation requests and add-secret requests have in common (s390-formats §8.1).
 //!
+//! Who uses it: builders of requests, and the Ultravisor.
+//!
 //! A request is `header (48) ‖ data of its type ‖ customer key ‖ key slots ‖ more data of its type ‖ encrypted area ‖
 //! tag (16)`. Everything before the encrypted area is authenticated; the request key is wrapped in every slot.
 //!

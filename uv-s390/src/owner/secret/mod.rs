@@ -1,5 +1,7 @@
 //! Secrets of a running guest: add-secret requests, the secret list, retrieved secrets (s390-formats §9).
 //!
+//! Who uses it: who gives a guest secrets, and the Ultravisor, which keeps them.
+//!
 //! The guest owner builds an add-secret request (ASRCB) with [`AddSecretRequest`]: bound to one image, if wanted to one
 //! running guest, carrying one [`GuestSecret`]. The guest hands it to the Ultravisor, which opens it ([`Asrcb::open`])
 //! and keeps the secret in the guest's secret store.

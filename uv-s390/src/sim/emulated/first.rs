@@ -22,12 +22,24 @@ impl EmulatedGuest {
     /// Those of making that header: [`HeaderError`].
     pub fn protected(config: MachineConfig, memory: Arc<dyn NormalMemory>) -> Result<Self, HeaderError> {
         let guest = Self::new(config, memory);
-        let header = own_header(&guest.machine)?;
-        // The machine made it for itself.
-        let image = accept(&guest.machine, header.as_bytes()).map_err(|_| HeaderError::NoMatchingSlot)?;
-        let conf = guest.protect(image);
-        guest.state.lock().conf = Some(conf);
+        guest.protect_first()?;
         Ok(guest)
+    }
+
+    /// Makes an ordinary guest, before its first instruction, what [`EmulatedGuest::protected`] makes. A protected guest stays what
+    /// it is.
+    ///
+    /// # Errors
+    /// As [`EmulatedGuest::protected`].
+    pub fn protect_first(&self) -> Result<(), HeaderError> {
+        let mut state = self.state.lock();
+        if state.conf.is_none() {
+            let header = own_header(&self.machine)?;
+            // The machine made it for itself.
+            let image = accept(&self.machine, header.as_bytes()).map_err(|_| HeaderError::NoMatchingSlot)?;
+            state.conf = Some(self.protect(image));
+        }
+        Ok(())
     }
 }
 

@@ -1,5 +1,7 @@
 //! A guest whose CPUs somebody else emulates, with its storage in the caller's memory.
 //!
+//! Who uses it: an emulator of a whole guest.
+//!
 //! An emulator of a whole guest (QEMU without KVM) has no host below the guest: no hypervisor's tables, no imports and
 //! exports, and the guest's instructions reach its storage where it lies. [`EmulatedGuest`] is what the guest sees of
 //! machine, Ultravisor and VMM then.
@@ -35,6 +37,7 @@ use crate::abi::diag308::Diag308;
 use crate::abi::uvc::{Cc, PgmCode, ProgramInterruption};
 use crate::hypervisor::GuestStorage;
 use crate::hypervisor::vmm::diag308::{self, IplStores, Operand, Outcome};
+use crate::owner::request::ConfigUid;
 
 /// A guest whose CPUs the caller emulates. All methods may be called from many threads, one for each of the guest's CPUs.
 ///
@@ -74,6 +77,11 @@ impl EmulatedGuest {
         self.state.lock().conf.is_some()
     }
 
+    /// Chooses the unique id of the guest when it next becomes protected, as [`Machine::set_next_config_uid`] does.
+    pub fn set_next_config_uid(&self, uid: ConfigUid) {
+        self.machine.set_next_config_uid(uid);
+    }
+
     /// The bytes of the SE header that the guest was started with: what its owner's requests are made for. `None` for an
     /// ordinary guest.
     #[must_use]
@@ -110,7 +118,8 @@ impl EmulatedGuest {
     pub fn diag308(&self, call: Diag308) -> Outcome {
         let mut state = self.state.lock();
         // A protected guest has no subcodes 8 to 10.
-        let machine = diag308::Machine { unpack_facility: state.conf.is_none(), ..diag308::Machine::default() };
+        let machine =
+            diag308::MachineModel { unpack_facility: state.conf.is_none(), ..diag308::MachineModel::default() };
         diag308::handle(&mut state.stores, &machine, call, Operand::Guest(self.storage()))
     }
 

@@ -3,7 +3,7 @@
 //!
 //! The condition of the clock comparator (0x1004) and of the CPU timer (0x1005) stays until the guest's handler does something
 //! about it. If the PSW that the interruption loads, the external-new PSW at prefix + 0x1b0, is itself enabled for it, the
-//! CPU is interrupted again before the handler's first instruction, for ever:
+//! CPU is interrupted again before the handler's first instruction, without end:
 //!
 //! | # | check | else |
 //! |---|---|---|

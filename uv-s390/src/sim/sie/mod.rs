@@ -15,7 +15,7 @@
 //! | 9 | interception, registers, timer are stored | here | |
 //!
 //! Steps 5 and 8 also end with interception 0x08 (s390-ultravisor §6.2): a specification exception whose program-new PSW is
-//! itself bad loops for ever, as 0x14 does for external interruptions. Scripts have no program-new PSW; what stands for the
+//! itself bad loops without end, as 0x14 does for external interruptions. Scripts have no program-new PSW; what stands for the
 //! loop is [`GuestInsn::Crash`](super::GuestInsn::Crash), a start, reset or restart PSW that is no PSW, and a load or store
 //! outside guest storage.
 //!

@@ -31,7 +31,7 @@ proptest! {
 
     #[test]
     fn the_kernel_and_its_twin_give_the_same(seed: u8, blocks in prop_oneof![1..200_usize, Just(256), Just(4096)], pages in 0..5_usize) {
-        let page: Vec<u8> = (0..blocks * 16).map(|at| (at * 31 >> 3).to_le_bytes()[0] ^ seed).collect();
+        let page: Vec<u8> = (0..blocks * 16).map(|at| ((at * 31) >> 3).to_le_bytes()[0] ^ seed).collect();
         let pages = vec![page.as_slice(); pages];
         let ends: Vec<[u8; 16]> = (0..pages.len()).map(|at| (at as u128 + u128::from(seed)).to_be_bytes()).collect();
         let (mut one, mut other) = (vec![[0; 16]; pages.len()], vec![[1; 16]; pages.len()]);

@@ -13,12 +13,12 @@ use uv_core::AccessError;
 use super::*;
 
 /// Normal memory that runs code of its own before each read and write.
-struct Meddling<'a> {
+struct Reentrant<'a> {
     memory: &'a HostMemory,
     code: Box<dyn Fn() + Send + Sync + 'a>,
 }
 
-impl NormalMemory for Meddling<'_> {
+impl NormalMemory for Reentrant<'_> {
     fn read(&self, at: HostAddr, into: &mut [u8]) -> Result<(), AccessError> {
         (self.code)();
         self.memory.read(at, into)
@@ -79,7 +79,7 @@ fn a_panic_in_normal_memory_leaves_every_page_of_the_batch_as_it_was() {
     for (name, state, make) in MOVES {
         let s = three(state);
         let frames = s.engine.frames_in_use();
-        let panics = Meddling { memory: &s.memory, code: Box::new(|| panic!("memory is on fire")) };
+        let panics = Reentrant { memory: &s.memory, code: Box::new(|| panic!("memory is on fire")) };
         assert!(catch_unwind(AssertUnwindSafe(|| make(&s, &panics))).is_err(), "{name}");
         assert_eq!(s.engine.frames_in_use(), frames, "{name}: no frame is lost");
         assert!(s.space.pool.free_frames_are_zero(), "{name}: what was taken is wiped");
@@ -114,7 +114,7 @@ fn a_vm_ended_out_of_normal_memory_says_busy_and_ends_afterwards() {
         let s = three(state);
         let answers = Mutex::new(Vec::new());
         let (space, said) = (&s.space, &answers);
-        let closes = Meddling { memory: &s.memory, code: Box::new(move || said.lock().push(space.close())) };
+        let closes = Reentrant { memory: &s.memory, code: Box::new(move || said.lock().push(space.close())) };
         let _ = make(&s, &closes);
         assert_eq!(answers.lock().first(), Some(&Err(SpaceError::Busy(Gfn(3)))), "{name}");
         assert_eq!(s.space.set_label(Gfn(9), Label(1)), Err(SpaceError::Closed), "{name}");
@@ -138,7 +138,7 @@ fn a_page_moved_out_of_its_own_move_says_busy() {
             assert_eq!(space.seal_out(Gfn(3).into(), memory, at(70)).map_err(|e| e.error), busy);
             assert!(space.zero_in(Gfn(40)).is_ok() && space.destroy(Gfn(40)).is_ok(), "another page");
         };
-        let meddling = Meddling { memory: &s.memory, code: Box::new(again) };
+        let meddling = Reentrant { memory: &s.memory, code: Box::new(again) };
         assert_eq!(make(&s, &meddling), Ok(()), "{name}");
         drop(meddling);
         assert!(calls.load(Ordering::Relaxed) > 0, "{name}");

@@ -312,3 +312,36 @@ fn memory_that_comes_and_goes_loses_nothing() {
         assert_eq!(s.read(page.0, 8), page.0.to_be_bytes());
     }
 }
+
+#[test]
+fn a_page_is_filled_in_one_pass_or_stays_as_it_was() {
+    for seen in [true, false] {
+        let s = setup(Suite::Aes256XtsPolyval);
+        let pages = [[7; 4096], [8; 4096]];
+        if seen {
+            s.memory.write(at(200), pages.as_flattened()).unwrap();
+        }
+        let range = PageRange::new(Gfn(10), 2);
+        let fill = |fail: bool| {
+            s.space.fill_from(range, &s.memory, at(200), |first, stored, frames| {
+                assert_eq!((first, stored.len(), frames.len()), (Gfn(10), 2, 2));
+                for (stored, frame) in stored.iter().zip(frames) {
+                    assert!(frame.iter().all(|byte| *byte == 0));
+                    frame.copy_from_slice(stored);
+                    frame[0] ^= 1;
+                }
+                if fail { Err(SpaceError::Closed) } else { Ok(()) }
+            })
+        };
+        let in_use = s.engine.frames_in_use();
+        assert_eq!(fill(true).unwrap_err().error, SpaceError::Closed);
+        assert_eq!((s.space.state(Gfn(10)), s.engine.frames_in_use()), (Ok(PageState::Absent), in_use));
+        fill(false).unwrap();
+        let stored = if seen { pages } else { [[0; 4096]; 2] };
+        for (page, bytes) in (10..).zip(stored) {
+            let mut expected = bytes.to_vec();
+            expected[0] ^= 1;
+            assert_eq!(s.read(page, 4096), expected);
+        }
+    }
+}

@@ -19,7 +19,7 @@ use uv_core::{MemSlot, SlotId};
 use super::drop_pages;
 use crate::abi::codes::HvCode;
 use crate::abi::ultracall::{register_mem_slot, unregister_mem_slot};
-use crate::hypervisor::kernel::{Defects, SecureGuest, Vm};
+use crate::hypervisor::kernel::{SecureGuest, Vm};
 
 pub(super) fn init_start(vm: &Vm) -> HvCode {
     vm.set_secure_guest(SecureGuest::INIT_START);
@@ -33,8 +33,7 @@ pub(super) fn init_start(vm: &Vm) -> HvCode {
     for (done, (id, slot)) in slots.iter().enumerate() {
         if register(vm, *id, *slot).is_err() {
             for (registered, _) in &slots[..done] {
-                let undo = if vm.defects.contains(Defects::INIT_START_UNWIND) { id } else { registered };
-                drop_slot(vm, *undo);
+                drop_slot(vm, *registered);
             }
             return HvCode::H_PARAMETER;
         }

@@ -18,7 +18,7 @@ use super::leave_secure_memory;
 use crate::abi::codes::HvCode;
 use crate::abi::numbers::{PAGE_ORDER, PageInFlags};
 use crate::abi::ultracall;
-use crate::hypervisor::kernel::{Defects, GfnState, KvmError, SecureGuest, Vm};
+use crate::hypervisor::kernel::{GfnState, KvmError, SecureGuest, Vm};
 use uv_core::{Gfn, GuestAddr};
 
 pub(super) fn page_in(vm: &Vm, gpa: u64, flags: u64, shift: u64) -> HvCode {
@@ -56,8 +56,7 @@ fn share(vm: &Vm, gfn: Gfn) -> Result<(), KvmError> {
 ///
 /// # Errors
 /// [`KvmError::Fault`] without a normal page or in a slot that the ultravisor refused, [`KvmError::Page`] when the page is there
-/// already, [`KvmError::Pinned`], [`KvmError::PoolEmpty`], the ultravisor's. The page is as before (with
-/// [`Defects::PAGE_IN_LEAVES_UVMEM`] it counts as resident).
+/// already, [`KvmError::Pinned`], [`KvmError::PoolEmpty`], the ultravisor's. The page is as before.
 pub(in crate::hypervisor::kernel) fn make_resident(vm: &Vm, gfn: Gfn) -> Result<(), KvmError> {
     let _guard = vm.uvmem.lock();
     let before = vm.gfns.get(gfn);
@@ -75,10 +74,8 @@ pub(in crate::hypervisor::kernel) fn make_resident(vm: &Vm, gfn: Gfn) -> Result<
     let device = pool.take().ok_or(KvmError::PoolEmpty)?;
     vm.gfns.set(gfn, GfnState::Uvmem(device));
     if let Err(error) = ultracall::page_in(&*vm.host.uv, vm.lpid, host, Vm::PAGE_SIZE.addr(gfn), 0) {
-        if !vm.defects.contains(Defects::PAGE_IN_LEAVES_UVMEM) {
-            pool.give_back(device);
-            vm.gfns.set(gfn, before);
-        }
+        pool.give_back(device);
+        vm.gfns.set(gfn, before);
         return Err(error.into());
     }
     vm.release_page(gfn);

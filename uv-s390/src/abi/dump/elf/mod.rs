@@ -1,6 +1,8 @@
 //! The ELF file that holds a protected dump (s390-formats §7.1, §7.6; s390-ultravisor §8.4): what both who writes and who reads
 //! it need.
 //!
+//! Who uses it: as the module above it.
+//!
 //! [`DumpWriter`] puts notes, memory as exported, storage state and completion data into a file and needs no key. Reading is
 //! the owner's: `owner::dump::elf` (feature `owner`). Memory is streamed, never held as a whole.
 

@@ -1,5 +1,7 @@
 //! User space's side: each command as a function over [`KvmPv`]. The PV commands and those of the VM are here, those of a
 //! vCPU in `vcpu`, interruptions in `interrupt`.
+//!
+//! Who uses it: the VMM.
 
 mod interrupt;
 mod vcpu;
@@ -59,7 +61,7 @@ impl uv_core::Error for PvError {
 }
 
 /// How often a command is issued that a signal interrupts. QEMU goes on without end; a kernel whose process is to die would
-/// answer so for ever.
+/// answer so without end.
 const INTERRUPTED_TRIES: u32 = 1 << 16;
 
 /// Issues a PV command. One on the VM is issued again when a signal interrupted it (EINTR), with the same block.

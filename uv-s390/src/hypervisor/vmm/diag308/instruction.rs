@@ -10,7 +10,7 @@ pub type Rebuild = dyn Fn(&mut [u8]);
 
 /// What the answer depends on besides the guest.
 #[derive(Clone, Copy)]
-pub struct Machine<'a> {
+pub struct MachineModel<'a> {
     /// Facility 161 (unpack): the guest may become a protected guest.
     pub unpack_facility: bool,
     /// The guest's memory is backed by huge pages, which cannot become secure.
@@ -20,9 +20,9 @@ pub struct Machine<'a> {
     pub rebuild: Option<&'a Rebuild>,
 }
 
-impl fmt::Debug for Machine<'_> {
+impl fmt::Debug for MachineModel<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Machine")
+        f.debug_struct("MachineModel")
             .field("unpack_facility", &self.unpack_facility)
             .field("huge_pages", &self.huge_pages)
             .field("rebuild", &self.rebuild.is_some())
@@ -30,7 +30,7 @@ impl fmt::Debug for Machine<'_> {
     }
 }
 
-impl Default for Machine<'_> {
+impl Default for MachineModel<'_> {
     /// A machine that can protect guests, with memory in 4 KiB pages.
     fn default() -> Self {
         Self { unpack_facility: true, huge_pages: false, rebuild: None }

@@ -28,7 +28,7 @@ mod stores;
 #[cfg(test)]
 mod tests;
 
-pub use instruction::{Machine, Outcome, Rebuild, ResetRequest};
+pub use instruction::{MachineModel, Outcome, Rebuild, ResetRequest};
 pub use storage::Operand;
 pub use stores::IplStores;
 
@@ -44,7 +44,7 @@ use crate::abi::uvc::PgmCode;
 /// `operand` is the guest's storage for an ordinary guest and the SIDA for a protected one; that decides which of the two
 /// columns above holds. A protected guest's subcodes 2, 4, 7 to 10 never reach a hypervisor (the Ultravisor raises the
 /// exception itself); should one be handed in, the same exception is the answer.
-pub fn handle(stores: &mut IplStores, machine: &Machine<'_>, call: Diag308, operand: Operand<'_>) -> Outcome {
+pub fn handle(stores: &mut IplStores, machine: &MachineModel<'_>, call: Diag308, operand: Operand<'_>) -> Outcome {
     let outcome = decide(stores, machine, call, operand).unwrap_or_else(Outcome::Program);
     tracing::debug!(subcode = call.subcode, ?outcome, "DIAG 308");
     outcome
@@ -52,7 +52,7 @@ pub fn handle(stores: &mut IplStores, machine: &Machine<'_>, call: Diag308, oper
 
 fn decide(
     stores: &mut IplStores,
-    machine: &Machine<'_>,
+    machine: &MachineModel<'_>,
     call: Diag308,
     mut operand: Operand<'_>,
 ) -> Result<Outcome, PgmCode> {

@@ -3,7 +3,7 @@
 use alloc::vec;
 
 use super::storage::Operand;
-use super::{IplStores, Machine, checks};
+use super::{IplStores, MachineModel, checks};
 use crate::abi::diag308::Response;
 use crate::abi::diag308::Subcode;
 use crate::abi::ipib::{BlockType, IpibView, MAX_LENGTH};
@@ -15,7 +15,7 @@ use crate::abi::uvc::PgmCode;
 /// of the operand and the read (another thread's doing) counts as not addressable.
 pub(super) fn set(
     stores: &mut IplStores,
-    machine: &Machine<'_>,
+    machine: &MachineModel<'_>,
     subcode: Subcode,
     address: u64,
     operand: &Operand<'_>,

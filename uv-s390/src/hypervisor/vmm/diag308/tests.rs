@@ -63,7 +63,7 @@ impl Guest {
     }
 
     fn call(&self, stores: &mut IplStores, subcode: Subcode) -> Outcome {
-        handle(stores, &Machine::default(), Diag308::new(subcode, IPIB), Operand::Guest(self.storage()))
+        handle(stores, &MachineModel::default(), Diag308::new(subcode, IPIB), Operand::Guest(self.storage()))
     }
 
     /// Puts a changed valid PV IPIB and issues subcode 8.
@@ -98,7 +98,7 @@ fn problem_state_comes_before_everything() {
     let guest = Guest::new();
     for subcode in [0, 8, 0x1_0000, u64::MAX] {
         let call = Diag308 { problem_state: true, r1: 1, address: 1, subcode };
-        let outcome = handle(&mut IplStores::new(), &Machine::default(), call, Operand::Guest(guest.storage()));
+        let outcome = handle(&mut IplStores::new(), &MachineModel::default(), call, Operand::Guest(guest.storage()));
         assert_eq!(outcome, Outcome::Program(PgmCode::PRIVILEGED_OPERATION));
     }
 }
@@ -108,7 +108,7 @@ fn unknown_subcodes_are_specification_exceptions() {
     let guest = Guest::new();
     for subcode in [2, 4, 7, 11, 0x101, 0xffff, 0x1_0001, 0x1_0005, u64::MAX] {
         let call = Diag308 { problem_state: false, r1: 0, address: 0, subcode };
-        let outcome = handle(&mut IplStores::new(), &Machine::default(), call, Operand::Guest(guest.storage()));
+        let outcome = handle(&mut IplStores::new(), &MachineModel::default(), call, Operand::Guest(guest.storage()));
         assert_eq!(outcome, SPECIFICATION, "{subcode:#x}");
     }
 }
@@ -116,7 +116,7 @@ fn unknown_subcodes_are_specification_exceptions() {
 #[test]
 fn pv_subcodes_need_the_facility_before_their_operand() {
     let guest = Guest::new();
-    let machine = Machine { unpack_facility: false, ..Machine::default() };
+    let machine = MachineModel { unpack_facility: false, ..MachineModel::default() };
     for subcode in [8, 9, 10] {
         let call = Diag308 { problem_state: false, r1: 0, address: u64::MAX << 12, subcode };
         let outcome = handle(&mut IplStores::new(), &machine, call, Operand::Guest(guest.storage()));
@@ -134,7 +134,7 @@ fn resets_are_requests() {
         (Subcode::LOAD_CLEAR, ResetRequest::ReIpl),
     ] {
         assert_eq!(guest.call(stores, subcode), Outcome::Reset(request));
-        let protected = handle(stores, &Machine::default(), Diag308::new(subcode, 0), Operand::Sida(&mut []));
+        let protected = handle(stores, &MachineModel::default(), Diag308::new(subcode, 0), Operand::Sida(&mut []));
         assert_eq!(protected, Outcome::Reset(request));
     }
 }
@@ -153,7 +153,7 @@ fn operand_register_and_alignment_then_storage() {
     for subcode in [5, 6, 8, 9] {
         let go = |r1, address| {
             let call = Diag308 { problem_state: false, r1, address, subcode };
-            handle(&mut IplStores::new(), &Machine::default(), call, Operand::Guest(guest.storage()))
+            handle(&mut IplStores::new(), &MachineModel::default(), call, Operand::Guest(guest.storage()))
         };
         assert_eq!(go(1, 0x3000), SPECIFICATION);
         assert_eq!(go(1, 1 << 40), SPECIFICATION);
@@ -177,7 +177,7 @@ fn pv_ipib_is_kept_and_stored_byte_by_byte() {
     assert_eq!((&back[..184], back[184]), (pv_ipib().as_slice(), 0xff));
     assert_eq!(guest.call(stores, Subcode::STORE), Outcome::Response(Response::NO_CONFIGURATION), "separate stores");
     assert_eq!(guest.call(stores, Subcode::START_PV), Outcome::Reset(ResetRequest::Protected));
-    let huge = Machine { huge_pages: true, ..Machine::default() };
+    let huge = MachineModel { huge_pages: true, ..MachineModel::default() };
     let call = Diag308::new(Subcode::START_PV, 0);
     let outcome = handle(stores, &huge, call, Operand::Guest(guest.storage()));
     assert_eq!(outcome, Outcome::Response(Response::CANNOT_ENTER));
@@ -238,7 +238,7 @@ fn ordinary_ipib_by_type_and_length() {
         page[..4].copy_from_slice(&384_u32.to_be_bytes());
         page[12] = 0;
     };
-    let machine = Machine { rebuild: Some(&rebuild), ..Machine::default() };
+    let machine = MachineModel { rebuild: Some(&rebuild), ..MachineModel::default() };
     let call = Diag308::new(Subcode::SET, IPIB);
     assert_eq!(handle(stores, &machine, call, Operand::Guest(guest.storage())), OK);
     assert_eq!(stores.normal().map(|ipib| (ipib.len(), ipib[12])), Some((384, 0)));
@@ -251,7 +251,7 @@ fn protected_guest_uses_the_sida() {
     let stores = &mut IplStores::new();
     let mut go = |subcode, sida: &mut [u8]| {
         let call = Diag308 { problem_state: false, r1: 0, address: 0x1234_5678, subcode };
-        handle(stores, &Machine::default(), call, Operand::Sida(sida))
+        handle(stores, &MachineModel::default(), call, Operand::Sida(sida))
     };
     for subcode in [2, 4, 7, 8, 9, 10, 11] {
         assert_eq!(go(subcode, &mut [0; 4096]), SPECIFICATION, "{subcode}");

@@ -1,5 +1,7 @@
 //! The VMM's sequences around protection: what QEMU does behind DIAG 308.
 //!
+//! Who uses it: a VMM, behind a DIAG 308 of its guest and behind a reset from outside.
+//!
 //! | file | job |
 //! |---|---|
 //! | `start` | subcode 10: from an ordinary to a protected VM, step by step, with the way back from each step |

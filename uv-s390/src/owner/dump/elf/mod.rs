@@ -1,5 +1,7 @@
 //! Reading the ELF file that holds a protected dump (s390-formats §7.1, §7.6; s390-ultravisor §8.4).
 //!
+//! Who uses it: who may read a dump.
+//!
 //! [`DumpReader`] finds the parts that a [`DumpWriter`](crate::abi::dump::elf::DumpWriter) has put into the file; [`DecryptedDump`]
 //! gives plain memory or an ordinary dump. Memory is streamed, never held as a whole.
 //!

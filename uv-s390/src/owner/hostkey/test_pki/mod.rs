@@ -1,5 +1,7 @@
 //! A public-key infrastructure for simulated machines.
 //!
+//! Who uses it: tests, and demonstrations without a real machine.
+//!
 //! [`TestPki`] makes, from a random number generator, a root, an intermediate and a certificate shaped like an IBM Z
 //! signing key; it issues host-key documents for simulated machines and the revocation lists that go with all of
 //! them. The shape is that of the real chain (s390-formats §10), so that verifiers, ours and the real tools', can be shown

@@ -12,7 +12,7 @@ use rsa::RsaPrivateKey;
 use p521::ecdsa::signature::SignatureEncoding;
 
 use super::super::signature::PublicKey;
-use super::super::{KeyError, SignatureError};
+use super::super::{CertificateKeyError, SignatureError};
 use super::chains::{parties, run_with};
 use super::*;
 
@@ -163,23 +163,23 @@ fn weak_and_unknown_algorithms() {
 #[test]
 fn public_keys_that_do_not_count() {
     let read = |spki: &SubjectPublicKeyInfoOwned| PublicKey::from_spki(spki).map(|_| ());
-    assert_eq!(read(&short_rsa_spki()), Err(KeyError::Weak { bits: 1024 }));
+    assert_eq!(read(&short_rsa_spki()), Err(CertificateKeyError::Weak { bits: 1024 }));
     let mut even = short_rsa_spki();
     let key = rsa::pkcs1::RsaPublicKeyOwned {
         modulus: Uint::new(&[0x80; 256]).unwrap(),
         public_exponent: Uint::new(&[1, 0, 1]).unwrap(),
     };
     even.subject_public_key = BitString::from_bytes(&key.to_der().unwrap()).unwrap();
-    assert_eq!(read(&even), Err(KeyError::Malformed));
+    assert_eq!(read(&even), Err(CertificateKeyError::Malformed));
     let mut off_curve = Key::p384(1).spki();
     let mut point = off_curve.subject_public_key.raw_bytes().to_vec();
     *point.last_mut().unwrap() ^= 1;
     off_curve.subject_public_key = BitString::from_bytes(&point).unwrap();
-    assert_eq!(read(&off_curve), Err(KeyError::Malformed));
+    assert_eq!(read(&off_curve), Err(CertificateKeyError::Malformed));
     let mut other_curve = Key::p256(1).spki();
     let secp224r1 = ObjectIdentifier::new_unwrap("1.3.132.0.33");
     other_curve.algorithm.parameters = Some(Any::encode_from(&secp224r1).unwrap());
-    assert_eq!(read(&other_curve), Err(KeyError::Unsupported(secp224r1)));
+    assert_eq!(read(&other_curve), Err(CertificateKeyError::Unsupported(secp224r1)));
     assert!(rsa_keys().iter().all(|key| read(&key.spki()).is_ok()));
     assert_eq!(Key::p256(1).spki().owned_to_ref().algorithm.oid, rfc5912::ID_EC_PUBLIC_KEY);
 }

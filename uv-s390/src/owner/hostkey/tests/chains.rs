@@ -8,7 +8,7 @@ use x509_cert::ext::pkix::{BasicConstraints, KeyUsage, KeyUsages};
 
 use super::super::container::MAX_BLOCKS;
 use super::super::test_pki::{extension, name};
-use super::super::{Certificate, KeyError, ParseError, VerifierBuilder};
+use super::super::{Certificate, CertificateKeyError, ParseError, VerifierBuilder};
 use super::*;
 
 /// An extension no reader knows.
@@ -331,5 +331,5 @@ fn weak_keys_are_named() {
     let mut draft = parties(0)[1].draft(Role::SigningKey, &parties(0)[0], 2);
     draft.spki = algorithms::short_rsa_spki();
     let certificate = Certificate::from_der(&parties(0)[1].key.sign(draft)).unwrap();
-    assert_eq!(certificate.public_key().map(|_| ()).unwrap_err(), KeyError::Weak { bits: 1024 });
+    assert_eq!(certificate.public_key().map(|_| ()).unwrap_err(), CertificateKeyError::Weak { bits: 1024 });
 }

@@ -7,7 +7,9 @@ use x509_cert::ext::pkix::IssuingDistributionPoint;
 
 use super::super::container::certificate_pem;
 use super::super::test_pki::{extension, name};
-use super::super::{Certificate, HostKeyDocument, KeyError, ParseError, SignatureError, Verifier, VerifierBuilder};
+use super::super::{
+    Certificate, CertificateKeyError, HostKeyDocument, ParseError, SignatureError, Verifier, VerifierBuilder,
+};
 use super::chains::parties;
 use super::files::{FILES, IBM};
 use super::*;
@@ -85,10 +87,10 @@ fn the_document_itself() {
     assert_eq!(verify(critical), Err(VerifyError::UnknownCritical(unknown)));
     assert_eq!(
         verify(|draft| draft.spki = algorithms::short_rsa_spki()),
-        Err(VerifyError::Key(KeyError::Weak { bits: 1024 }))
+        Err(VerifyError::Key(CertificateKeyError::Weak { bits: 1024 }))
     );
     let bad_point = |draft: &mut CertificateDraft| draft.spki.subject_public_key = BitString::from_bytes(&[4]).unwrap();
-    assert_eq!(verify(bad_point), Err(VerifyError::Key(KeyError::Malformed)));
+    assert_eq!(verify(bad_point), Err(VerifyError::Key(CertificateKeyError::Malformed)));
 }
 
 #[test]

@@ -14,6 +14,8 @@
 //!
 //! A page that was refused counts in no digest.
 
+use core::sync::atomic::Ordering;
+
 use crate::abi::se_header::PlaintextControlFlags;
 use crate::abi::uvc::UvRc;
 use crate::abi::uvcb::Unpack;
@@ -27,7 +29,7 @@ use uv_core::{GuestAddr, PageRange, PageState};
 pub(in crate::sim) fn unpack(machine: &Machine, block: &mut Unpack) -> Answer {
     let conf = machine.conf(block.guest_handle.get())?;
     let _open = conf.open_whole()?;
-    let mut hasher = conf.hasher.try_lock().ok_or(Refusal::Busy)?;
+    let mut turn = conf.measure.turn().ok_or(Refusal::Busy)?;
     if conf.life.lock().phase != Phase::Unpacking {
         return Err(UvRc::STATE.into());
     }
@@ -45,9 +47,17 @@ pub(in crate::sim) fn unpack(machine: &Machine, block: &mut Unpack) -> Answer {
     let mut tweak = [0; 16];
     tweak[..8].copy_from_slice(&block.tweak[0].to_bytes());
     tweak[8..].copy_from_slice(&block.tweak[1].to_bytes());
-    let filled = conf.space.fill(PageRange::from(gfn), &machine.storage.bytes, frame.at(), |_, pages| {
-        for page in pages {
-            decipher(&image, &mut hasher, page, addr.0, tweak)?;
+    let helped = machine.helped.load(Ordering::Relaxed);
+    let plain = image.header.pcf().contains(PlaintextControlFlags::NO_COMPONENT_ENCRYPTION);
+    let filled = conf.space.fill_from(PageRange::from(gfn), &machine.storage.bytes, frame.at(), |_, stored, pages| {
+        for (stored, page) in stored.iter().zip(pages) {
+            let bytes = <&[u8; 4096]>::try_from(*stored).map_err(|_| Refusal::from(UvRc::STATE))?;
+            turn.page(bytes, addr.0, tweak, helped);
+            if plain {
+                page.copy_from_slice(bytes);
+            } else {
+                image.cipher.key().decrypt_page(tweak, bytes, page).map_err(|_| Refusal::from(UvRc::STATE))?;
+            }
         }
         Ok::<(), Refusal>(())
     });

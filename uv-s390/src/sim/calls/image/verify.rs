@@ -26,14 +26,14 @@ use crate::sim::machine::Machine;
 pub(in crate::sim) fn verify(machine: &Machine, block: &mut NoData) -> Answer {
     let conf = machine.conf(block.handle.get())?;
     let _open = conf.open_whole()?;
-    let hasher = conf.hasher.try_lock().ok_or(Refusal::Busy)?;
+    let turn = conf.measure.turn().ok_or(Refusal::Busy)?;
     // The image before the configuration's life: the order in which every call locks.
     let image = conf.image.read().clone().ok_or(UvRc::STATE)?;
     let mut life = conf.life.lock();
     if life.phase != Phase::Unpacking {
         return Err(UvRc::STATE.into());
     }
-    match hasher.clone().finish().check(image.header.fixed()) {
+    match turn.measured().check(image.header.fixed()) {
         Ok(()) if conf.lost.load(Ordering::Acquire) => {
             life.phase = Phase::Failed;
             Err(MeasurementError::Pages.uv_code().into())

@@ -13,7 +13,7 @@ use zerocopy::IntoBytes;
 /// Memory without the MiB where the rig's first guest would have its base storage.
 struct Gap(HostMemory);
 
-const GAP: core::ops::Range<u64> = GIB + 16 * MIB..GIB + 17 * MIB;
+const GAP: core::ops::Range<u64> = GIB + 64 * MIB..GIB + 65 * MIB;
 
 impl NormalMemory for Gap {
     fn read(&self, at: HostAddr, into: &mut [u8]) -> Result<(), AccessError> {
@@ -37,9 +37,7 @@ impl NormalMemory for Gap {
 /// A rig over memory that the test keeps.
 fn over<M: NormalMemory + 'static>(memory: M) -> (Rig, Arc<M>) {
     let memory = Arc::new(memory);
-    let machine = Arc::new(Machine::with_memory(MachineConfig::new(7), Arc::clone(&memory) as Arc<dyn NormalMemory>));
-    let info = machine.generation().query(crate::abi::uvcb::Role::Host);
-    let rig = Rig { host: machine.host_memory(), machine, info };
+    let rig = Rig::made(|config| Machine::with_memory(config, Arc::clone(&memory) as Arc<dyn NormalMemory>));
     assert_eq!(rig.call(&mut InitUv::new(UV_BASE, rig.info.uv_base_stor_len.get())), OK);
     (rig, memory)
 }

@@ -4,6 +4,7 @@ extern crate std;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
 
 use rand_core::Rng;
 use uv_core::{HostAddr, NormalMemory, PageState};
@@ -19,8 +20,14 @@ use crate::sim::{Generation, GuestInsn};
 
 const SECRET: [u8; 16] = *b"only for a guest";
 
-/// Every frame word says what the engine says, and the engine says what the frame words say.
+/// Every frame word says what the engine says, and the engine says what the frame words say; the bits of the closed frames say
+/// what the words say.
 pub(in crate::sim) fn check(rig: &Rig) {
+    let closed = rig.machine.closed_frames();
+    let words = rig.machine.storage.frames.owned().filter(|(_, frame)| frame.is_closed_to_host());
+    assert!(words.clone().all(|(at, _)| closed.is_closed(at)));
+    let bits: u32 = closed.words().iter().map(|word| word.load(Ordering::Relaxed).count_ones()).sum();
+    assert_eq!(usize::try_from(bits).unwrap(), words.count());
     let mut secure = 0;
     let mut found = alloc::collections::BTreeSet::new();
     for (at, frame) in rig.machine.storage.frames.owned() {

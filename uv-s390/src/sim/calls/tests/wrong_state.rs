@@ -62,7 +62,7 @@ fn verify_img() {
     assert_eq!(verify(), STATE, "no header");
     one.unpacked(&guest, PlaintextControlFlags::PCKMO | PlaintextControlFlags::ALLOW_DUMP);
     let conf = one.machine.conf(guest.conf).unwrap();
-    let unpacking = conf.hasher.lock();
+    let unpacking = conf.measure.turn();
     assert_eq!(verify(), (Cc::Busy, UvRc(0), UvRrc(0)), "somebody unpacks");
     drop(unpacking);
     assert_eq!(verify(), OK);

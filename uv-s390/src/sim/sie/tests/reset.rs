@@ -33,7 +33,7 @@ fn every_step_of_a_reset_is_needed() {
         assert!(state().is_some_and(Validity::is_ultravisor));
         assert_eq!(rig.set_state(cpu, CpuState::OPERATING_LOAD), OK);
         let sd = rig.enter(&guest, cpu);
-        assert_eq!((sd.interception(), sd.gr(5), sd.gr(0)), (InterceptionCode::PV_NOTIFICATION, 0x9c, 42));
+        assert_eq!((sd.interception(), sd.gr(5), sd.gr(0)), (InterceptionCode::PV_NOTIFICATION, 0x9c, 0x6000));
         assert_eq!(rig.set_state(other, CpuState::OPERATING), OK);
         assert_eq!(rig.enter(&guest, other).validity(), Some(Validity::CPU_STATE), "the other needs its reset");
         assert_eq!(rig.set_state(other, CpuState::STOPPED), OK);
@@ -123,7 +123,7 @@ fn nothing_is_injected_into_a_cpu_that_loads() {
     });
     assert_eq!(rig.enter(&guest, second).validity(), Some(Validity::INJECTION));
     rig.change(second, |sd| sd.iictl = 0);
-    assert_eq!(rig.enter(&guest, second).gr(0), 42, "the PSW at 0 is loaded");
+    assert_eq!(rig.enter(&guest, second).gr(0), 0x6000, "the PSW at 0 is loaded");
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn a_reset_that_is_over_leaves_nothing_to_the_next() {
     assert_eq!(rig.no_data(UvCommand::CPU_RESET_INITIAL, first.handle), OK);
     assert_eq!(rig.no_data(UvCommand::CPU_RESET, second.handle), OK);
     assert_eq!(rig.set_state(first, CpuState::OPERATING_LOAD), OK);
-    assert_eq!(rig.enter(&guest, first).gr(0), 42);
+    assert_eq!(rig.enter(&guest, first).gr(0), 0x6000);
     conf.service_masked.store(false, core::sync::atomic::Ordering::Relaxed);
     assert_eq!(rig.set_state(first, CpuState::STOPPED), OK);
     for command in [UvCommand::SET_UNSHARE_ALL, UvCommand::PREPARE_RESET] {

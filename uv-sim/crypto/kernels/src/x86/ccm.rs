@@ -57,8 +57,8 @@ impl Ccm {
             let after = After::new(&src[end..], behind);
             let group =
                 Group { header, first, counters: &counters[first..end], src: &src[first..end], dst, tags, after };
-            // SAFETY: `Found` shows that the processor has the units.
             match (direction, group.src.len().div_ceil(LANES)) {
+                // SAFETY: `Found` shows that the processor has the units.
                 (Direction::Seal, 1) => unsafe { run::<1, true>(&self.keys, group) },
                 // SAFETY: as above.
                 (Direction::Seal, 2) => unsafe { run::<2, true>(&self.keys, group) },

@@ -6,7 +6,7 @@
 use core::arch::x86_64::*;
 
 use super::Found;
-use super::vector::{Line, four, load, store, transpose, xor3};
+use super::vector::{Line, fetch, four, load, store, transpose, xor3};
 
 /// Blocks whose schedules are made together.
 const GROUP: usize = 4;
@@ -75,6 +75,10 @@ pub fn sha512(state: &mut [u64; 8], blocks: &[[u8; 128]]) -> bool {
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,bmi1,bmi2")]
 fn compress(state: &mut [u64; 8], blocks: &[[u8; 128]]) {
     let last = blocks.len() - 1;
+    // The next group, which follows as a rule: its schedules need all of it at once.
+    for line in 0..8 {
+        fetch(blocks.as_ptr().cast(), GROUP * 128 + 64 * line);
+    }
     let swap = _mm512_broadcast_i32x4(_mm_setr_epi8(7, 6, 5, 4, 3, 2, 1, 0, 15, 14, 13, 12, 11, 10, 9, 8));
     let mut words = [swap; 8];
     for half in 0..2 {

@@ -72,7 +72,7 @@ fn each_control_flag_of_the_owner_allows_one_thing() {
         let pcf = PlaintextControlFlags::PCKMO | PlaintextControlFlags::ALLOW_DUMP;
         let (header, stored) =
             rig.image_with(&[&rig.machine.host_key], pcf, |area| area.secret_flags = flags.bits().into());
-        rig.unpacked_image(&guest, &header, &stored);
+        rig.unpacked_image(&guest, header.as_bytes(), &stored);
         assert_eq!(rig.no_data(UvCommand::VERIFY_IMG, guest.conf), OK);
         let image = ImageIdentity::from_header(header.as_bytes()).unwrap();
         let make = |secret, extension: &ExtensionSecret| {

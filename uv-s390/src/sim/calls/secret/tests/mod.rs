@@ -126,7 +126,7 @@ fn owners_with_a_cck_bind_every_request_to_it() {
     let (header, stored) = rig.image_with(&[&rig.machine.host_key], pcf, |area| {
         area.secret_flags = flags.bits().into();
     });
-    rig.unpacked_image(&guest, &header, &stored);
+    rig.unpacked_image(&guest, header.as_bytes(), &stored);
     assert_eq!(rig.no_data(UvCommand::VERIFY_IMG, guest.conf), OK);
     let make = |secret, extension| {
         let image = ImageIdentity::from_header(header.as_bytes()).unwrap();
