@@ -104,6 +104,8 @@ impl Qemu {
             .arg(&setup.image)
             .args(setup.more)
             .current_dir(folder.path())
+            // What is left of it when it is killed goes with the test's own folder.
+            .env("TMPDIR", folder.path())
             .stdin(Stdio::null())
             .stdout(file("out"))
             .stderr(file("err"))

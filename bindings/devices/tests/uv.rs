@@ -35,7 +35,8 @@ fn devices(folder: &TempDir) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_uv-devices"));
     command.arg("run").arg("--image").arg(image()).arg("--host-key").arg(fixture("keys/host1.key.pem"));
     command.args(["--cuid", CUID, "--log"]).arg(folder.path().join("log"));
-    command.stdin(Stdio::null());
+    // What is left of it when it is killed goes with the test's own folder.
+    command.env("TMPDIR", folder.path()).stdin(Stdio::null());
     command
 }
 
