@@ -92,6 +92,7 @@ fn the_ciphers_depend_on_their_kernels_only() {
     assert_eq!(siblings(&metadata, "uv-crypto", &features(&metadata, "uv-crypto")), set(&["uv-kernels"]));
 }
 
+/// Whoever needs AES-GCM takes it from there. Tests hold it against another one.
 #[test]
 fn aes_gcm_is_in_the_crate_of_the_ciphers_alone() {
     let metadata = metadata();
