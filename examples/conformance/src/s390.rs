@@ -118,10 +118,16 @@ fn program(script: Script, first: Vec<Step<GuestInsn>>) -> GuestProgram {
         Step::Call(GuestInsn::Uvc { block })
     };
     let (mut tasks, mut first) = (Tasks::new(script), first.into_iter());
+    // The sharing call at work: one that is busy or was done in part is issued again, as every guest does.
+    let mut at_work = None;
     Box::new(move |last: Outcome<InsnResult>| {
         if let Some(step) = first.next() {
             return step;
         }
+        if let (Some((command, gfn)), Outcome::Returned(InsnResult::Data { cc: 2.., .. })) = (at_work, &last) {
+            return share(command, gfn);
+        }
+        at_work = None;
         let saw = || match last {
             Outcome::Loaded(bytes) => Saw::Bytes(bytes.to_vec()),
             Outcome::Returned(InsnResult::Condition { cc: 1.., .. } | InsnResult::Data { cc: 1.., .. }) => Saw::Refused,
@@ -130,8 +136,12 @@ fn program(script: Script, first: Vec<Step<GuestInsn>>) -> GuestProgram {
         match tasks.next(saw) {
             Some(GuestOp::Load(at, len)) => Step::load(at, len),
             Some(GuestOp::Store(at, bytes)) => Step::store(at, &bytes),
-            Some(GuestOp::Share(gfn)) => share(UvCommand::SET_SHARED_ACCESS, gfn),
-            Some(GuestOp::Unshare(gfn)) => share(UvCommand::REMOVE_SHARED_ACCESS, gfn),
+            Some(op @ (GuestOp::Share(gfn) | GuestOp::Unshare(gfn))) => {
+                let shares = matches!(op, GuestOp::Share(_));
+                let command = if shares { UvCommand::SET_SHARED_ACCESS } else { UvCommand::REMOVE_SHARED_ACCESS };
+                at_work = Some((command, gfn));
+                share(command, gfn)
+            }
             Some(GuestOp::End) => Step::Halt,
             None => Step::Call(GuestInsn::Diag { code: 0x44, gr: [0; 5] }),
         }

@@ -252,6 +252,15 @@ fn two_vcpus_on_one_fault() {
     race(&power());
 }
 
+/// Ends the thread beside, also when the test fails.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// A guest takes a page back while the hypervisor takes it in: no call is refused but as busy, and the page is private at the end.
 fn unshared<B: Backend>(b: &B) {
     let (mut cpu, entered) = enter(b);
@@ -263,11 +272,15 @@ fn unshared<B: Backend>(b: &B) {
                 again(&mut 0, || vm.page_in(page)).expect("a page that is there already is success");
             }
         });
+        let ends = Ends(&stop);
+        let machine = core::any::type_name::<B>();
         for _ in 0..30 {
-            assert_eq!(guest(b, &mut cpu, GuestOp::Share(page)).expect("the guest shares"), Saw::Done);
-            assert_eq!(guest(b, &mut cpu, GuestOp::Unshare(page)).expect("the guest takes back"), Saw::Done);
+            let shared = guest(b, &mut cpu, GuestOp::Share(page)).expect("the guest shares");
+            assert_eq!(shared, Saw::Done, "{machine}");
+            let taken = guest(b, &mut cpu, GuestOp::Unshare(page)).expect("the guest takes back");
+            assert_eq!(taken, Saw::Done, "{machine}");
         }
-        stop.store(true, Ordering::Relaxed);
+        drop(ends);
         beside.join().expect("no call was refused");
     });
     store(b, &mut cpu, 0, b"private again");

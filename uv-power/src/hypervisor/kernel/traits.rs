@@ -7,7 +7,7 @@ use uv_core::{
     PageSize, PageState, RangeError, SecureVm, SharePages, VmState, check_in_slots,
 };
 
-use super::hcall::{make_resident, take_out};
+use super::hcall::{bring_in, take_out};
 use super::{GfnState, KvmError, KvmVcpu, SecureGuest, Vm};
 
 impl ErrorType for Vm {
@@ -94,11 +94,7 @@ impl PageIn for Vm {
         self.each(range, |gfn| match self.gfn_state(gfn) {
             GfnState::Uvmem(_) | GfnState::Shared => Ok(()),
             GfnState::Invalidated => self.guest_faults(gfn),
-            GfnState::PagedOut | GfnState::Normal => match make_resident(self, gfn) {
-                // Another thread was faster.
-                Err(KvmError::Page(_, GfnState::Uvmem(_))) => Ok(()),
-                other => other,
-            },
+            GfnState::PagedOut | GfnState::Normal => bring_in(self, gfn),
         })
     }
 }

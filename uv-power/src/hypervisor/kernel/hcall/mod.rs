@@ -22,7 +22,7 @@ use crate::hypervisor::kernel::Vm;
 pub(super) use init_abort::drop_pages;
 pub(super) use init_done::move_rest;
 pub(super) use init_start::{drop_slot, register};
-pub(super) use page_in::make_resident;
+pub(super) use page_in::bring_in;
 pub(super) use page_out::{leave_secure_memory, take_out};
 
 /// What became of a hypercall.

@@ -57,8 +57,26 @@ fn share(vm: &Vm, gfn: Gfn) -> Result<(), KvmError> {
 /// # Errors
 /// [`KvmError::Fault`] without a normal page or in a slot that the ultravisor refused, [`KvmError::Page`] when the page is there
 /// already, [`KvmError::Pinned`], [`KvmError::PoolEmpty`], the ultravisor's. The page is as before.
-pub(in crate::hypervisor::kernel) fn make_resident(vm: &Vm, gfn: Gfn) -> Result<(), KvmError> {
+fn make_resident(vm: &Vm, gfn: Gfn) -> Result<(), KvmError> {
     let _guard = vm.uvmem.lock();
+    move_in(vm, gfn)
+}
+
+/// Brings a page in that user space wants there: one that is out or was never in. Whether it is there, or the guest has just
+/// shared it, is decided under the lock: a shared page is not the hypervisor's to take back.
+///
+/// # Errors
+/// Those of [`make_resident`].
+pub(in crate::hypervisor::kernel) fn bring_in(vm: &Vm, gfn: Gfn) -> Result<(), KvmError> {
+    let _guard = vm.uvmem.lock();
+    match vm.gfns.get(gfn) {
+        GfnState::Uvmem(_) | GfnState::Shared => Ok(()),
+        _ => move_in(vm, gfn),
+    }
+}
+
+/// The move, under the lock.
+fn move_in(vm: &Vm, gfn: Gfn) -> Result<(), KvmError> {
     let before = vm.gfns.get(gfn);
     let host = vm.host_page(gfn).ok_or(KvmError::Fault(gfn))?;
     if let GfnState::Uvmem(_) = before {
