@@ -12,7 +12,7 @@ use uv_s390::abi::sie::InterceptionCode;
 use uv_s390::abi::uvc::PgmCode;
 use uv_s390::guest::stage3a::BootImage;
 use uv_s390::hypervisor::GuestStorage;
-use uv_s390::hypervisor::kernel::{CpuReset, Guest, GuestConfig, IoIrq, MpState};
+use uv_s390::hypervisor::kernel::{CpuReset, IoIrq, MpState, Vm, VmConfig};
 use uv_s390::hypervisor::uapi::{ExitReason, KvmPv, KvmRun, PgmInfo, client};
 use uv_s390::hypervisor::vmm::diag308::{self, IplStores, MachineModel, Operand, Outcome as Answer, ResetRequest};
 use uv_s390::hypervisor::vmm::ipl::{self, AfterReset, IplOptions, NoDevices, Unprotected};
@@ -179,7 +179,7 @@ fn vmm(programs: impl FnOnce(&BootImage) -> Vec<Vec<Step<GuestInsn>>>) -> (Platf
     let built = ImageBuilder::new(&kernel).host_key(key.public()).skip_component_check().build(&mut rng).unwrap();
     let image = BootImage::find(built.bytes).unwrap();
     let platform = Platform::new(key, 5, image.file().len()).unwrap();
-    let guest = Guest::new(platform.host().clone(), GuestConfig::new(MemSlots::new(PageSize::K4))).unwrap();
+    let guest = Vm::new(platform.host().clone(), VmConfig::new(MemSlots::new(PageSize::K4))).unwrap();
     guest.add_cpu(0).unwrap();
     let seen = Seen::default();
     let (log, mut programs) = (seen.clone(), programs(&image).into_iter());

@@ -40,7 +40,7 @@
 //! use std::sync::Arc;
 //! use uv_core::{Exit, Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, PageSize, SlotId, Vcpu};
 //! use uv_s390::guest::stage3a::BootImage;
-//! use uv_s390::hypervisor::kernel::{Guest, GuestConfig, Hardware, Host, HostPages};
+//! use uv_s390::hypervisor::kernel::{Hardware, Host, HostPages, Vm, VmConfig};
 //! use uv_s390::hypervisor::vmm::boot;
 //! use uv_s390::owner::image::ImageBuilder;
 //! use uv_s390::sim::{GuestInsn, InsnResult, Machine, MachineConfig, Outcome, Program, Step};
@@ -61,7 +61,7 @@
 //! let host = Host::start(hardware, HostPages::new([(HostAddr(2 << 30), 64 << 20)]))?;
 //! let mut slots = MemSlots::new(PageSize::K4);
 //! slots.insert(SlotId(0), MemSlot { first: Gfn(0), pages: 256, host: HostAddr(1 << 30) })?;
-//! let vm = Guest::new(host, GuestConfig::new(slots))?;
+//! let vm = Vm::new(host, VmConfig::new(slots))?;
 //! vm.add_cpu(0)?;
 //! boot::load(&vm.storage(), image.file())?;
 //!

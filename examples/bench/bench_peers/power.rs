@@ -4,7 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use uv_core::HostAddr;
-use uv_power::abi::numbers::UvCall;
+use uv_power::abi::numbers::UltracallNumber;
 use uv_power::abi::regs::Lpid;
 use uv_power::abi::ultracall::{Ultracall as _, call};
 use uv_power::abi::{Msr, Regs, UvCode};
@@ -30,32 +30,32 @@ impl Power {
         let config = MachineConfig { secure_pages: pages + 64, ..MachineConfig::new(PrivateKey::generate(&mut rng)?) };
         let memory = Arc::new(HostMemory::new(NORMAL + (u64::from(pages) << ORDER)));
         let machine = Machine::new(config, memory);
-        let mut regs = Regs { lpidr: VM, ..Regs::default() }.with_call(UvCall::UV_ESM, &[0x1_0000, 0x2_0000]);
+        let mut regs = Regs { lpidr: VM, ..Regs::default() }.with_call(UltracallNumber::UV_ESM, &[0x1_0000, 0x2_0000]);
         regs.msr = (Msr::SF | Msr::ME).bits();
         machine.ultracall(&mut regs);
         let power = Self { machine };
         let slot = [VM.0.into(), 0, u64::from(pages) << ORDER, 0, 0];
-        power.expect(UvCall::UV_REGISTER_MEM_SLOT, &slot, UvCode::U_SUCCESS);
+        power.expect(UltracallNumber::UV_REGISTER_MEM_SLOT, &slot, UvCode::U_SUCCESS);
         (0..pages).for_each(|page| power.page_in(page.into()));
         Ok(power)
     }
 
-    fn expect(&self, number: UvCall, args: &[u64], code: UvCode) {
+    fn expect(&self, number: UltracallNumber, args: &[u64], code: UvCode) {
         let (seen, _) = call(&self.machine, number, args);
         assert_eq!(seen, code, "{number}");
     }
 
     pub(crate) fn page_in(&self, page: u64) {
-        self.expect(UvCall::UV_PAGE_IN, &Self::args(page), UvCode::U_SUCCESS);
+        self.expect(UltracallNumber::UV_PAGE_IN, &Self::args(page), UvCode::U_SUCCESS);
     }
 
     pub(crate) fn page_out(&self, page: u64) {
-        self.expect(UvCall::UV_PAGE_OUT, &Self::args(page), UvCode::U_SUCCESS);
+        self.expect(UltracallNumber::UV_PAGE_OUT, &Self::args(page), UvCode::U_SUCCESS);
     }
 
     /// A call that looks at a page and finds nothing to do: it is out already.
     pub(crate) fn look(&self, page: u64) {
-        self.expect(UvCall::UV_PAGE_OUT, &Self::args(page), UvCode::U_P3);
+        self.expect(UltracallNumber::UV_PAGE_OUT, &Self::args(page), UvCode::U_P3);
     }
 
     fn args(page: u64) -> [u64; 5] {

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use uv_conformance::{Ability, Backend, GuestOp, Host, Refusal, Saw, Script, Setup};
 use uv_core::{Gfn, HostAddr, MemSlot, MemSlots, NormalMemory, PageSize, SecureVm, SlotId, VmState};
-use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::numbers::{HvCall, UltracallNumber};
 use uv_power::abi::regs::Lpid;
 use uv_power::abi::{HvCode, Profile, Regs};
 use uv_power::guest::EsmRequest;
@@ -46,8 +46,10 @@ fn guest(request: EsmRequest, script: Script) -> impl FnMut(Outcome<Box<Regs>>) 
             None => Step::Call(GuestInsn::hypercall(HvCall::H_CEDE, &[])),
             Some(GuestOp::Load(at, len)) => Step::load(at, len),
             Some(GuestOp::Store(at, bytes)) => Step::store(at, &bytes),
-            Some(GuestOp::Share(gfn)) => Step::Call(GuestInsn::ultracall(UvCall::UV_SHARE_PAGE, &[gfn.0, 1])),
-            Some(GuestOp::Unshare(gfn)) => Step::Call(GuestInsn::ultracall(UvCall::UV_UNSHARE_PAGE, &[gfn.0, 1])),
+            Some(GuestOp::Share(gfn)) => Step::Call(GuestInsn::ultracall(UltracallNumber::UV_SHARE_PAGE, &[gfn.0, 1])),
+            Some(GuestOp::Unshare(gfn)) => {
+                Step::Call(GuestInsn::ultracall(UltracallNumber::UV_UNSHARE_PAGE, &[gfn.0, 1]))
+            }
             Some(GuestOp::End) => Step::Halt,
         }
     }

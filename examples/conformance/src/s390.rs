@@ -8,7 +8,7 @@ use uv_s390::abi::ipib::{self, IpibForm};
 use uv_s390::abi::psw::Psw;
 use uv_s390::abi::uvc::UvCall;
 use uv_s390::abi::uvcb::{Share, UvCommand};
-use uv_s390::hypervisor::kernel::{self, Guest, GuestConfig, Hardware, HostError, HostPages, S390Exit};
+use uv_s390::hypervisor::kernel::{self, Hardware, HostError, HostPages, S390Exit, Vm, VmConfig};
 use uv_s390::hypervisor::vmm::{VmmError, VmmVcpu, VmmVm};
 use uv_s390::owner::crypto::HostPrivateKey;
 use uv_s390::owner::image::{Image, ImageBuilder};
@@ -180,7 +180,7 @@ impl Z {
             let mut slots = MemSlots::new(PageSize::K4);
             let host = HostAddr(first + index * (PAGES << 12));
             slots.insert(SlotId(0), MemSlot { first: Gfn(0), pages: PAGES, host }).expect("one slot fits");
-            let guest = Guest::new(kernel.clone(), GuestConfig::new(slots)).expect("a VM");
+            let guest = Vm::new(kernel.clone(), VmConfig::new(slots)).expect("a VM");
             guest.add_cpu(0).expect("a CPU");
             VmmVm::new(guest)
         });

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use uv_core::GuestAddr;
-use uv_power::abi::numbers::UvCall;
+use uv_power::abi::numbers::UltracallNumber;
 use uv_power::abi::{Msr, Regs};
 use uv_power::guest::EsmRequest;
 use uv_power::sim::{GuestInsn, GuestProgram, GuestStep};
@@ -119,6 +119,6 @@ impl Guest {
         let words = padded.chunks_exact(8).map(|word| word.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)));
         let args: Vec<u64> = core::iter::once(bytes.len() as u64).chain(words).collect();
         self.reading = Some((name, bytes));
-        Step::Call(GuestInsn::ultracall(UvCall::UV_ESMB_GET_FILE, &args))
+        Step::Call(GuestInsn::ultracall(UltracallNumber::UV_ESMB_GET_FILE, &args))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use uv_power::abi::numbers::{HvCall, PAGE_ORDER, UvCall};
+use uv_power::abi::numbers::{HvCall, PAGE_ORDER, UltracallNumber};
 use uv_power::abi::{Profile, UvCode};
 use uv_power::hypervisor::vmm::boot::BootLayout;
 use uv_power::wrap::RecordedCall;
@@ -81,13 +81,13 @@ impl Steps {
         let (Some(number), Some(code)) = (call.ultracall(), call.code()) else { return };
         let [_, first, bytes, ..] = call.args();
         match number {
-            UvCall::UV_PAGE_IN if code == UvCode::U_SUCCESS => {
+            UltracallNumber::UV_PAGE_IN if code == UvCode::U_SUCCESS => {
                 self.with(|state| state.pages_in += u64::from(!state.shared));
             }
-            UvCall::UV_REGISTER_MEM_SLOT => {
+            UltracallNumber::UV_REGISTER_MEM_SLOT => {
                 self.tell(&format!("  hypervisor to ultravisor: {number} from {first:#x}, {} KiB: {code}", bytes >> 10))
             }
-            UvCall::UV_RETURN => {}
+            UltracallNumber::UV_RETURN => {}
             number => self.tell(&format!("  hypervisor to ultravisor: {number}: {code}")),
         }
     }

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use uv_power::abi::UvCode;
-use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::numbers::{HvCall, UltracallNumber};
 use uv_power::sim::Machine;
 use uv_power::wrap::RecordedCall;
 
@@ -29,9 +29,9 @@ impl Counts {
     /// Counts what a call or an entry has done.
     pub(crate) fn count(&self, call: &RecordedCall) {
         let counter = match (call.ultracall(), call.code(), call.hypercall()) {
-            (Some(UvCall::UV_PAGE_IN), Some(UvCode::U_SUCCESS), _) => &self.pages_in,
-            (Some(UvCall::UV_PAGE_OUT), Some(UvCode::U_SUCCESS), _) => &self.pages_out,
-            (Some(UvCall::UV_RETURN), _, Some(HvCall::H_SVM_PAGE_OUT)) => &self.asked_out,
+            (Some(UltracallNumber::UV_PAGE_IN), Some(UvCode::U_SUCCESS), _) => &self.pages_in,
+            (Some(UltracallNumber::UV_PAGE_OUT), Some(UvCode::U_SUCCESS), _) => &self.pages_out,
+            (Some(UltracallNumber::UV_RETURN), _, Some(HvCall::H_SVM_PAGE_OUT)) => &self.asked_out,
             _ => return,
         };
         counter.fetch_add(1, Ordering::Relaxed);

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use uv_core::{
     EnterSecureMode, Exit, Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, NormalMemory, PageSize, SlotId, Vcpu,
 };
-use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::numbers::{HvCall, UltracallNumber};
 use uv_power::abi::regs::Lpid;
 use uv_power::abi::{HvCode, Msr, Profile, Regs, Ultracall};
 use uv_power::guest::EsmRequest;
@@ -149,8 +149,8 @@ pub fn ultracall_host(data: &[u8]) {
             }
             2 => drop(rig.machine.interrupt(LPID, 0, u64::from(feed.byte()) << 8)),
             _ => {
-                let call = feed.pick(UvCall::ALL).unwrap_or(UvCall(0));
-                let call = if feed.one_in(32) { UvCall(u64::from(feed.half())) } else { call };
+                let call = feed.pick(UltracallNumber::ALL).unwrap_or(UltracallNumber(0));
+                let call = if feed.one_in(32) { UltracallNumber(u64::from(feed.half())) } else { call };
                 let arguments = [(); 9].map(|()| rig.numbers.take(&mut feed));
                 let mut regs = Regs::hypervisor().with_call(call, &arguments);
                 if feed.one_in(16) {
@@ -204,7 +204,7 @@ pub fn ultracall_guest(data: &[u8]) {
                 Step::Call(GuestInsn::Syscall { level, gpr: vec![u64::from(feed.half()); 12] })
             }
             _ => {
-                let call = feed.pick(UvCall::ALL).unwrap_or(UvCall(0));
+                let call = feed.pick(UltracallNumber::ALL).unwrap_or(UltracallNumber(0));
                 Step::Call(GuestInsn::ultracall(call, &arguments))
             }
         };

@@ -9,7 +9,7 @@ use uv_s390::abi::uvc::UvCall;
 use uv_s390::abi::uvcb::{COMMANDS, Length, UvCommand};
 use uv_s390::dev::{self, RigConfig};
 use uv_s390::guest::stage3a::BootImage;
-use uv_s390::hypervisor::kernel::{Guest, S390Exit};
+use uv_s390::hypervisor::kernel::{S390Exit, Vm};
 use uv_s390::sim::{Generation, GuestInsn, HostView, InsnResult, Machine};
 use uv_sim::guest::{Outcome, Program, Step};
 
@@ -35,7 +35,7 @@ type Todo = Arc<Mutex<VecDeque<Step<GuestInsn>>>>;
 struct Rig {
     machine: Arc<Machine>,
     memory: HostView,
-    guest: Arc<Guest>,
+    guest: Arc<Vm>,
     todo: Todo,
     numbers: Numbers,
 }

@@ -3,7 +3,7 @@
 use uv_core::{EnterSecureMode, ErrorKind, Exit, Gfn, SecureVm, Vcpu, VmState};
 use uv_power::abi::HvCode;
 use uv_power::abi::msr::SC_LEVEL_1;
-use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::numbers::{HvCall, UltracallNumber};
 use uv_power::abi::tpm::{HostTpm, TpmError};
 use uv_power::hypervisor::kernel::{KvmError, PowerExit, SecureGuest};
 
@@ -21,7 +21,7 @@ fn init_abort_goes_back_to_the_guest_by_hrfid_with_the_result_in_r3() {
         assert_eq!(*value, expected, "R{register}");
     }
     assert_eq!(rig.vm.vm_state(), VmState::Normal);
-    assert_eq!(calls(&rig.uv), [UvCall::UV_REGISTER_MEM_SLOT, UvCall::UV_SVM_TERMINATE]);
+    assert_eq!(calls(&rig.uv), [UltracallNumber::UV_REGISTER_MEM_SLOT, UltracallNumber::UV_SVM_TERMINATE]);
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn an_ultravisor_that_gives_up_late_leaves_an_aborted_vm() {
     assert_eq!(rig.vm.vm_state(), VmState::Aborted);
     rig.vm.terminate().unwrap();
     assert_eq!((rig.vm.vm_state(), rig.vm.secure_guest()), (VmState::Normal, SecureGuest::empty()));
-    assert!(calls(&rig.uv).contains(&UvCall::UV_SVM_TERMINATE));
+    assert!(calls(&rig.uv).contains(&UltracallNumber::UV_SVM_TERMINATE));
     assert_eq!(rig.pool.free(), rig.pool.pages());
     assert_eq!(rig.cpu.run(), Ok(Exit::Halted));
     assert_eq!(rig.entered(3, false).gpr[3], HvCode::H_STATE.to_register(), "the guest is told");
@@ -166,7 +166,7 @@ fn a_transition_is_judged_by_itself() {
     let refused = || -> Next { Box::new(|regs| regs.gpr[3] = (-75_i64).cast_unsigned()) };
     let mut rig = Rig::new(vec![start(), refused()]);
     let error = rig.enter().unwrap_err();
-    assert!(matches!(error, KvmError::Uv(error) if error.call == UvCall::UV_RETURN));
+    assert!(matches!(error, KvmError::Uv(error) if error.call == UltracallNumber::UV_RETURN));
     assert_eq!(rig.vm.secure_guest(), SecureGuest::empty());
     // One that does not end the VM leaves it where it is.
     let mut rig = Rig::new(vec![start(), refused()]);

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use uv_core::{Exit, Gfn, HostAddr, MemSlot, SlotId, Vcpu};
 use uv_power::abi::HvCode;
 use uv_power::abi::msr::SC_LEVEL_1;
-use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::numbers::{HvCall, UltracallNumber};
 use uv_power::hypervisor::kernel::{GfnState, KvmError};
 
 use crate::rig::*;
@@ -31,7 +31,7 @@ fn pages_go_to_the_user_or_are_served_in_the_kernel() {
     let Rig { uv, vm, cpu, .. } = prepared(next());
     let mut cpu = cpu.paging_in_kernel();
     assert_eq!(cpu.run(), Ok(Exit::Halted));
-    assert_eq!(calls(&uv), [UvCall::UV_PAGE_IN; 3], "the page that is out, the shared one, and once more");
+    assert_eq!(calls(&uv), [UltracallNumber::UV_PAGE_IN; 3], "the page that is out, the shared one, and once more");
     assert!(matches!(vm.gfn_state(Gfn(2)), GfnState::Uvmem(_)));
     assert_eq!(vm.gfn_state(Gfn(1)), GfnState::Shared);
 

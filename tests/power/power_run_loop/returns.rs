@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use uv_core::{Exit, GuestAddr, Vcpu};
 use uv_power::abi::msr::SC_LEVEL_1;
-use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::numbers::{HvCall, UltracallNumber};
 use uv_power::abi::regs::Lpid;
 use uv_power::abi::{HvCode, Msr, Regs};
 use uv_power::hypervisor::kernel::{KvmError, KvmVcpu, PowerExit, SecureGuest};
@@ -17,7 +17,7 @@ fn a_reflected_hypercall_goes_back_by_uv_return() {
     let first = rig.entered(0, false);
     assert_eq!((first.hsrr0, first.hsrr1 & Msr::S.bits(), first.lpidr), (0x4000, 0, Lpid(3)));
     let back = rig.entered(1, true);
-    assert_eq!((back.gpr[0], back.gpr[3]), (HvCode::H_SUCCESS.to_register(), UvCall::UV_RETURN.0));
+    assert_eq!((back.gpr[0], back.gpr[3]), (HvCode::H_SUCCESS.to_register(), UltracallNumber::UV_RETURN.0));
     assert_eq!((back.gpr[2], back.gpr[31], back.hsrr0), (SECURE | SC_LEVEL_1, COOKIE, COOKIE));
     assert_eq!(back.msr, Regs::hypervisor().msr);
     assert_eq!(rig.vm.secure_guest(), SecureGuest::INIT_START | SecureGuest::INIT_DONE);
@@ -71,7 +71,7 @@ fn a_refused_uv_return_ends_the_run() {
     let refused: Next = Box::new(|regs| regs.gpr[3] = (-75_i64).cast_unsigned());
     let mut rig = Rig::new(vec![reflected(HvCall::H_SVM_INIT_START, &[]), refused]);
     let error = rig.enter().unwrap_err();
-    assert!(matches!(error, KvmError::Uv(error) if error.call == UvCall::UV_RETURN && error.code.0 == -75));
+    assert!(matches!(error, KvmError::Uv(error) if error.call == UltracallNumber::UV_RETURN && error.code.0 == -75));
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn a_virtual_cpu_started_in_a_secure_vm_shows_the_cookie() {
     let mut secure = KvmVcpu::started(rig.vm.clone(), 1, GuestAddr(0x7000), COOKIE);
     secure.run().unwrap();
     let first = rig.entered(1, true);
-    assert_eq!((first.gpr[0], first.gpr[3], first.vcpu), (COOKIE, UvCall::UV_RETURN.0, 1));
+    assert_eq!((first.gpr[0], first.gpr[3], first.vcpu), (COOKIE, UltracallNumber::UV_RETURN.0, 1));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use uv_core::{
     EnterSecureMode, Exit, Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, PageSize, SecureVm, SlotId, Vcpu, VmState,
 };
 use uv_power::abi::msr::SC_LEVEL_1;
-use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::numbers::{HvCall, UltracallNumber};
 use uv_power::abi::regs::Lpid;
 use uv_power::abi::{GuestEntry, HvCode, Msr, Regs, Ultracall};
 use uv_power::hypervisor::kernel::hcall::{self, Served};
@@ -33,7 +33,7 @@ pub(crate) struct Answers {
 
 impl Ultracall for Answers {
     fn ultracall(&self, regs: &mut Regs) {
-        if UvCall(regs.gpr[3]) == UvCall::UV_RETURN {
+        if UltracallNumber(regs.gpr[3]) == UltracallNumber::UV_RETURN {
             return self.enter(regs);
         }
         regs.gpr[3] = self.codes.lock().unwrap().pop_front().unwrap_or(0).cast_unsigned();
@@ -77,7 +77,7 @@ impl Rig {
         };
         let vm = Vm::new(host, VmConfig { lpid: Lpid(3), radix: true, slots });
         vm.enable_secure_guest_capability().unwrap();
-        assert_eq!(calls(&uv), [UvCall::UV_WRITE_PATE]);
+        assert_eq!(calls(&uv), [UltracallNumber::UV_WRITE_PATE]);
         uv.take();
         let vm = Arc::new(vm);
         let cpu = KvmVcpu::new(vm.clone(), 0).starting_at(GuestAddr(0x4000));
@@ -94,7 +94,7 @@ impl Rig {
     /// The entries of the guest, first one first.
     pub(crate) fn entries(&self) -> Vec<RecordedCall> {
         let mut all = self.uv.calls();
-        all.retain(|call| matches!(call.ultracall(), None | Some(UvCall::UV_RETURN)));
+        all.retain(|call| matches!(call.ultracall(), None | Some(UltracallNumber::UV_RETURN)));
         all
     }
 
@@ -107,8 +107,8 @@ impl Rig {
 }
 
 /// The calls of the ultravisor, without `UV_RETURN`.
-pub(crate) fn calls(uv: &Recorder<Answers>) -> Vec<UvCall> {
-    uv.calls().iter().filter_map(RecordedCall::ultracall).filter(|call| *call != UvCall::UV_RETURN).collect()
+pub(crate) fn calls(uv: &Recorder<Answers>) -> Vec<UltracallNumber> {
+    uv.calls().iter().filter_map(RecordedCall::ultracall).filter(|call| *call != UltracallNumber::UV_RETURN).collect()
 }
 
 /// A hypercall of the ultravisor that the kernel answers.

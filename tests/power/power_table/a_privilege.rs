@@ -1,6 +1,6 @@
 //! Rows A: who may call.
 
-use uv_power::abi::numbers::UvCall;
+use uv_power::abi::numbers::UltracallNumber;
 use uv_power::abi::regs::{Lpid, Regs};
 use uv_power::abi::ultracall::Ultracall;
 use uv_power::abi::{HvCode, Msr, Privilege, UvCode};
@@ -12,17 +12,17 @@ use crate::rig::*;
 rows! { a01 a02 a03 a04 a05 a06 a07 a08 a09 a10 a11 a12 a13 a14 a15 }
 
 fn a01() {
-    both(|p| assert_eq!(Rig::new(p).call(UvCall(0xf100), &[]), UvCode::U_FUNCTION));
+    both(|p| assert_eq!(Rig::new(p).call(UltracallNumber(0xf100), &[]), UvCode::U_FUNCTION));
 }
 
 fn a02() {
-    both(|p| assert_eq!(Rig::new(p).call(UvCall(0xf154), &[]), UvCode::U_FUNCTION));
+    both(|p| assert_eq!(Rig::new(p).call(UltracallNumber(0xf154), &[]), UvCode::U_FUNCTION));
 }
 
 fn a03() {
     both(|p| {
         let rig = Rig::new(p);
-        let (code, _) = raw(&rig.machine, Privilege::Supervisor, VM, UvCall::UV_WRITE_PATE, &[5, 1 << 63, 2]);
+        let (code, _) = raw(&rig.machine, Privilege::Supervisor, VM, UltracallNumber::UV_WRITE_PATE, &[5, 1 << 63, 2]);
         assert_eq!(code, UvCode::U_PERMISSION);
         assert_eq!(rig.machine.partition_entry(Lpid(5)), (0, 0));
     });
@@ -31,7 +31,7 @@ fn a03() {
 fn a04() {
     both(|p| {
         let (code, _) =
-            raw(&Rig::new(p).machine, Privilege::HostProblem, Lpid(0), UvCall::UV_PAGE_IN, &[99, 0, 0, 0, 12]);
+            raw(&Rig::new(p).machine, Privilege::HostProblem, Lpid(0), UltracallNumber::UV_PAGE_IN, &[99, 0, 0, 0, 12]);
         assert_eq!(code, UvCode::U_PERMISSION);
     });
 }
@@ -39,37 +39,38 @@ fn a04() {
 fn a05() {
     both(|p| {
         let args = [7, HOST, 0, 0, 16];
-        let (code, _) = raw(&Rig::new(p).machine, Privilege::SecureSupervisor, VM, UvCall::UV_PAGE_OUT, &args);
+        let (code, _) = raw(&Rig::new(p).machine, Privilege::SecureSupervisor, VM, UltracallNumber::UV_PAGE_OUT, &args);
         assert_eq!(code, UvCode::U_PERMISSION);
     });
 }
 
 fn a06() {
     both(|p| {
-        let (code, _) = raw(&Rig::new(p).machine, Privilege::Supervisor, VM, UvCall::UV_SHARE_PAGE, &[1, 1]);
+        let (code, _) = raw(&Rig::new(p).machine, Privilege::Supervisor, VM, UltracallNumber::UV_SHARE_PAGE, &[1, 1]);
         assert_eq!(code, pick(p, UvCode::U_INVALID, UvCode::U_PERMISSION));
     });
 }
 
 fn a07() {
     both(|p| {
-        let (code, _) = raw(&Rig::new(p).machine, Privilege::SecureProblem, VM, UvCall::UV_SHARE_PAGE, &[1, 1]);
+        let (code, _) =
+            raw(&Rig::new(p).machine, Privilege::SecureProblem, VM, UltracallNumber::UV_SHARE_PAGE, &[1, 1]);
         assert_eq!(code, UvCode::U_PERMISSION);
     });
 }
 
 fn a08() {
-    both(|p| assert_eq!(Rig::new(p).call(UvCall::UV_UNSHARE_ALL_PAGES, &[]), UvCode::U_PERMISSION));
+    both(|p| assert_eq!(Rig::new(p).call(UltracallNumber::UV_UNSHARE_ALL_PAGES, &[]), UvCode::U_PERMISSION));
 }
 
 fn a09() {
-    both(|p| assert_eq!(Rig::new(p).call(UvCall::UV_ESM, &[KERNEL, TREE]), UvCode::U_PERMISSION));
+    both(|p| assert_eq!(Rig::new(p).call(UltracallNumber::UV_ESM, &[KERNEL, TREE]), UvCode::U_PERMISSION));
 }
 
 fn a10() {
     both(|p| {
         for mode in [Privilege::Problem, Privilege::SecureProblem, Privilege::HostProblem] {
-            let (code, _) = raw(&Rig::new(p).machine, mode, VM, UvCall::UV_ESM, &[KERNEL, TREE]);
+            let (code, _) = raw(&Rig::new(p).machine, mode, VM, UltracallNumber::UV_ESM, &[KERNEL, TREE]);
             assert_eq!(code, UvCode::U_PERMISSION);
         }
     });
@@ -77,7 +78,7 @@ fn a10() {
 
 fn a11() {
     both(|p| {
-        let (code, _) = raw(&Rig::new(p).machine, Privilege::SecureSupervisor, VM, UvCall::UV_RETURN, &[]);
+        let (code, _) = raw(&Rig::new(p).machine, Privilege::SecureSupervisor, VM, UltracallNumber::UV_RETURN, &[]);
         assert_eq!(code, pick(p, UvCode::U_INVALID, UvCode::U_PERMISSION));
     });
 }
@@ -85,7 +86,7 @@ fn a11() {
 fn a12() {
     both(|p| {
         let rig = Rig::new(p);
-        for number in UvCall::ALL.iter().filter(|number| **number != UvCall::UV_RETURN) {
+        for number in UltracallNumber::ALL.iter().filter(|number| **number != UltracallNumber::UV_RETURN) {
             let mut regs = Regs::hypervisor().with_call(*number, &[7]);
             regs.msr |= Msr::TS_S.bits();
             rig.machine.ultracall(&mut regs);
@@ -103,7 +104,7 @@ fn a13() {
             rig.regs.hsrr1 = (Msr::SF | Msr::EE | Msr::PR).bits() | little;
             rig.regs.nip = 0x4000;
             rig.regs.gpr[0] = 0;
-            rig.regs.gpr[3] = UvCall::UV_RETURN.0;
+            rig.regs.gpr[3] = UltracallNumber::UV_RETURN.0;
             rig.regs.msr = Regs::hypervisor().msr | Msr::TS_T.bits();
             rig.machine.ultracall(&mut rig.regs);
             if p == uv_power::abi::Profile::Firmware {
@@ -125,7 +126,7 @@ fn a14() {
         let user = GuestInsn::Msr { set: Msr::PR, clear: Msr::empty() };
         let mut args = vec![0];
         args.extend(crate::rig::name("rootd"));
-        let rig = Rig::secure(p, vec![Step::Call(user), sc2(UvCall::UV_ESMB_GET_FILE, &args)]);
+        let rig = Rig::secure(p, vec![Step::Call(user), sc2(UltracallNumber::UV_ESMB_GET_FILE, &args)]);
         assert!(rig.returned(0).msr().contains(Msr::PR));
         assert_eq!(rig.returned(1).gpr[3], 28);
     });

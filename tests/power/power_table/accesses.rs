@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use uv_core::{Gfn, HostAddr, NormalMemory};
-use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::numbers::{HvCall, UltracallNumber};
 use uv_power::abi::regs::Regs;
 use uv_power::abi::ultracall::{self, Ultracall};
 use uv_power::abi::{HvCode, Profile, UvCode};
@@ -44,7 +44,7 @@ impl Two {
         let mut rig = Rig::over(config(profile), memory, stalled.clone());
         rig.load(&Image::default());
         let mut all = rtas(&[0x2005, 3, 1, 1, 0x4000, 0], 1);
-        all.extend([sc2(UvCall::UV_SHARE_PAGE, &[GFN, 1]), pause()]);
+        all.extend([sc2(UltracallNumber::UV_SHARE_PAGE, &[GFN, 1]), pause()]);
         let before = all.len();
         all.extend(steps);
         rig.make_secure(all);
@@ -52,7 +52,7 @@ impl Two {
         let (script, _) = Script::new(vec![store(GPA, b"late"), pause()]);
         rig.machine.add_vcpu(VM, 1, Box::new(script));
         let mut second = Regs { lpidr: VM, vcpu: 1, ..Regs::hypervisor() };
-        (second.gpr[0], second.gpr[3]) = (word(&rig, 5).into(), UvCall::UV_RETURN.0);
+        (second.gpr[0], second.gpr[3]) = (word(&rig, 5).into(), UltracallNumber::UV_RETURN.0);
         answer_word(&rig, 6, 0);
         rig.go();
         assert_eq!(rig.gfn(GFN), Some(GfnState::Shared));
@@ -86,7 +86,8 @@ impl Two {
 
 fn an_unshare_waits_for_a_store_of_another_virtual_cpu() {
     both(|p| {
-        for call in [sc2(UvCall::UV_UNSHARE_PAGE, &[GFN, 1]), sc2(UvCall::UV_UNSHARE_ALL_PAGES, &[])] {
+        for call in [sc2(UltracallNumber::UV_UNSHARE_PAGE, &[GFN, 1]), sc2(UltracallNumber::UV_UNSHARE_ALL_PAGES, &[])]
+        {
             let mut two = Two::new(p, vec![call, load(GPA, 4), pause()]);
             let (before, mark) = (two.before, two.rig.seen.len());
             two.during_the_store(|rig| {
@@ -111,7 +112,7 @@ fn an_unshare_waits_for_a_store_of_another_virtual_cpu() {
 
 fn a_page_shared_again_waits_for_a_store_of_another_virtual_cpu() {
     both(|p| {
-        let mut two = Two::new(p, vec![sc2(UvCall::UV_SHARE_PAGE, &[GFN, 1]), pause(), load(GPA, 4), pause()]);
+        let mut two = Two::new(p, vec![sc2(UltracallNumber::UV_SHARE_PAGE, &[GFN, 1]), pause(), load(GPA, 4), pause()]);
         two.during_the_store(|rig| {
             rig.resume(HvCode::H_SUCCESS, &[]);
             assert_eq!(rig.regs.nip, pick(p, 0x980, 0xc00), "the firmware leaves the page alone");
@@ -146,7 +147,7 @@ fn a_hypervisors_call_is_busy_while_a_guest_stores() {
 fn a_slot_does_not_go_while_a_guest_stores() {
     both(|p| {
         let busy = pick(p, UvCode::U_BUSY, UvCode::U_RETRY);
-        let unregister = |rig: &Rig| rig.call(UvCall::UV_UNREGISTER_MEM_SLOT, &[7, 0]);
+        let unregister = |rig: &Rig| rig.call(UltracallNumber::UV_UNREGISTER_MEM_SLOT, &[7, 0]);
         let mut two = Two::new(p, vec![pause()]);
         two.during_the_store(|rig| {
             assert_eq!(unregister(rig), busy);
@@ -166,14 +167,14 @@ fn serve(machine: &Machine, regs: &mut Regs, page: &Mutex<()>) {
     loop {
         regs.gpr[0] = HvCode::H_SUCCESS.to_register();
         regs.gpr[2] = regs.srr1;
-        regs.gpr[3] = UvCall::UV_RETURN.0;
+        regs.gpr[3] = UltracallNumber::UV_RETURN.0;
         regs.msr = Regs::hypervisor().msr;
         machine.ultracall(regs);
         match regs.nip {
             0xc00 if regs.gpr[3] == HvCall::H_CEDE.0 => return,
             0xe00 => {
                 let _held = page.lock().unwrap();
-                ultracall::call(machine, UvCall::UV_PAGE_IN, &[7, HOST + GPA, GPA, 0, 16]);
+                ultracall::call(machine, UltracallNumber::UV_PAGE_IN, &[7, HOST + GPA, GPA, 0, 16]);
             }
             0x980 => {}
             vector => panic!("{vector:#x}"),
@@ -183,7 +184,7 @@ fn serve(machine: &Machine, regs: &mut Regs, page: &Mutex<()>) {
 
 fn a_normal_page_that_was_withdrawn_is_the_hypervisors_alone() {
     both(|p| {
-        let mut steps = vec![sc2(UvCall::UV_SHARE_PAGE, &[GFN, 1]), pause()];
+        let mut steps = vec![sc2(UltracallNumber::UV_SHARE_PAGE, &[GFN, 1]), pause()];
         steps.extend((0..3000).map(|_| store(GPA, &[0x77; 4096])));
         let rig = Rig::secure(p, steps);
         let (machine, memory, mut regs) = (&rig.machine, &rig.memory, rig.regs.clone());
@@ -194,7 +195,7 @@ fn a_normal_page_that_was_withdrawn_is_the_hypervisors_alone() {
                 while !over.load(Ordering::SeqCst) {
                     let _held = page.lock().unwrap();
                     let shared = machine.gfn_state(VM, Gfn(GFN)) == Some(GfnState::Shared);
-                    if ultracall::call(machine, UvCall::UV_PAGE_INVAL, &[7, GPA, 16]).0 != UvCode::U_SUCCESS {
+                    if ultracall::call(machine, UltracallNumber::UV_PAGE_INVAL, &[7, GPA, 16]).0 != UvCode::U_SUCCESS {
                         continue;
                     }
                     taken.fetch_add(shared.into(), Ordering::SeqCst);

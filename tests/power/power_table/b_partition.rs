@@ -1,7 +1,7 @@
 //! Rows B: the partition table.
 
 use uv_power::abi::UvCode;
-use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::numbers::{HvCall, UltracallNumber};
 use uv_power::abi::regs::Lpid;
 use uv_power::sim::SvmState;
 
@@ -13,7 +13,7 @@ const D0: u64 = 1 << 63 | 0x12_3000;
 const D1: u64 = 1 << 63 | 0x45_6000;
 
 fn write(rig: &Rig, lpid: u64) -> UvCode {
-    rig.call(UvCall::UV_WRITE_PATE, &[lpid, D0, D1])
+    rig.call(UltracallNumber::UV_WRITE_PATE, &[lpid, D0, D1])
 }
 
 fn b01() {
@@ -25,7 +25,7 @@ fn b01() {
         assert_eq!(rig.machine.flushes(), flushes + 1);
         assert_eq!(write(&rig, 4096), UvCode::U_PARAMETER);
         assert_eq!(write(&rig, 1 << 32 | 5), UvCode::U_PARAMETER);
-        let bad = |dw0, dw1| rig.call(UvCall::UV_WRITE_PATE, &[5, dw0, dw1]);
+        let bad = |dw0, dw1| rig.call(UltracallNumber::UV_WRITE_PATE, &[5, dw0, dw1]);
         assert_eq!(bad(1 << 60, 0), pick(p, UvCode::U_P2, UvCode::U_SUCCESS));
         assert_eq!(bad(0, 1 << 60), pick(p, UvCode::U_P3, UvCode::U_SUCCESS));
     });
@@ -53,14 +53,14 @@ fn b04() {
     both(|p| {
         // Every partition has an entry of its own, the last one too; (0, 0) takes a guest's memory away, another entry gives it back.
         let mut rig = Rig::new(p);
-        let entry = |lpid: u64, dw0| rig.call(UvCall::UV_WRITE_PATE, &[lpid, dw0, D1]);
+        let entry = |lpid: u64, dw0| rig.call(UltracallNumber::UV_WRITE_PATE, &[lpid, dw0, D1]);
         let last = 1 << 12;
         for lpid in 0..last {
             assert_eq!(entry(lpid, D0 + (lpid << 12)), UvCode::U_SUCCESS);
         }
         assert!((0..last).all(|n| rig.machine.partition_entry(Lpid(n as u32)) == (D0 + (n << 12), D1)));
         assert_eq!(rig.machine.flushes(), last);
-        rig.call(UvCall::UV_WRITE_PATE, &[7, 0, 0]);
+        rig.call(UltracallNumber::UV_WRITE_PATE, &[7, 0, 0]);
         rig.start(vec![load(0x1000, 8)]);
         assert_eq!((rig.regs.nip, rig.regs.asdr), (0xe00, 0));
         assert_eq!(write(&rig, 7), UvCode::U_SUCCESS);
@@ -81,7 +81,7 @@ fn b04() {
 fn b05() {
     both(|p| {
         let rig = Rig::secure(p, vec![]);
-        assert_eq!(rig.call(UvCall::UV_SVM_TERMINATE, &[7]), UvCode::U_SUCCESS);
+        assert_eq!(rig.call(UltracallNumber::UV_SVM_TERMINATE, &[7]), UvCode::U_SUCCESS);
         assert_eq!((rig.machine.partition_entry(VM), rig.state()), ((0, 0), None));
     });
 }
@@ -93,7 +93,7 @@ fn b06() {
             write(&rig, 7);
             let before = rig.machine.partition_entry(VM);
             assert_eq!(before.1, D1);
-            assert_eq!(rig.call(UvCall::UV_SVM_TERMINATE, &[7]), UvCode::U_SUCCESS);
+            assert_eq!(rig.call(UltracallNumber::UV_SVM_TERMINATE, &[7]), UvCode::U_SUCCESS);
             assert_eq!((rig.machine.partition_entry(VM), rig.state()), (before, None));
         }
     });

@@ -1,21 +1,25 @@
 //! Rows D: memory slots.
 
 use uv_power::abi::UvCode;
-use uv_power::abi::numbers::UvCall;
+use uv_power::abi::numbers::UltracallNumber;
 
 use crate::rig::*;
 
 rows! { d01 d02 d03 d04 d05 d06 d07 d08 d09 d10 d11 d12 d13 }
 
 fn unregister(rig: &Rig, id: u64) -> UvCode {
-    rig.call(UvCall::UV_UNREGISTER_MEM_SLOT, &[7, id])
+    rig.call(UltracallNumber::UV_UNREGISTER_MEM_SLOT, &[7, id])
 }
 
 fn d01() {
     both(|p| {
         let rig = Rig::active(p);
         assert_eq!(rig.register(0x8000, PAGE, 0, 0), pick(p, UvCode::U_P2, UvCode::U_PARAMETER));
-        assert_eq!(rig.call(UvCall::UV_REGISTER_MEM_SLOT, &[8, 1, 1, 1, 999]), UvCode::U_PARAMETER, "unknown VM first");
+        assert_eq!(
+            rig.call(UltracallNumber::UV_REGISTER_MEM_SLOT, &[8, 1, 1, 1, 999]),
+            UvCode::U_PARAMETER,
+            "unknown VM first"
+        );
     });
 }
 
@@ -89,7 +93,7 @@ fn d09() {
         assert_eq!(rig.register(0, all - (1 << 21), 0, 0), UvCode::U_SUCCESS);
         let next = rig.register(1 << 32, PAGE, 0, 1);
         assert_eq!(next, pick(p, UvCode::U_SUCCESS, UvCode::U_PARAMETER));
-        rig.call(UvCall::UV_SVM_TERMINATE, &[7]);
+        rig.call(UltracallNumber::UV_SVM_TERMINATE, &[7]);
         assert_eq!(Rig::active(p).register(0, 63 << 21, 0, 0), UvCode::U_SUCCESS);
     });
 }
@@ -104,7 +108,7 @@ fn d10() {
         assert_eq!(unregister(&rig, 512), UvCode::U_P2);
         assert_eq!(unregister(&rig, 0x1_0002), pick(p, UvCode::U_P2, UvCode::U_SUCCESS));
         assert_eq!(rig.gfn(2).is_some(), pick(p, true, false), "the firmware looks at the low 16 bits");
-        assert_eq!(rig.call(UvCall::UV_UNREGISTER_MEM_SLOT, &[8, 1]), UvCode::U_PARAMETER);
+        assert_eq!(rig.call(UltracallNumber::UV_UNREGISTER_MEM_SLOT, &[8, 1]), UvCode::U_PARAMETER);
     });
 }
 

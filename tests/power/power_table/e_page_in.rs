@@ -3,7 +3,7 @@
 use std::{cell::RefCell, rc::Rc};
 
 use uv_core::{GuestAddr, HostAddr};
-use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::numbers::{HvCall, UltracallNumber};
 use uv_power::abi::{HvCode, Profile, UvCode, ultracall};
 use uv_power::sim::{GfnState, Machine};
 
@@ -18,7 +18,7 @@ const RA2: u64 = 0x400_0000;
 const GFN: u64 = GPA >> 16;
 
 fn page_in_args(rig: &Rig, args: [u64; 5]) -> UvCode {
-    rig.call(UvCall::UV_PAGE_IN, &args)
+    rig.call(UltracallNumber::UV_PAGE_IN, &args)
 }
 
 fn e01() {
@@ -195,7 +195,7 @@ fn e16() {
 
 /// A secure VM that shared the page at `GPA`, pauses, and then loads from it.
 fn shared(profile: Profile) -> Rig {
-    let rig = Rig::secure(profile, vec![sc2(UvCall::UV_SHARE_PAGE, &[GFN, 1]), pause(), load(GPA, 8)]);
+    let rig = Rig::secure(profile, vec![sc2(UltracallNumber::UV_SHARE_PAGE, &[GFN, 1]), pause(), load(GPA, 8)]);
     assert_eq!(rig.gfn(GFN), Some(GfnState::Shared));
     rig
 }
@@ -280,12 +280,12 @@ fn at_page_in(
 }
 
 fn uv_page_in(machine: &Machine, gpa: u64) -> UvCode {
-    ultracall::call(machine, UvCall::UV_PAGE_IN, &[7, HOST + gpa, gpa, 0, 16]).0
+    ultracall::call(machine, UltracallNumber::UV_PAGE_IN, &[7, HOST + gpa, gpa, 0, 16]).0
 }
 
 fn e21() {
     both(|p| {
-        let share = vec![sc2(UvCall::UV_SHARE_PAGE, &[GFN, 1])];
+        let share = vec![sc2(UltracallNumber::UV_SHARE_PAGE, &[GFN, 1])];
         let noted = at_page_in(p, GPA, 1, share, |machine| uv_page_in(machine, GPA));
         assert_eq!(noted, [(UvCode::U_SUCCESS, Some(GfnState::HvShared))]);
     });
@@ -293,7 +293,8 @@ fn e21() {
 
 fn e22() {
     both(|p| {
-        let steps = vec![sc2(UvCall::UV_SHARE_PAGE, &[GFN, 1]), sc2(UvCall::UV_UNSHARE_PAGE, &[GFN, 1])];
+        let steps =
+            vec![sc2(UltracallNumber::UV_SHARE_PAGE, &[GFN, 1]), sc2(UltracallNumber::UV_UNSHARE_PAGE, &[GFN, 1])];
         let noted = at_page_in(p, GPA, 0, steps, |machine| {
             ultracall::page_inval(machine, VM, GuestAddr(GPA)).unwrap();
             assert_eq!(machine.gfn_state(VM, uv_core::Gfn(GFN)), Some(GfnState::HvUnsharingInv));
@@ -306,7 +307,8 @@ fn e22() {
 fn e23() {
     both(|p| {
         // While the second page is asked back the first one is confirmed and not committed.
-        let steps = vec![sc2(UvCall::UV_SHARE_PAGE, &[GFN, 2]), sc2(UvCall::UV_UNSHARE_PAGE, &[GFN, 2])];
+        let steps =
+            vec![sc2(UltracallNumber::UV_SHARE_PAGE, &[GFN, 2]), sc2(UltracallNumber::UV_UNSHARE_PAGE, &[GFN, 2])];
         let noted = at_page_in(p, GPA + PAGE, 0, steps, |machine| {
             assert_eq!(machine.gfn_state(VM, uv_core::Gfn(GFN)), Some(GfnState::HvUnshared));
             uv_page_in(machine, GPA)

@@ -3,7 +3,7 @@
 use std::{cell::RefCell, rc::Rc};
 
 use uv_core::Gfn;
-use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::numbers::{HvCall, UltracallNumber};
 use uv_power::abi::{HvCode, Profile, UvCode, ultracall};
 use uv_power::sim::{GfnState, Machine};
 
@@ -16,7 +16,7 @@ const GFN: u64 = GPA >> 16;
 const RA: u64 = 0x400_0000;
 
 fn out(machine: &Machine, args: [u64; 5]) -> UvCode {
-    ultracall::call(machine, UvCall::UV_PAGE_OUT, &args).0
+    ultracall::call(machine, UltracallNumber::UV_PAGE_OUT, &args).0
 }
 
 fn stored(profile: Profile) -> Rig {
@@ -34,7 +34,7 @@ fn f01() {
         rig.hook = Some(Box::new(|machine, seen| {
             let asked = (seen.number, seen.args) == (HvCall::H_SVM_PAGE_IN.0, [GPA, 0, 16, 0]);
             asked.then(|| {
-                let code = ultracall::call(machine, UvCall::UV_PAGE_IN, &[7, RA, GPA, 0, 16]).0;
+                let code = ultracall::call(machine, UltracallNumber::UV_PAGE_IN, &[7, RA, GPA, 0, 16]).0;
                 HvCode(code.0)
             })
         }));
@@ -53,7 +53,7 @@ fn f02() {
                     &rig.machine,
                     uv_power::abi::Privilege::Supervisor,
                     uv_power::abi::regs::Lpid(9),
-                    UvCall::UV_ESM,
+                    UltracallNumber::UV_ESM,
                     &[1, 1],
                 );
                 let mut rig = rig;
@@ -109,7 +109,7 @@ fn f07() {
 
 fn f08() {
     both(|p| {
-        let rig = Rig::secure(p, vec![sc2(UvCall::UV_SHARE_PAGE, &[GFN, 1]), pause()]);
+        let rig = Rig::secure(p, vec![sc2(UltracallNumber::UV_SHARE_PAGE, &[GFN, 1]), pause()]);
         rig.fill(RA, 9);
         assert_eq!(rig.page_out(RA, GPA), pick(p, UvCode::U_SUCCESS, UvCode::U_PARAMETER));
         assert_eq!((rig.gfn(GFN), rig.normal(RA)[0]), (Some(GfnState::Shared), 9));
@@ -150,18 +150,19 @@ fn out_during(
 
 fn f10() {
     both(|p| {
-        let seen = out_during(p, GPA, 1, vec![sc2(UvCall::UV_SHARE_PAGE, &[GFN, 1])]);
+        let seen = out_during(p, GPA, 1, vec![sc2(UltracallNumber::UV_SHARE_PAGE, &[GFN, 1])]);
         let moving = pick(p, UvCode::U_BUSY, UvCode::U_PARAMETER);
         assert_eq!(seen, (moving, Some(GfnState::HvSharing)));
         // Delivered, while the second page is asked for.
-        let seen = out_during(p, GPA + PAGE, 1, vec![sc2(UvCall::UV_SHARE_PAGE, &[GFN, 2])]);
+        let seen = out_during(p, GPA + PAGE, 1, vec![sc2(UltracallNumber::UV_SHARE_PAGE, &[GFN, 2])]);
         assert_eq!(seen, (moving, Some(GfnState::HvShared)));
     });
 }
 
 fn f11() {
     both(|p| {
-        let steps = vec![sc2(UvCall::UV_SHARE_PAGE, &[GFN, 2]), sc2(UvCall::UV_UNSHARE_PAGE, &[GFN, 2])];
+        let steps =
+            vec![sc2(UltracallNumber::UV_SHARE_PAGE, &[GFN, 2]), sc2(UltracallNumber::UV_UNSHARE_PAGE, &[GFN, 2])];
         let seen = out_during(p, GPA + PAGE, 0, steps);
         assert_eq!(seen, (pick(p, UvCode::U_BUSY, UvCode::U_RETRY), Some(GfnState::HvUnshared)));
     });

@@ -3,7 +3,7 @@
 use std::{cell::RefCell, rc::Rc};
 
 use uv_core::Gfn;
-use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::numbers::{HvCall, UltracallNumber};
 use uv_power::abi::{Profile, UvCode, ultracall};
 use uv_power::sim::{GfnState, GuestStep};
 
@@ -16,19 +16,19 @@ const GFN: u64 = GPA >> 16;
 const RA: u64 = 0x400_0000;
 
 fn share() -> GuestStep {
-    sc2(UvCall::UV_SHARE_PAGE, &[GFN, 2])
+    sc2(UltracallNumber::UV_SHARE_PAGE, &[GFN, 2])
 }
 
 fn unshare() -> GuestStep {
-    sc2(UvCall::UV_UNSHARE_PAGE, &[GFN, 2])
+    sc2(UltracallNumber::UV_UNSHARE_PAGE, &[GFN, 2])
 }
 
 fn g01() {
-    both(|p| assert_eq!(Rig::active_with_slot(p).call(UvCall::UV_PAGE_INVAL, &[99, 1, 12]), UvCode::U_P3));
+    both(|p| assert_eq!(Rig::active_with_slot(p).call(UltracallNumber::UV_PAGE_INVAL, &[99, 1, 12]), UvCode::U_P3));
 }
 
 fn g02() {
-    both(|p| assert_eq!(Rig::active(p).call(UvCall::UV_PAGE_INVAL, &[99, GPA, 16]), UvCode::U_PARAMETER));
+    both(|p| assert_eq!(Rig::active(p).call(UltracallNumber::UV_PAGE_INVAL, &[99, GPA, 16]), UvCode::U_PARAMETER));
 }
 
 fn g03() {
@@ -98,9 +98,9 @@ fn inval_during(
     rig.hook = Some(Box::new(move |machine, seen| {
         if (seen.number, seen.args[0], seen.args[1]) == (HvCall::H_SVM_PAGE_IN.0, gpa, flags) {
             if serve {
-                ultracall::call(machine, UvCall::UV_PAGE_IN, &[7, HOST + gpa, gpa, 0, 16]);
+                ultracall::call(machine, UltracallNumber::UV_PAGE_IN, &[7, HOST + gpa, gpa, 0, 16]);
             }
-            let code = ultracall::call(machine, UvCall::UV_PAGE_INVAL, &[7, GPA, 16]).0;
+            let code = ultracall::call(machine, UltracallNumber::UV_PAGE_INVAL, &[7, GPA, 16]).0;
             noted.borrow_mut().get_or_insert((code, machine.gfn_state(VM, Gfn(GFN))));
         }
         None

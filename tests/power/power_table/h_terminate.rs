@@ -1,6 +1,6 @@
 //! Rows H: `UV_SVM_TERMINATE`.
 
-use uv_power::abi::numbers::UvCall;
+use uv_power::abi::numbers::UltracallNumber;
 use uv_power::abi::{Profile, UvCode};
 use uv_power::sim::SvmState;
 
@@ -9,14 +9,14 @@ use crate::rig::*;
 rows! { h01 h02 h03 }
 
 fn terminate(rig: &Rig, lpid: u64) -> UvCode {
-    rig.call(UvCall::UV_SVM_TERMINATE, &[lpid])
+    rig.call(UltracallNumber::UV_SVM_TERMINATE, &[lpid])
 }
 
 fn h01() {
     both(|p| {
         let rig = Rig::new(p);
         assert_eq!(terminate(&rig, 9), pick(p, UvCode::U_PARAMETER, UvCode::U_SUCCESS));
-        rig.call(UvCall::UV_WRITE_PATE, &[9, 1 << 63, 0]);
+        rig.call(UltracallNumber::UV_WRITE_PATE, &[9, 1 << 63, 0]);
         assert_eq!(terminate(&rig, 9), pick(p, UvCode::U_INVALID, UvCode::U_SUCCESS));
     });
 }

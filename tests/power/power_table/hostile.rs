@@ -5,7 +5,7 @@
 use crate::rig::*;
 use crate::watch::{Host, MARKER, all_views, marked, views};
 use rand_core::Rng;
-use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::numbers::{HvCall, UltracallNumber};
 use uv_power::abi::regs::{Lpid, Regs};
 use uv_power::abi::ultracall::Ultracall;
 use uv_power::abi::{Privilege, Profile};
@@ -66,10 +66,10 @@ fn program(dice: &mut Dice) -> Vec<GuestStep> {
         let gfn = FIRST / PAGE + dice.below(PAGES);
         let at = gfn * PAGE;
         match dice.below(8) {
-            0 => vec![sc2(UvCall::UV_SHARE_PAGE, &[gfn, dice.below(3)])],
-            1 => vec![sc2(UvCall::UV_UNSHARE_PAGE, &[gfn, dice.below(3)])],
+            0 => vec![sc2(UltracallNumber::UV_SHARE_PAGE, &[gfn, dice.below(3)])],
+            1 => vec![sc2(UltracallNumber::UV_UNSHARE_PAGE, &[gfn, dice.below(3)])],
             2 => vec![pause()],
-            3 => vec![sc2(UvCall(dice.argument()), &[dice.argument(), dice.argument()])],
+            3 => vec![sc2(UltracallNumber(dice.argument()), &[dice.argument(), dice.argument()])],
             _ => vec![store(at, &gfn.to_be_bytes()), pause(), load(at, 8)],
         }
     });
@@ -78,14 +78,14 @@ fn program(dice: &mut Dice) -> Vec<GuestStep> {
 }
 
 fn hostile_call(rig: &mut Rig, dice: &mut Dice, host: &mut Host) {
-    let number = if dice.below(20) == 0 { UvCall(dice.0.next_u64()) } else { dice.pick(UvCall::ALL) };
+    let number = if dice.below(20) == 0 { UltracallNumber(dice.0.next_u64()) } else { dice.pick(UltracallNumber::ALL) };
     // Ending the VM, or its slots, on purpose comes last.
-    if matches!(number, UvCall::UV_SVM_TERMINATE | UvCall::UV_UNREGISTER_MEM_SLOT) {
+    if matches!(number, UltracallNumber::UV_SVM_TERMINATE | UltracallNumber::UV_UNREGISTER_MEM_SLOT) {
         return;
     }
     let mut args: Vec<u64> = (0..9).map(|_| dice.argument()).collect();
     // The guest's own slot stays: without it every access would be one to a device.
-    if number == UvCall::UV_REGISTER_MEM_SLOT && args[4] & 0xffff == 0 {
+    if number == UltracallNumber::UV_REGISTER_MEM_SLOT && args[4] & 0xffff == 0 {
         args[4] = 1;
     }
     // Paging calls that fit, more often than chance would have it.
@@ -94,12 +94,14 @@ fn hostile_call(rig: &mut Rig, dice: &mut Dice, host: &mut Host) {
         let page = dice.pick(&[FIRST + shared, OWN + own]);
         let real = dice.pick(&[HOST + page, LOOT + loot]);
         match number {
-            UvCall::UV_PAGE_IN | UvCall::UV_PAGE_OUT => args[..5].copy_from_slice(&[7, real, page, 0, 16]),
-            UvCall::UV_PAGE_INVAL => args[..3].copy_from_slice(&[7, page, 16]),
+            UltracallNumber::UV_PAGE_IN | UltracallNumber::UV_PAGE_OUT => {
+                args[..5].copy_from_slice(&[7, real, page, 0, 16])
+            }
+            UltracallNumber::UV_PAGE_INVAL => args[..3].copy_from_slice(&[7, page, 16]),
             _ => {}
         }
     }
-    if number == UvCall::UV_RETURN {
+    if number == UltracallNumber::UV_RETURN {
         let mut regs =
             Regs { lpidr: dice.pick(&[VM, Lpid(0), Lpid(9)]), ..Regs::hypervisor() }.with_call(number, &args);
         regs.gpr[31] = dice.pick(&[0, 0x2000, rig.regs.gpr[30], args[0]]);
@@ -107,7 +109,7 @@ fn hostile_call(rig: &mut Rig, dice: &mut Dice, host: &mut Host) {
         return;
     }
     let mode = if dice.below(8) == 0 { dice.pick(&Privilege::ALL) } else { Privilege::Hypervisor };
-    if number == UvCall::UV_ESMB_GET_FILE {
+    if number == UltracallNumber::UV_ESMB_GET_FILE {
         return file(rig, dice);
     }
     // A guest's calls by registers alone are those of other VMs.
@@ -125,7 +127,7 @@ fn file(rig: &Rig, dice: &mut Dice) {
     let lpid = if secure || firmware { dice.pick(&[Lpid(0), Lpid(9)]) } else { dice.pick(&[VM, Lpid(0), Lpid(9)]) };
     let mut args = vec![dice.pick(&[0, 0, 8, 64, u64::MAX])];
     args.extend(name(FILE));
-    let (code, regs) = raw(&rig.machine, mode, lpid, UvCall::UV_ESMB_GET_FILE, &args);
+    let (code, regs) = raw(&rig.machine, mode, lpid, UltracallNumber::UV_ESMB_GET_FILE, &args);
     assert!(code.0 < 0, "{mode:?} {lpid}: {code}");
     assert!(regs.gpr[4..13] == args, "{mode:?}: nothing is shown");
 }
@@ -181,10 +183,10 @@ pub(crate) fn calls() {
             taken += host.taken;
             looked += u32::from(rig.steps() >= steps.len());
             check(&rig, &steps);
-            rig.call(UvCall::UV_SVM_TERMINATE, &[7]);
-            rig.call(UvCall::UV_SVM_TERMINATE, &[9]);
+            rig.call(UltracallNumber::UV_SVM_TERMINATE, &[7]);
+            rig.call(UltracallNumber::UV_SVM_TERMINATE, &[9]);
             for lpid in 0..16 {
-                rig.call(UvCall::UV_SVM_TERMINATE, &[lpid]);
+                rig.call(UltracallNumber::UV_SVM_TERMINATE, &[lpid]);
             }
             assert_eq!(rig.state(), None);
             assert_eq!(rig.machine.secure_pages().0, 0, "{profile:?} {seed}");

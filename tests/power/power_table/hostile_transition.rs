@@ -7,7 +7,7 @@
 use rand_core::Rng;
 use uv_core::{HostAddr, NormalMemory};
 use uv_power::abi::calls::hypercall;
-use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::numbers::{HvCall, UltracallNumber};
 use uv_power::abi::regs::{Lpid, Regs};
 use uv_power::abi::ultracall::Ultracall;
 use uv_power::abi::{HvCode, Msr, Privilege, Profile, UvCode};
@@ -56,14 +56,14 @@ impl Dice {
     }
 
     /// Arguments that fit a call more often than chance would have it.
-    fn arguments(&mut self, number: UvCall) -> Vec<u64> {
+    fn arguments(&mut self, number: UltracallNumber) -> Vec<u64> {
         let real = self.pick(&[HOST, LOOT]) + self.page();
         let page = self.page();
         let mut args = match number {
-            UvCall::UV_PAGE_IN | UvCall::UV_PAGE_OUT => vec![7, real, page, 0, 16],
-            UvCall::UV_PAGE_INVAL => vec![7, page, 16],
-            UvCall::UV_REGISTER_MEM_SLOT => vec![7, page, PAGE * self.below(8), 0, self.below(4)],
-            UvCall::UV_WRITE_PATE => vec![self.below(9), self.0.next_u64(), self.0.next_u64()],
+            UltracallNumber::UV_PAGE_IN | UltracallNumber::UV_PAGE_OUT => vec![7, real, page, 0, 16],
+            UltracallNumber::UV_PAGE_INVAL => vec![7, page, 16],
+            UltracallNumber::UV_REGISTER_MEM_SLOT => vec![7, page, PAGE * self.below(8), 0, self.below(4)],
+            UltracallNumber::UV_WRITE_PATE => vec![self.below(9), self.0.next_u64(), self.0.next_u64()],
             _ => vec![7, 0, 0, 0, 0, 0],
         };
         if self.one_in(3) {
@@ -81,13 +81,13 @@ fn program(dice: &mut Dice) -> Vec<GuestStep> {
         let own = OWN + dice.below(PAGES) * PAGE + 16 * dice.below(4096);
         let other = OTHERS / PAGE + dice.below(PAGES);
         match dice.below(11) {
-            0 => steps.push(sc2(UvCall::UV_SHARE_PAGE, &[other, dice.below(3)])),
-            1 => steps.push(sc2(UvCall::UV_UNSHARE_PAGE, &[other, dice.below(3)])),
-            2 => steps.push(sc2(UvCall::UV_UNSHARE_ALL_PAGES, &[])),
+            0 => steps.push(sc2(UltracallNumber::UV_SHARE_PAGE, &[other, dice.below(3)])),
+            1 => steps.push(sc2(UltracallNumber::UV_UNSHARE_PAGE, &[other, dice.below(3)])),
+            2 => steps.push(sc2(UltracallNumber::UV_UNSHARE_ALL_PAGES, &[])),
             // It may call for what it likes, but not share what holds its marker.
             3 => {
-                let number = dice.pick(UvCall::ALL);
-                if number != UvCall::UV_SHARE_PAGE {
+                let number = dice.pick(UltracallNumber::ALL);
+                if number != UltracallNumber::UV_SHARE_PAGE {
                     let args: Vec<u64> = (0..6).map(|_| dice.argument()).collect();
                     steps.push(sc2(number, &args));
                 }
@@ -118,9 +118,9 @@ fn program(dice: &mut Dice) -> Vec<GuestStep> {
 
 /// A call of the hypervisor out of turn.
 fn call(rig: &mut Rig, dice: &mut Dice) {
-    let number = if dice.one_in(20) { UvCall(dice.0.next_u64()) } else { dice.pick(UvCall::ALL) };
+    let number = if dice.one_in(20) { UltracallNumber(dice.0.next_u64()) } else { dice.pick(UltracallNumber::ALL) };
     // The end of the VM comes at the end: a script goes on as a normal guest afterwards.
-    if matches!(number, UvCall::UV_SVM_TERMINATE | UvCall::UV_ESM) {
+    if matches!(number, UltracallNumber::UV_SVM_TERMINATE | UltracallNumber::UV_ESM) {
         return;
     }
     let args = dice.arguments(number);
@@ -128,7 +128,7 @@ fn call(rig: &mut Rig, dice: &mut Dice) {
     let mut regs = Regs { lpidr: dice.pick(&[VM, Lpid(0), Lpid(9)]), ..Regs::default() }.with_call(number, &args);
     regs.msr = (mode.msr() | Msr::SF | Msr::ME).bits();
     // A guest's calls with a lucky cookie would run the guest; those of `turn` do.
-    if number == UvCall::UV_RETURN {
+    if number == UltracallNumber::UV_RETURN {
         regs.gpr[31] = dice.pick(&[0, 0x2000, 0x2004, args[0]]);
     }
     rig.machine.ultracall(&mut regs);
@@ -243,10 +243,10 @@ pub(crate) fn transitions() {
                 memory(&rig);
                 all_views(&rig);
             }
-            rig.call(UvCall::UV_SVM_TERMINATE, &[7]);
+            rig.call(UltracallNumber::UV_SVM_TERMINATE, &[7]);
             assert_eq!((rig.state(), rig.machine.secure_pages().0), (None, 0), "{profile:?} {seed}");
             let mut late = rig.regs.clone();
-            late.gpr[3] = UvCall::UV_RETURN.0;
+            late.gpr[3] = UltracallNumber::UV_RETURN.0;
             late.msr = Regs::hypervisor().msr;
             rig.machine.ultracall(&mut late);
             assert_eq!(late.gpr[3], UvCode::U_PARAMETER.to_register(), "nothing is left to return to");

@@ -3,7 +3,7 @@
 use crate::rig::*;
 use uv_core::{Gfn, MemSlots, PageSize};
 use uv_power::abi::entry::GuestEntry;
-use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::numbers::{HvCall, UltracallNumber};
 use uv_power::abi::regs::Lpid;
 use uv_power::abi::{HvCode, Msr, Privilege, Profile, UvCode};
 use uv_power::owner::tree::Property;
@@ -17,7 +17,7 @@ const DONE: u64 = HvCall::H_SVM_INIT_DONE.0;
 const ABORT: u64 = HvCall::H_SVM_INIT_ABORT.0;
 
 fn esm(rig: &Rig, lpid: Lpid, args: &[u64]) -> UvCode {
-    raw(&rig.machine, Privilege::Supervisor, lpid, UvCall::UV_ESM, args).0
+    raw(&rig.machine, Privilege::Supervisor, lpid, UltracallNumber::UV_ESM, args).0
 }
 
 /// Loads a changed image; the transition must fail. Gives the rig at `H_SVM_INIT_ABORT`.
@@ -49,7 +49,7 @@ fn i04() {
     both(|p| {
         assert_eq!(esm(&Rig::active(p), VM, &[KERNEL, TREE]), UvCode::U_RETRY);
         assert_eq!(esm(&Rig::aborted(p), VM, &[KERNEL, TREE]), UvCode::U_RETRY);
-        let rig = Rig::secure(p, vec![sc2(UvCall::UV_ESM, &[KERNEL, TREE])]);
+        let rig = Rig::secure(p, vec![sc2(UltracallNumber::UV_ESM, &[KERNEL, TREE])]);
         let code = UvCode::from_register(rig.returned(0).gpr[3]);
         assert_eq!(code, pick(p, UvCode::U_SUCCESS, UvCode::U_RETRY));
     });
@@ -91,7 +91,7 @@ fn i07() {
         assert_eq!((regs.gpr[31], regs.gpr[4], regs.gpr[5]), (0x3131, KERNEL, TREE));
         assert!(regs.msr().contains(Msr::HV | Msr::SF | Msr::ME) && !regs.msr().contains(Msr::RI));
         // The hypervisor ends the attempt and the guest sees its answer.
-        assert_eq!(rig.call(UvCall::UV_SVM_TERMINATE, &[7]), UvCode::U_SUCCESS);
+        assert_eq!(rig.call(UltracallNumber::UV_SVM_TERMINATE, &[7]), UvCode::U_SUCCESS);
         rig.enter(HvCode::H_PARAMETER);
         let seen = rig.transcript.as_ref().unwrap().lock();
         let [uv_sim::guest::Outcome::Returned(guest)] = seen.as_slice() else { panic!("{seen:?}") };

@@ -3,7 +3,7 @@
 use std::{cell::RefCell, rc::Rc};
 
 use uv_core::{Gfn, GuestAddr};
-use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::numbers::{HvCall, UltracallNumber};
 use uv_power::abi::{HvCode, Profile, UvCode, ultracall};
 use uv_power::sim::{GfnState, GuestStep};
 use uv_sim::guest::Step;
@@ -18,15 +18,15 @@ const RA: u64 = 0x400_0000;
 const PAGE_IN: u64 = HvCall::H_SVM_PAGE_IN.0;
 
 pub(crate) fn share(gfn: u64, count: u64) -> GuestStep {
-    sc2(UvCall::UV_SHARE_PAGE, &[gfn, count])
+    sc2(UltracallNumber::UV_SHARE_PAGE, &[gfn, count])
 }
 
 pub(crate) fn unshare(gfn: u64, count: u64) -> GuestStep {
-    sc2(UvCall::UV_UNSHARE_PAGE, &[gfn, count])
+    sc2(UltracallNumber::UV_UNSHARE_PAGE, &[gfn, count])
 }
 
 /// R3 after a share call: the code in the documented profile, the call's number in the firmware's.
-fn result(rig: &Rig, step: usize, code: UvCode, number: UvCall) {
+fn result(rig: &Rig, step: usize, code: UvCode, number: UltracallNumber) {
     let expected = pick(rig.machine.profile(), code.to_register(), number.0);
     assert_eq!(rig.returned(step).gpr[3], expected);
 }
@@ -41,7 +41,7 @@ fn j01() {
         assert_eq!(rig.normal(HOST + GPA), [0; PAGE as usize]);
         assert_eq!(rig.gfn(GFN), Some(GfnState::Shared));
         assert_eq!(rig.loaded(3), [0; 4]);
-        result(&rig, 2, UvCode::U_SUCCESS, UvCall::UV_SHARE_PAGE);
+        result(&rig, 2, UvCode::U_SUCCESS, UltracallNumber::UV_SHARE_PAGE);
     });
 }
 
@@ -65,10 +65,10 @@ fn j03() {
         rig.go();
         assert_eq!(rig.since(mark), []);
         assert_eq!(rig.gfn(last), Some(GfnState::Secure));
-        result(&rig, 1, UvCode::U_P2, UvCall::UV_SHARE_PAGE);
-        result(&rig, 2, UvCode::U_PARAMETER, UvCall::UV_SHARE_PAGE);
-        result(&rig, 3, UvCode::U_P2, UvCall::UV_SHARE_PAGE);
-        result(&rig, 4, UvCode::U_P2, UvCall::UV_UNSHARE_PAGE);
+        result(&rig, 1, UvCode::U_P2, UltracallNumber::UV_SHARE_PAGE);
+        result(&rig, 2, UvCode::U_PARAMETER, UltracallNumber::UV_SHARE_PAGE);
+        result(&rig, 3, UvCode::U_P2, UltracallNumber::UV_SHARE_PAGE);
+        result(&rig, 4, UvCode::U_P2, UltracallNumber::UV_UNSHARE_PAGE);
     });
 }
 
@@ -87,7 +87,7 @@ fn j04() {
         let mark = rig.seen.len();
         rig.go();
         assert_eq!(rig.since(mark), [(PAGE_IN, GPA, 0)]);
-        result(&rig, 2, UvCode::U_P2, UvCall::UV_SHARE_PAGE);
+        result(&rig, 2, UvCode::U_P2, UltracallNumber::UV_SHARE_PAGE);
         // One that says yes and does not bring the page back: four times, then the call ends.
         let mut rig = Rig::secure(p, vec![store(GPA, b"mine"), pause(), share(GFN, 1)]);
         rig.page_out(HOST + GPA, GPA);
@@ -95,7 +95,7 @@ fn j04() {
         let mark = rig.seen.len();
         rig.go();
         assert_eq!(rig.since(mark), [(PAGE_IN, GPA, 0); 4]);
-        result(&rig, 2, UvCode::U_P2, UvCall::UV_SHARE_PAGE);
+        result(&rig, 2, UvCode::U_P2, UltracallNumber::UV_SHARE_PAGE);
         assert_eq!(rig.gfn(GFN), Some(GfnState::PagedOut));
     });
 }
@@ -119,7 +119,7 @@ fn j05() {
         assert_eq!(rig.since(mark), expected);
         assert!((0..3).all(|n| rig.gfn(GFN + n) == Some(GfnState::Secure)));
         assert_eq!(rig.loaded(3), b"one");
-        result(&rig, 2, UvCode::U_P2, UvCall::UV_SHARE_PAGE);
+        result(&rig, 2, UvCode::U_P2, UltracallNumber::UV_SHARE_PAGE);
     });
 }
 
@@ -132,7 +132,7 @@ fn j06() {
         assert_eq!(rig.since(mark), [(PAGE_IN, GPA, 0)]);
         assert_eq!(rig.gfn(GFN), Some(GfnState::Secure));
         assert_eq!(rig.loaded(4), [0; 4]);
-        result(&rig, 3, UvCode::U_SUCCESS, UvCall::UV_UNSHARE_PAGE);
+        result(&rig, 3, UvCode::U_SUCCESS, UltracallNumber::UV_UNSHARE_PAGE);
     });
 }
 
@@ -161,8 +161,8 @@ fn j08() {
         assert_eq!(rig.since(mark), []);
         assert_eq!(rig.gfn(gfn), Some(GfnState::SharedImplicit));
         assert_eq!(rig.gfn(RTAS / PAGE), Some(GfnState::PseudoShared));
-        result(&rig, 1, UvCode::U_PARAMETER, UvCall::UV_UNSHARE_PAGE);
-        result(&rig, 3, UvCode::U_SUCCESS, UvCall::UV_SHARE_PAGE);
+        result(&rig, 1, UvCode::U_PARAMETER, UltracallNumber::UV_UNSHARE_PAGE);
+        result(&rig, 3, UvCode::U_SUCCESS, UltracallNumber::UV_SHARE_PAGE);
     });
 }
 
@@ -192,8 +192,13 @@ fn j09() {
 fn j10() {
     both(|p| {
         let gfn = implicit(p);
-        let steps =
-            vec![share(GFN, 2), store(GPA, b"open"), pause(), sc2(UvCall::UV_UNSHARE_ALL_PAGES, &[]), load(GPA, 4)];
+        let steps = vec![
+            share(GFN, 2),
+            store(GPA, b"open"),
+            pause(),
+            sc2(UltracallNumber::UV_UNSHARE_ALL_PAGES, &[]),
+            load(GPA, 4),
+        ];
         let mut rig = Rig::secure(p, steps);
         rig.page_inval(GPA + PAGE);
         let mark = rig.seen.len();
@@ -202,13 +207,13 @@ fn j10() {
         assert!((0..2).all(|n| rig.gfn(GFN + n) == Some(GfnState::Secure)));
         assert_eq!(rig.gfn(gfn), Some(GfnState::SharedImplicit));
         assert_eq!(rig.loaded(4), [0; 4]);
-        result(&rig, 3, UvCode::U_SUCCESS, UvCall::UV_UNSHARE_ALL_PAGES);
+        result(&rig, 3, UvCode::U_SUCCESS, UltracallNumber::UV_UNSHARE_ALL_PAGES);
     });
 }
 
 fn j11() {
     both(|p| {
-        let rig = Rig::secure(p, vec![share(0, 2), sc2(UvCall::UV_UNSHARE_ALL_PAGES, &[])]);
+        let rig = Rig::secure(p, vec![share(0, 2), sc2(UltracallNumber::UV_UNSHARE_ALL_PAGES, &[])]);
         assert_eq!(rig.gfn(0), Some(pick(p, GfnState::Secure, GfnState::Shared)));
         assert_eq!(rig.gfn(1), Some(GfnState::Secure));
     });

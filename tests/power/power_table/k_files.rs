@@ -1,7 +1,7 @@
 //! Rows K: files of the blob.
 
 use uv_power::abi::UvCode;
-use uv_power::abi::numbers::UvCall;
+use uv_power::abi::numbers::UltracallNumber;
 use uv_power::abi::regs::{Lpid, Regs};
 use uv_power::abi::{Privilege, Profile};
 use uv_power::owner::blob::Blob;
@@ -18,7 +18,7 @@ rows! { k01 k02 k03 k04 k05 k06 k07 k08 k09 }
 fn get(offset: u64, file: &str) -> GuestStep {
     let mut args = vec![offset];
     args.extend(name(file));
-    sc2(UvCall::UV_ESMB_GET_FILE, &args)
+    sc2(UltracallNumber::UV_ESMB_GET_FILE, &args)
 }
 
 /// What R4 … hold, as bytes.
@@ -133,10 +133,10 @@ fn k08() {
     both(|p| {
         let rig = Rig::new(p);
         for mode in [Privilege::SecureSupervisor, Privilege::SecureProblem] {
-            let (code, _) = raw(&rig.machine, mode, Lpid(9), UvCall::UV_ESMB_GET_FILE, &[0]);
+            let (code, _) = raw(&rig.machine, mode, Lpid(9), UltracallNumber::UV_ESMB_GET_FILE, &[0]);
             assert_eq!(code, UvCode::U_PARAMETER);
         }
-        let (code, _) = raw(&rig.machine, Privilege::Supervisor, Lpid(9), UvCall::UV_ESMB_GET_FILE, &[0]);
+        let (code, _) = raw(&rig.machine, Privilege::Supervisor, Lpid(9), UltracallNumber::UV_ESMB_GET_FILE, &[0]);
         assert_eq!(code, pick(p, UvCode::U_PERMISSION, UvCode::U_PARAMETER));
     });
 }

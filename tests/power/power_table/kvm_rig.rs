@@ -4,7 +4,7 @@ use crate::rig::{PAGE, VM};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use uv_core::{Gfn, HostAddr, MemSlot, MemSlots, NormalMemory, PageSize, SlotId};
-use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::numbers::{HvCall, UltracallNumber};
 use uv_power::abi::regs::Lpid;
 use uv_power::abi::{GuestEntry, HvCode, Msr, Regs, Ultracall};
 use uv_power::hypervisor::kernel::hcall::Served;
@@ -22,7 +22,7 @@ pub(crate) const SECOND: u64 = 16;
 pub(crate) const SEALED: [u8; 16] = [0xe7; 16];
 
 /// A call: number and R4 … R8.
-pub(crate) type Call = (UvCall, [u64; 5]);
+pub(crate) type Call = (UltracallNumber, [u64; 5]);
 
 type Hook = Box<dyn Fn(&mut Regs) + Send>;
 
@@ -39,13 +39,13 @@ pub(crate) struct Fake {
 
 impl Ultracall for Fake {
     fn ultracall(&self, regs: &mut Regs) {
-        let call = UvCall(regs.gpr[3]);
-        if call == UvCall::UV_RETURN {
+        let call = UltracallNumber(regs.gpr[3]);
+        if call == UltracallNumber::UV_RETURN {
             return self.enter(regs);
         }
         let mut answers = self.answers.lock().unwrap();
         let code = answers.get_mut(&call.0).filter(|list| !list.is_empty()).map_or(0, |list| list.remove(0));
-        if call == UvCall::UV_PAGE_OUT && code == 0 && !*self.empty_page_out.lock().unwrap() {
+        if call == UltracallNumber::UV_PAGE_OUT && code == 0 && !*self.empty_page_out.lock().unwrap() {
             self.memory.write(HostAddr(regs.gpr[5]), &SEALED).unwrap();
         }
         regs.gpr[3] = code.cast_unsigned();
@@ -72,7 +72,7 @@ pub(crate) fn calls(uv: &Recorder<Fake>) -> Vec<Call> {
         let [r4, r5, r6, r7, r8, ..] = call.args();
         Some((call.ultracall()?, [r4, r5, r6, r7, r8]))
     });
-    calls.filter(|(call, _)| *call != UvCall::UV_RETURN).collect()
+    calls.filter(|(call, _)| *call != UltracallNumber::UV_RETURN).collect()
 }
 
 impl Fake {
@@ -192,7 +192,7 @@ impl Kvm {
     }
 
     /// What the next calls of this number are answered with.
-    pub(crate) fn answer(&self, call: UvCall, codes: &[i64]) {
+    pub(crate) fn answer(&self, call: UltracallNumber, codes: &[i64]) {
         self.uv.inner().answers.lock().unwrap().insert(call.0, codes.to_vec());
     }
 
@@ -222,25 +222,25 @@ impl Kvm {
 }
 
 /// `UV_PAGE_IN` or `UV_PAGE_OUT` of a page of the first slot.
-pub(crate) fn paging(call: UvCall, gfn: u64) -> Call {
+pub(crate) fn paging(call: UltracallNumber, gfn: u64) -> Call {
     match call {
-        UvCall::UV_PAGE_INVAL => (call, [VM.0.into(), gfn * PAGE, 16, 0, 0]),
+        UltracallNumber::UV_PAGE_INVAL => (call, [VM.0.into(), gfn * PAGE, 16, 0, 0]),
         call => (call, [VM.0.into(), AT + gfn * PAGE, gfn * PAGE, 0, 16]),
     }
 }
 
 pub(crate) fn unregister(id: u64) -> Call {
-    (UvCall::UV_UNREGISTER_MEM_SLOT, [VM.0.into(), id, 0, 0, 0])
+    (UltracallNumber::UV_UNREGISTER_MEM_SLOT, [VM.0.into(), id, 0, 0, 0])
 }
 
 pub(crate) fn register(gfn: u64, pages: u64, id: u64) -> Call {
-    (UvCall::UV_REGISTER_MEM_SLOT, [VM.0.into(), gfn * PAGE, pages * PAGE, 0, id])
+    (UltracallNumber::UV_REGISTER_MEM_SLOT, [VM.0.into(), gfn * PAGE, pages * PAGE, 0, id])
 }
 
 pub(crate) fn terminate() -> Call {
-    (UvCall::UV_SVM_TERMINATE, [VM.0.into(), 0, 0, 0, 0])
+    (UltracallNumber::UV_SVM_TERMINATE, [VM.0.into(), 0, 0, 0, 0])
 }
 
 pub(crate) fn write_pate(entry: u64) -> Call {
-    (UvCall::UV_WRITE_PATE, [VM.0.into(), entry, entry, 0, 0])
+    (UltracallNumber::UV_WRITE_PATE, [VM.0.into(), entry, entry, 0, 0])
 }

@@ -2,7 +2,7 @@
 
 use crate::rig::*;
 use uv_core::{HostAddr, NormalMemory};
-use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::numbers::{HvCall, UltracallNumber};
 use uv_power::abi::regs::{Regs, Spr};
 use uv_power::abi::ultracall::Ultracall;
 use uv_power::abi::{HvCode, Msr, Profile, UvCode};
@@ -164,7 +164,7 @@ fn every_reflection(profile: Profile) -> Vec<(&'static str, Regs)> {
     }
     let mut rig = Rig::secure(
         profile,
-        vec![sc2(UvCall::UV_SHARE_PAGE, &[gfn, 1]), pause(), facilities(), load_all(), load(gfn * PAGE, 8)],
+        vec![sc2(UltracallNumber::UV_SHARE_PAGE, &[gfn, 1]), pause(), facilities(), load_all(), load(gfn * PAGE, 8)],
     );
     rig.page_inval(gfn * PAGE);
     rig.resume(HvCode::H_SUCCESS, &[]);
@@ -264,7 +264,8 @@ fn l08() {
 
 fn l09() {
     both(|p| {
-        let steps = vec![sc2(UvCall::UV_SHARE_PAGE, &[0x100, 1]), pause(), load_all(), store(0x100_0018, b"x")];
+        let steps =
+            vec![sc2(UltracallNumber::UV_SHARE_PAGE, &[0x100, 1]), pause(), load_all(), store(0x100_0018, b"x")];
         let mut rig = Rig::secure(p, steps);
         rig.page_inval(0x100_0000);
         rig.resume(HvCode::H_SUCCESS, &[]);
@@ -320,7 +321,7 @@ pub(crate) fn inject(profile: Profile, hsrr0: u64, r2: u64) -> (u64, Regs) {
     rig.regs.hsrr0 = hsrr0;
     rig.regs.hsrr1 = 1;
     rig.regs.gpr[2] = r2;
-    rig.regs.gpr[3] = UvCall::UV_RETURN.0;
+    rig.regs.gpr[3] = UltracallNumber::UV_RETURN.0;
     rig.regs.msr = Regs::hypervisor().msr;
     rig.machine.ultracall(&mut rig.regs);
     (nip, rig.returned(1))
@@ -417,7 +418,7 @@ fn l18() {
         // The new virtual CPU comes back with the cookie as its R3.
         let mut regs = Regs { lpidr: VM, vcpu: 2, ..Regs::hypervisor() };
         regs.gpr[0] = cookie.into();
-        regs.gpr[3] = UvCall::UV_RETURN.0;
+        regs.gpr[3] = UltracallNumber::UV_RETURN.0;
         rig.machine.ultracall(&mut regs);
         let seen = transcript.lock();
         let [uv_sim::guest::Outcome::Returned(guest)] = seen.as_slice() else { panic!("{seen:?}") };
@@ -426,7 +427,7 @@ fn l18() {
         // Once.
         let mut again = Regs { lpidr: VM, vcpu: 2, ..Regs::hypervisor() };
         again.gpr[0] = cookie.into();
-        again.gpr[3] = UvCall::UV_RETURN.0;
+        again.gpr[3] = UltracallNumber::UV_RETURN.0;
         rig.machine.ultracall(&mut again);
         assert_eq!(UvCode::from_register(again.gpr[3]), UvCode::U_PARAMETER);
     });

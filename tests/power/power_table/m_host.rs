@@ -4,7 +4,7 @@ use uv_core::{
     ArgumentError, Error, ErrorKind, Gfn, GuestAddr, HostAddr, MemSlot, NormalMemory, PageIn, PageOut, PageRange,
     PageSize, PageState, RangeError, SecureVm, SharePages, SlotId, VmState,
 };
-use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::numbers::{HvCall, UltracallNumber};
 use uv_power::abi::tpm::{HostTpm, TpmError};
 use uv_power::abi::ultracall::UvError;
 use uv_power::abi::{HvCode, UvCode};
@@ -22,7 +22,7 @@ fn no_slot(gfn: u64) -> KvmError {
     KvmError::Argument(ArgumentError::NoSlot(Gfn(gfn)))
 }
 
-fn refused(call: UvCall, code: i64) -> KvmError {
+fn refused(call: UltracallNumber, code: i64) -> KvmError {
     KvmError::Uv(UvError { call, code: UvCode(code) })
 }
 
@@ -100,7 +100,7 @@ pub(crate) fn areas_are_judged() {
     assert_eq!([2, 3].map(|page| register_vpa(&kvm, 1, 5, page * PAGE)), [ok; 2]);
     assert_eq!([kvm.page_in(2, 0), kvm.page_in(3, 0)], [ok, no]);
     // A page that the guest did not share comes out, and what is there is no header; one that is kept is refused.
-    kvm.answer(UvCall::UV_PAGE_OUT, &[-5]);
+    kvm.answer(UltracallNumber::UV_PAGE_OUT, &[-5]);
     assert_eq!(register_vpa(&kvm, 1, 5, 2 * PAGE), no);
     assert_eq!(register_vpa(&kvm, 1, 5, 2 * PAGE), ok, "ciphertext that looks like one");
     assert_eq!(
@@ -115,9 +115,12 @@ pub(crate) fn accesses_of_the_host() {
     assert_eq!(kvm.page_in(1, 1), HvCode::H_SUCCESS);
     kvm.calls();
     // A page that the ultravisor does not let go stays the guest's.
-    kvm.answer(UvCall::UV_PAGE_INVAL, &[-55]);
+    kvm.answer(UltracallNumber::UV_PAGE_INVAL, &[-55]);
     kvm.vm.host_unmaps(Gfn(1));
-    assert_eq!((kvm.calls(), kvm.vm.gfn_state(Gfn(1))), (vec![paging(UvCall::UV_PAGE_INVAL, 1)], GfnState::Shared));
+    assert_eq!(
+        (kvm.calls(), kvm.vm.gfn_state(Gfn(1))),
+        (vec![paging(UltracallNumber::UV_PAGE_INVAL, 1)], GfnState::Shared)
+    );
     kvm.vm.host_unmaps(Gfn(2));
     assert!(matches!(kvm.vm.gfn_state(Gfn(2)), GfnState::Uvmem(_)), "only shared pages are invalidated");
     kvm.calls();
@@ -158,8 +161,11 @@ pub(crate) fn reset_ends_secure_mode() {
     let kvm = Kvm::secure();
     let guest = PefGuest::new(kvm.vm.clone()).unwrap();
     assert!(guest.migration_blocker().contains("can't be migrated"));
-    kvm.answer(UvCall::UV_SVM_TERMINATE, &[-4]);
-    assert_eq!(guest.reset(), Err(KvmError::NotEnded(UvError { call: UvCall::UV_SVM_TERMINATE, code: UvCode(-4) })));
+    kvm.answer(UltracallNumber::UV_SVM_TERMINATE, &[-4]);
+    assert_eq!(
+        guest.reset(),
+        Err(KvmError::NotEnded(UvError { call: UltracallNumber::UV_SVM_TERMINATE, code: UvCode(-4) }))
+    );
     kvm.calls();
     assert_eq!(guest.reset(), Ok(()));
     assert_eq!(kvm.calls(), [unregister(0), unregister(3), terminate(), write_pate(1 << 63)]);
@@ -187,27 +193,31 @@ pub(crate) fn the_vm_by_its_traits() {
     let outside = Err(RangeError { done: 0, error: no_slot(PAGES) });
     assert_eq!([vm.page_in_range(range(2, 3)), vm.page_out_range(range(2, 3))], [outside, outside]);
     assert_eq!(kvm.calls(), []);
-    kvm.answer(UvCall::UV_PAGE_OUT, &[0, 0, -5]);
-    let stopped = Err(RangeError { done: 3, error: refused(UvCall::UV_PAGE_OUT, -5) });
+    kvm.answer(UltracallNumber::UV_PAGE_OUT, &[0, 0, -5]);
+    let stopped = Err(RangeError { done: 3, error: refused(UltracallNumber::UV_PAGE_OUT, -5) });
     assert_eq!(vm.page_out_range(range(0, 4)), stopped, "page 1 is shared and stays so");
-    assert_eq!(kvm.calls(), [0, 2, 3].map(|gfn| paging(UvCall::UV_PAGE_OUT, gfn)));
+    assert_eq!(kvm.calls(), [0, 2, 3].map(|gfn| paging(UltracallNumber::UV_PAGE_OUT, gfn)));
     kvm.vm.host_unmaps(Gfn(1));
     let states = [0, 1, 2, 3].map(|gfn| vm.page_state(Gfn(gfn)).unwrap());
     assert_eq!(states, [PageState::Sealed, PageState::Withdrawn, PageState::Sealed, PageState::Secure]);
     assert_eq!([0, 1].map(|gfn| vm.is_shared(Gfn(gfn))), [Ok(false); 2], "a page that is away is not shared");
     kvm.calls();
-    kvm.answer(UvCall::UV_PAGE_IN, &[0, 0, -56]);
-    let stopped = Err(RangeError { done: 2, error: refused(UvCall::UV_PAGE_IN, -56) });
+    kvm.answer(UltracallNumber::UV_PAGE_IN, &[0, 0, -56]);
+    let stopped = Err(RangeError { done: 2, error: refused(UltracallNumber::UV_PAGE_IN, -56) });
     assert_eq!(vm.page_in_range(range(0, 4)), stopped);
     assert_eq!(vm.page_in_range(range(0, 4)), Ok(()));
-    assert_eq!(kvm.calls(), [0, 1, 2, 2].map(|gfn| paging(UvCall::UV_PAGE_IN, gfn)), "what is there is left alone");
+    assert_eq!(
+        kvm.calls(),
+        [0, 1, 2, 2].map(|gfn| paging(UltracallNumber::UV_PAGE_IN, gfn)),
+        "what is there is left alone"
+    );
     let states = [0, 1, 2, 3].map(|gfn| vm.page_state(Gfn(gfn)).unwrap());
     assert_eq!(states, [PageState::Secure, PageState::Shared, PageState::Secure, PageState::Secure]);
 
     // Shared pages are taken away, others are not.
     assert_eq!([0, 1].map(|gfn| vm.is_shared(Gfn(gfn))), [Ok(false), Ok(true)]);
     assert_eq!([vm.withdraw(Gfn(1)), vm.withdraw(Gfn(1))], [Ok(()); 2]);
-    assert_eq!(kvm.calls(), [paging(UvCall::UV_PAGE_INVAL, 1)]);
+    assert_eq!(kvm.calls(), [paging(UltracallNumber::UV_PAGE_INVAL, 1)]);
     assert_eq!(vm.page_state(Gfn(1)), Ok(PageState::Withdrawn));
     assert_eq!(vm.withdraw(Gfn(3)), Err(KvmError::Page(Gfn(3), vm.gfn_state(Gfn(3)))));
     let outside = [vm.withdraw(Gfn(PAGES)), vm.is_shared(Gfn(PAGES)).map(drop), vm.page_state(Gfn(PAGES)).map(drop)];
@@ -219,7 +229,7 @@ pub(crate) fn the_vm_by_its_traits() {
 }
 
 pub(crate) fn errors_have_kinds() {
-    let uv = UvError { call: UvCall::UV_PAGE_IN, code: UvCode::U_BUSY };
+    let uv = UvError { call: UltracallNumber::UV_PAGE_IN, code: UvCode::U_BUSY };
     let gfn = Gfn(9);
     for (error, kind, text) in [
         (no_slot(9), ErrorKind::InvalidArgument, "page 0x9 belongs to no memory slot"),

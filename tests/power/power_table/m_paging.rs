@@ -5,7 +5,7 @@ use crate::rig::{PAGE, VM, rows};
 use std::sync::{Arc, Mutex};
 use uv_core::{Error, ErrorKind, Gfn, GuestAddr, HostAddr, NormalMemory, SlotId};
 use uv_power::abi::HvCode;
-use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::numbers::{HvCall, UltracallNumber};
 use uv_power::hypervisor::kernel::{Defects, GfnState, KvmError};
 
 rows! { m11 m12 m13 m14 m15 m16 m17 m18 m19 m20 m21 m22 m32 m33 m34 m35 }
@@ -18,7 +18,7 @@ fn started() -> Kvm {
 }
 
 fn came_in(gfn: u64) -> Vec<Call> {
-    vec![paging(UvCall::UV_PAGE_IN, gfn)]
+    vec![paging(UltracallNumber::UV_PAGE_IN, gfn)]
 }
 
 fn resident(kvm: &Kvm, gfn: u64) -> bool {
@@ -85,9 +85,9 @@ fn m19() {
     kvm.page_in(2, 0);
     kvm.calls();
     assert_eq!([kvm.page_out(2), kvm.page_out(2)], [HvCode::H_SUCCESS; 2]);
-    assert_eq!(kvm.calls(), [paging(UvCall::UV_PAGE_OUT, 2)], "the second finds nothing to do");
+    assert_eq!(kvm.calls(), [paging(UltracallNumber::UV_PAGE_OUT, 2)], "the second finds nothing to do");
     kvm.page_in(2, 0);
-    kvm.answer(UvCall::UV_PAGE_OUT, &[-5]);
+    kvm.answer(UltracallNumber::UV_PAGE_OUT, &[-5]);
     assert_eq!(kvm.page_out(2), HvCode::H_PARAMETER);
     assert!(resident(&kvm, 2));
 }
@@ -96,7 +96,7 @@ fn m20() {
     let kvm = Kvm::secure();
     let before = kvm.free();
     kvm.vm.host_touches(Gfn(1)).unwrap();
-    assert_eq!(kvm.calls(), [paging(UvCall::UV_PAGE_OUT, 1)]);
+    assert_eq!(kvm.calls(), [paging(UltracallNumber::UV_PAGE_OUT, 1)]);
     assert_eq!((kvm.vm.gfn_state(Gfn(1)), kvm.free()), (GfnState::PagedOut, before + 1));
     let mut seen = [0; SEALED.len()];
     kvm.memory.read(HostAddr(AT + PAGE), &mut seen).unwrap();
@@ -107,7 +107,7 @@ fn m20() {
 
 fn m21() {
     let kvm = Kvm::secure();
-    kvm.answer(UvCall::UV_PAGE_OUT, &[-4]);
+    kvm.answer(UltracallNumber::UV_PAGE_OUT, &[-4]);
     let refused = kvm.vm.host_touches(Gfn(1)).unwrap_err();
     assert_eq!((refused, refused.kind()), (KvmError::SigBus(Gfn(1)), ErrorKind::Fatal));
     assert!(resident(&kvm, 1));
@@ -121,20 +121,20 @@ fn m22() {
     assert_eq!(kvm.calls(), [], "not before H_SVM_INIT_DONE");
     kvm.ask(HvCall::H_SVM_INIT_DONE, [0; 3]);
     kvm.vm.host_unmaps(Gfn(1));
-    assert_eq!(kvm.calls(), [paging(UvCall::UV_PAGE_INVAL, 1)]);
+    assert_eq!(kvm.calls(), [paging(UltracallNumber::UV_PAGE_INVAL, 1)]);
     assert_eq!(kvm.vm.gfn_state(Gfn(1)), GfnState::Invalidated);
     // The guest's fault brings the page back.
     kvm.vm.guest_faults(Gfn(1)).unwrap();
     assert_eq!((kvm.calls(), kvm.vm.gfn_state(Gfn(1))), (came_in(1), GfnState::Shared));
     // What the ultravisor answers does not matter to the host.
-    kvm.answer(UvCall::UV_PAGE_INVAL, &[-55]);
+    kvm.answer(UltracallNumber::UV_PAGE_INVAL, &[-55]);
     kvm.vm.host_unmaps(Gfn(0));
     assert!(resident(&kvm, 0));
 }
 
 pub(crate) fn every_fault_is_a_page_in() {
     let kvm = Kvm::secure();
-    let both = |gfn| [UvCall::UV_PAGE_OUT, UvCall::UV_PAGE_IN].map(|call| paging(call, gfn));
+    let both = |gfn| [UltracallNumber::UV_PAGE_OUT, UltracallNumber::UV_PAGE_IN].map(|call| paging(call, gfn));
     // The host's page is taken, so a resident one comes out first; KVM's word stays.
     let free = kvm.free();
     kvm.vm.guest_faults(Gfn(0)).unwrap();
@@ -145,11 +145,11 @@ pub(crate) fn every_fault_is_a_page_in() {
     kvm.calls();
     kvm.vm.guest_faults(Gfn(1)).unwrap();
     assert_eq!((kvm.calls(), kvm.vm.gfn_state(Gfn(1))), (came_in(1), GfnState::Shared));
-    kvm.answer(UvCall::UV_PAGE_IN, &[-56]);
+    kvm.answer(UltracallNumber::UV_PAGE_IN, &[-56]);
     kvm.vm.host_unmaps(Gfn(1));
     assert_eq!(kvm.vm.guest_faults(Gfn(1)), Err(KvmError::Fault(Gfn(1))));
     assert_eq!(kvm.vm.gfn_state(Gfn(1)), GfnState::Invalidated);
-    kvm.answer(UvCall::UV_PAGE_OUT, &[-5]);
+    kvm.answer(UltracallNumber::UV_PAGE_OUT, &[-5]);
     assert_eq!(kvm.vm.guest_faults(Gfn(2)), Err(KvmError::Fault(Gfn(2))));
     assert!(resident(&kvm, 2));
     kvm.calls();
@@ -166,19 +166,19 @@ pub(crate) fn host_pages() {
     assert_eq!(kvm.calls(), came_in(1), "from its place in the slot");
     let moved = |call, page: usize| (call, [VM.0.into(), spare[page].0, PAGE, 0, 16]);
     assert_eq!(kvm.page_out(1), HvCode::H_SUCCESS);
-    assert_eq!(kvm.calls(), [moved(UvCall::UV_PAGE_OUT, 0)]);
+    assert_eq!(kvm.calls(), [moved(UltracallNumber::UV_PAGE_OUT, 0)]);
     assert_eq!(kvm.vm.host_addr(GuestAddr(PAGE + 7)), Some(HostAddr(spare[0].0 + 7)));
     assert_eq!(kvm.page_in(1, 0), HvCode::H_SUCCESS);
-    assert_eq!(kvm.calls(), [moved(UvCall::UV_PAGE_IN, 0)]);
+    assert_eq!(kvm.calls(), [moved(UltracallNumber::UV_PAGE_IN, 0)]);
     assert_eq!(*pages.0.lock().unwrap(), [spare[1], spare[0]], "a page that moved is free again");
     // Refused: the page that was taken is free again.
-    kvm.answer(UvCall::UV_PAGE_OUT, &[-5]);
+    kvm.answer(UltracallNumber::UV_PAGE_OUT, &[-5]);
     assert_eq!(kvm.page_out(1), HvCode::H_PARAMETER);
     assert_eq!(pages.0.lock().unwrap().len(), 2);
     kvm.calls();
     // Shared: a new page without UV_PAGE_OUT.
     assert_eq!(kvm.page_in(1, 1), HvCode::H_SUCCESS);
-    assert_eq!(kvm.calls(), [moved(UvCall::UV_PAGE_IN, 0)]);
+    assert_eq!(kvm.calls(), [moved(UltracallNumber::UV_PAGE_IN, 0)]);
     let mut seen = [1; 10];
     kvm.memory.read(spare[0], &mut seen).unwrap();
     assert_eq!(seen, [0; 10], "nothing of who had the page before");
@@ -250,7 +250,7 @@ pub(crate) fn pinned_pages() {
     kvm.calls();
     // A secure page comes out when it is pinned.
     kvm.vm.pin(Gfn(2)).unwrap();
-    assert_eq!(kvm.calls(), [paging(UvCall::UV_PAGE_OUT, 2)]);
+    assert_eq!(kvm.calls(), [paging(UltracallNumber::UV_PAGE_OUT, 2)]);
     assert_eq!(kvm.page_in(2, 0), HvCode::H_PARAMETER);
 }
 
@@ -286,7 +286,7 @@ fn m34() {
         let kvm = Kvm::started(Made { defects, ..Made::default() });
         kvm.page_in(1, 0);
         kvm.page_out(1);
-        kvm.answer(UvCall::UV_PAGE_IN, &[-56]);
+        kvm.answer(UltracallNumber::UV_PAGE_IN, &[-56]);
         assert_eq!(kvm.page_in(1, 0), HvCode::H_PARAMETER);
         let defect = !defects.is_empty();
         assert_eq!((resident(&kvm, 1), kvm.free()), (defect, if defect { 31 } else { 32 }));
@@ -299,7 +299,7 @@ fn m35() {
     let kvm = started();
     assert_eq!([kvm.page_in(1, 1), kvm.page_in(1, 1)], [HvCode::H_SUCCESS; 2]);
     assert_eq!(kvm.calls(), [came_in(1), came_in(1)].concat());
-    kvm.answer(UvCall::UV_PAGE_IN, &[-4]);
+    kvm.answer(UltracallNumber::UV_PAGE_IN, &[-4]);
     assert_eq!(kvm.page_in(2, 1), HvCode::H_PARAMETER);
     assert_eq!(kvm.vm.gfn_state(Gfn(2)), GfnState::Normal);
 }

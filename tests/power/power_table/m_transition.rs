@@ -3,7 +3,7 @@
 use crate::kvm_rig::*;
 use crate::rig::rows;
 use uv_core::Gfn;
-use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::numbers::{HvCall, UltracallNumber};
 use uv_power::abi::{HvCode, Msr};
 use uv_power::hypervisor::kernel::hcall::{self, Served};
 use uv_power::hypervisor::kernel::{Defects, GfnState, KvmError, SecureGuest};
@@ -49,7 +49,7 @@ fn m04() {
 fn m05() {
     for (defects, undone) in [(Defects::empty(), 0), (Defects::INIT_START_UNWIND, 3)] {
         let kvm = Kvm::made(Made { defects, ..Made::default() });
-        kvm.answer(UvCall::UV_REGISTER_MEM_SLOT, &[0, -4]);
+        kvm.answer(UltracallNumber::UV_REGISTER_MEM_SLOT, &[0, -4]);
         assert_eq!(kvm.ask(START, [0; 3]), HvCode::H_PARAMETER);
         // The published kernel unwinds the failing slot, not the one that was registered.
         assert_eq!(kvm.calls(), [register(0, PAGES, 0), register(SECOND, 2, 3), unregister(undone)]);
@@ -99,7 +99,7 @@ fn m10() {
     assert_eq!(kvm.free(), 30);
     kvm.calls();
     assert_eq!(kvm.ask(ABORT, [0; 3]), HvCode::H_PARAMETER);
-    let out = |gfn| paging(UvCall::UV_PAGE_OUT, gfn);
+    let out = |gfn| paging(UltracallNumber::UV_PAGE_OUT, gfn);
     assert_eq!(kvm.calls(), [out(1), out(3), terminate()]);
     assert_eq!((kvm.flags(), kvm.free()), (SecureGuest::empty(), 32));
     assert!((0..PAGES).all(|gfn| kvm.vm.gfn_state(Gfn(gfn)) == GfnState::Normal));
@@ -129,14 +129,14 @@ pub(crate) fn refused_page_out_at_abort() {
     let kvm = Kvm::started(Made::default());
     assert_eq!([kvm.page_in(1, 0), kvm.page_in(2, 0)], [HvCode::H_SUCCESS; 2]);
     kvm.calls();
-    kvm.answer(UvCall::UV_PAGE_OUT, &[-5, 0]);
+    kvm.answer(UltracallNumber::UV_PAGE_OUT, &[-5, 0]);
     assert_eq!(kvm.ask(ABORT, [0; 3]), HvCode::H_PARAMETER);
     assert_eq!((kvm.flags(), kvm.free()), (SecureGuest::empty(), 31));
     assert!(matches!(kvm.vm.gfn_state(Gfn(1)), GfnState::Uvmem(_)));
     assert_eq!(kvm.vm.gfn_state(Gfn(2)), GfnState::Normal);
     assert_eq!([0, 1, 2].map(|gfn| kvm.reaches(gfn).is_some()), [true, false, true]);
     // The host asks once more, and gets a normal page.
-    kvm.answer(UvCall::UV_PAGE_OUT, &[-4]);
+    kvm.answer(UltracallNumber::UV_PAGE_OUT, &[-4]);
     assert_eq!(kvm.vm.host_touches(Gfn(1)), Err(KvmError::SigBus(Gfn(1))));
     kvm.vm.host_touches(Gfn(1)).unwrap();
     assert_eq!((kvm.vm.gfn_state(Gfn(1)), kvm.free()), (GfnState::Normal, 32));

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use uv_core::{Gfn, GuestAddr, HostAddr, MemSlot, NormalMemory, SlotId, Vcpu};
 use uv_power::abi::HvCode;
-use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::numbers::{HvCall, UltracallNumber};
 use uv_power::abi::tpm::{HostTpm, TpmError};
 use uv_power::hypervisor::kernel::tpm_comm;
 use uv_power::hypervisor::kernel::{AreaKind, GfnState, KvmError, KvmVcpu, SecureGuest};
@@ -48,7 +48,7 @@ fn m25() {
     assert_eq!(kvm.page_in(1, 0), HvCode::H_PARAMETER, "the page is pinned");
     kvm.calls();
 
-    kvm.answer(UvCall::UV_SVM_TERMINATE, &[-4]);
+    kvm.answer(UltracallNumber::UV_SVM_TERMINATE, &[-4]);
     let refused = kvm.vm.svm_off();
     assert!(matches!(refused, Err(KvmError::NotEnded(_))), "{refused:?}");
     assert_eq!(kvm.calls(), [unregister(0), unregister(3), terminate()]);
@@ -57,7 +57,7 @@ fn m25() {
     assert_eq!(kvm.vm.svm_off(), Ok(()));
     let calls = kvm.calls();
     assert_eq!(calls[..3], [unregister(0), unregister(3), terminate()]);
-    assert_eq!((calls.len(), calls[3].0, calls[3].1[0]), (4, UvCall::UV_WRITE_PATE, VM.0.into()));
+    assert_eq!((calls.len(), calls[3].0, calls[3].1[0]), (4, UltracallNumber::UV_WRITE_PATE, VM.0.into()));
     assert_ne!(calls[3].1[1], 0, "the partition is a normal one");
     assert_eq!((kvm.flags(), kvm.free()), (SecureGuest::empty(), 32));
     assert!((0..PAGES).all(|gfn| kvm.vm.gfn_state(Gfn(gfn)) == GfnState::Normal));
@@ -103,7 +103,7 @@ fn m28() {
 fn m36() {
     let kvm = Kvm::secure();
     let free = kvm.free();
-    kvm.answer(UvCall::UV_REGISTER_MEM_SLOT, &[-4]);
+    kvm.answer(UltracallNumber::UV_REGISTER_MEM_SLOT, &[-4]);
     kvm.vm.add_memslot(SlotId(9), ADDED).unwrap();
     assert_eq!((kvm.calls(), kvm.free()), (vec![register(32, 3, 9)], free));
     assert!(kvm.vm.slots().host_page(Gfn(34)).is_some(), "user space has its slot");
@@ -204,7 +204,7 @@ pub(crate) fn slots_are_reachable() {
     // A page that an abort left secure goes with its slot.
     let kvm = Kvm::started(Made::default());
     assert_eq!(kvm.page_in(SECOND, 0), HvCode::H_SUCCESS);
-    kvm.answer(UvCall::UV_PAGE_OUT, &[-5]);
+    kvm.answer(UltracallNumber::UV_PAGE_OUT, &[-5]);
     assert_eq!(kvm.ask(HvCall::H_SVM_INIT_ABORT, [0; 3]), HvCode::H_PARAMETER);
     assert_eq!(kvm.free(), 31);
     kvm.vm.delete_memslot(SlotId(3));
@@ -227,7 +227,7 @@ pub(crate) fn tpm_addresses() {
     assert_eq!(tpm(&kvm, &mut chip, [1, PAGE - 2, 4, PAGES * PAGE, 4096]), (HvCode::H_SUCCESS, 4));
     // A page that the ultravisor keeps.
     let kvm = Kvm::secure();
-    kvm.answer(UvCall::UV_PAGE_OUT, &[-5]);
+    kvm.answer(UltracallNumber::UV_PAGE_OUT, &[-5]);
     assert_eq!(tpm(&kvm, &mut chip, [1, 0, 4, PAGE, 4096]), (HvCode::H_RESOURCE, 0));
 }
 

@@ -1,6 +1,6 @@
 //! Rows N10–N21: which blobs an ultravisor takes, each through a whole `UV_ESM`.
 
-use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::numbers::{HvCall, UltracallNumber};
 use uv_power::abi::{Profile, UvCode};
 use uv_power::owner::blob::{Blob, BlobError};
 use uv_power::owner::cpio;
@@ -210,7 +210,7 @@ fn n21() {
     both(|p| {
         let mut args = vec![0];
         args.extend(name("rootd"));
-        let steps = vec![sc2(UvCall::UV_ESMB_GET_FILE, &args)];
+        let steps = vec![sc2(UltracallNumber::UV_ESMB_GET_FILE, &args)];
         let (verdict, rig) = transition(config(p), &image(blob.clone()), steps);
         assert_eq!(verdict, SECURE);
         assert_eq!(UvCode::from_register(rig.returned(0).gpr[3]), UvCode(-9));

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use uv_power::abi::numbers::UvCall;
+use uv_power::abi::numbers::UltracallNumber;
 use uv_power::abi::regs::Regs;
 use uv_power::abi::{HvCode, Profile, UvCode};
 use uv_power::owner::blob::Blob;
@@ -74,12 +74,12 @@ fn steps() -> Vec<GuestStep> {
     let mut steps = vec![
         store(GPA, &PRIVATE.repeat(64)),
         Step::Call(GuestInsn::Load(Box::new(regs))),
-        sc2(UvCall::UV_ESMB_GET_FILE, &file),
+        sc2(UltracallNumber::UV_ESMB_GET_FILE, &file),
         pause(),
         load(GPA, 64),
-        sc2(UvCall::UV_SHARE_PAGE, &[GFN + 1, 1]),
-        sc2(UvCall::UV_UNSHARE_PAGE, &[GFN + 1, 1]),
-        sc2(UvCall::UV_UNSHARE_ALL_PAGES, &[]),
+        sc2(UltracallNumber::UV_SHARE_PAGE, &[GFN + 1, 1]),
+        sc2(UltracallNumber::UV_UNSHARE_PAGE, &[GFN + 1, 1]),
+        sc2(UltracallNumber::UV_UNSHARE_ALL_PAGES, &[]),
     ];
     steps.extend(rtas(&[0x2004, 1, 1, 7], 1));
     steps.extend([Step::Call(GuestInsn::Transaction), Step::Call(GuestInsn::Emulate)]);
@@ -98,7 +98,7 @@ fn whole_life(profile: Profile) -> String {
     answer_word(&rig, 4, 0);
     rig.go();
     let told = format!("{:?}{:#?}{:?}", rig.machine, rig.machine.guest_regs(VM, 0), rig.transcript);
-    assert_eq!(rig.call(UvCall::UV_SVM_TERMINATE, &[7]), UvCode::U_SUCCESS);
+    assert_eq!(rig.call(UltracallNumber::UV_SVM_TERMINATE, &[7]), UvCode::U_SUCCESS);
     told
 }
 
@@ -123,7 +123,7 @@ fn aborted(profile: Profile) -> String {
     rig.load(&image);
     rig.make_secure(vec![]);
     let failure = rig.machine.esm_failure(VM).unwrap();
-    assert_eq!(rig.call(UvCall::UV_SVM_TERMINATE, &[7]), UvCode::U_SUCCESS);
+    assert_eq!(rig.call(UltracallNumber::UV_SVM_TERMINATE, &[7]), UvCode::U_SUCCESS);
     let mut rig = Rig::with(config(profile));
     rig.load(&Image::default());
     rig.hook = Some(Box::new(|_, seen| (seen.args[0] == KERNEL).then_some(HvCode::H_PARAMETER)));

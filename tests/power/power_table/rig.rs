@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use uv_core::{Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, NormalMemory, PageSize, SlotId};
 use uv_power::abi::entry::GuestEntry;
-use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::numbers::{HvCall, UltracallNumber};
 use uv_power::abi::regs::{Lpid, Regs};
 use uv_power::abi::ultracall::{self, Ultracall};
 use uv_power::abi::{HvCode, Msr, Privilege, Profile, UvCode};
@@ -204,7 +204,7 @@ impl Rig {
     }
 
     /// One call as the hypervisor.
-    pub(crate) fn call(&self, number: UvCall, args: &[u64]) -> UvCode {
+    pub(crate) fn call(&self, number: UltracallNumber, args: &[u64]) -> UvCode {
         ultracall::call(&self.machine, number, args).0
     }
 
@@ -275,7 +275,7 @@ impl Rig {
     pub(crate) fn resume(&mut self, code: HvCode, out: &[u64]) {
         self.regs.gpr[0] = code.to_register();
         self.regs.gpr[2] = self.regs.srr1;
-        self.regs.gpr[3] = UvCall::UV_RETURN.0;
+        self.regs.gpr[3] = UltracallNumber::UV_RETURN.0;
         for (register, value) in self.regs.gpr[4..13].iter_mut().zip(out) {
             *register = *value;
         }
@@ -302,7 +302,7 @@ impl Rig {
 
     /// Makes the loaded image secure.
     pub(crate) fn make_secure(&mut self, steps: Vec<GuestStep>) {
-        let mut all = vec![Step::Call(GuestInsn::ultracall(UvCall::UV_ESM, &[KERNEL, TREE]))];
+        let mut all = vec![Step::Call(GuestInsn::ultracall(UltracallNumber::UV_ESM, &[KERNEL, TREE]))];
         all.extend(steps);
         self.start(all);
         self.run();
@@ -345,19 +345,19 @@ impl Rig {
     }
 
     pub(crate) fn register(&self, start: u64, size: u64, flags: u64, id: u64) -> UvCode {
-        self.call(UvCall::UV_REGISTER_MEM_SLOT, &[7, start, size, flags, id])
+        self.call(UltracallNumber::UV_REGISTER_MEM_SLOT, &[7, start, size, flags, id])
     }
 
     pub(crate) fn page_in(&self, ra: u64, gpa: u64) -> UvCode {
-        self.call(UvCall::UV_PAGE_IN, &[7, ra, gpa, 0, 16])
+        self.call(UltracallNumber::UV_PAGE_IN, &[7, ra, gpa, 0, 16])
     }
 
     pub(crate) fn page_out(&self, ra: u64, gpa: u64) -> UvCode {
-        self.call(UvCall::UV_PAGE_OUT, &[7, ra, gpa, 0, 16])
+        self.call(UltracallNumber::UV_PAGE_OUT, &[7, ra, gpa, 0, 16])
     }
 
     pub(crate) fn page_inval(&self, gpa: u64) -> UvCode {
-        self.call(UvCall::UV_PAGE_INVAL, &[7, gpa, 16])
+        self.call(UltracallNumber::UV_PAGE_INVAL, &[7, gpa, 16])
     }
 
     /// One page of normal memory.
@@ -416,7 +416,13 @@ impl Rig {
 }
 
 /// A call with any privilege: result and registers.
-pub(crate) fn raw(machine: &Machine, mode: Privilege, lpid: Lpid, number: UvCall, args: &[u64]) -> (UvCode, Regs) {
+pub(crate) fn raw(
+    machine: &Machine,
+    mode: Privilege,
+    lpid: Lpid,
+    number: UltracallNumber,
+    args: &[u64],
+) -> (UvCode, Regs) {
     let mut regs = Regs { lpidr: lpid, ..Regs::default() }.with_call(number, args);
     regs.msr = (mode.msr() | Msr::SF | Msr::ME).bits();
     machine.ultracall(&mut regs);
@@ -428,7 +434,7 @@ pub(crate) fn pause() -> GuestStep {
     Step::Call(GuestInsn::hypercall(HvCall(0x58), &[0]))
 }
 
-pub(crate) fn sc2(number: UvCall, args: &[u64]) -> GuestStep {
+pub(crate) fn sc2(number: UltracallNumber, args: &[u64]) -> GuestStep {
     Step::Call(GuestInsn::ultracall(number, args))
 }
 

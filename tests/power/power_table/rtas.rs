@@ -1,7 +1,7 @@
 //! RTAS services through a guest: which buffer moves where, and what a handler refuses (power-pef §9.2, §9.3).
 
 use uv_core::{HostAddr, NormalMemory};
-use uv_power::abi::numbers::UvCall;
+use uv_power::abi::numbers::UltracallNumber;
 use uv_power::abi::regs::Regs;
 use uv_power::abi::ultracall::Ultracall;
 use uv_power::abi::{HvCode, Profile, UvCode};
@@ -157,7 +157,7 @@ const STOP_SELF: [u32; 3] = [0x2008, 0, 1];
 fn uv_return(vcpu: u32, r0: u32, r31: u64) -> Regs {
     let mut regs = Regs { lpidr: VM, vcpu, ..Regs::hypervisor() };
     regs.gpr[0] = r0.into();
-    regs.gpr[3] = UvCall::UV_RETURN.0;
+    regs.gpr[3] = UltracallNumber::UV_RETURN.0;
     regs.gpr[31] = r31;
     regs
 }

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use uv_core::{HostAddr, NormalMemory};
-use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::numbers::{HvCall, UltracallNumber};
 use uv_power::abi::regs::Regs;
 use uv_power::abi::ultracall::{self, Ultracall};
 use uv_power::abi::{HvCode, Profile, UvCode};
@@ -45,13 +45,13 @@ fn program(cpu: u64) -> Vec<GuestStep> {
     for round in 0..ROUNDS {
         let last = at(cpu, PAGES - 1) / PAGE;
         if round % 8 == 0 {
-            steps.push(sc2(UvCall::UV_SHARE_PAGE, &[last, 1]));
+            steps.push(sc2(UltracallNumber::UV_SHARE_PAGE, &[last, 1]));
         }
         steps.extend((0..PAGES).map(|page| store(at(cpu, page) + 64 * round, &content(cpu, page, round))));
         steps.push(pause());
         steps.extend((0..PAGES).rev().map(|page| load(at(cpu, page) + 64 * round, 32)));
         if round % 8 == 4 {
-            steps.push(sc2(UvCall::UV_UNSHARE_PAGE, &[last, 1]));
+            steps.push(sc2(UltracallNumber::UV_UNSHARE_PAGE, &[last, 1]));
         }
     }
     steps
@@ -91,14 +91,14 @@ fn serve(machine: &Machine, regs: &mut Regs, moved: &AtomicU64, giving: &RwLock<
             (0xc00, HvCall::H_SVM_PAGE_IN) => {
                 let gpa = regs.gpr[4];
                 // A page whose lock another thread has is asked for again.
-                let page_in = || ultracall::call(machine, UvCall::UV_PAGE_IN, &[7, HOST + gpa, gpa, 0, 16]).0;
+                let page_in = || ultracall::call(machine, UltracallNumber::UV_PAGE_IN, &[7, HOST + gpa, gpa, 0, 16]).0;
                 let code = (0..1000).map(|_| page_in()).find(|code| *code != UvCode::U_BUSY);
                 if code == Some(UvCode::U_SUCCESS) { HvCode::H_SUCCESS } else { HvCode::H_PARAMETER }
             }
             // A shared page that was withdrawn: given back.
             (0xe00, _) => {
                 let gpa = regs.asdr;
-                ultracall::call(machine, UvCall::UV_PAGE_IN, &[7, HOST + gpa, gpa, 0, 16]);
+                ultracall::call(machine, UltracallNumber::UV_PAGE_IN, &[7, HOST + gpa, gpa, 0, 16]);
                 HvCode::H_SUCCESS
             }
             (0xc00 | 0x980 | 0xe20, _) => {
@@ -109,7 +109,7 @@ fn serve(machine: &Machine, regs: &mut Regs, moved: &AtomicU64, giving: &RwLock<
         };
         regs.gpr[0] = code.to_register();
         regs.gpr[2] = regs.srr1;
-        regs.gpr[3] = UvCall::UV_RETURN.0;
+        regs.gpr[3] = UltracallNumber::UV_RETURN.0;
         regs.msr = Regs::hypervisor().msr;
         machine.ultracall(regs);
     }
@@ -125,11 +125,11 @@ fn pager(rig: &Machine, memory: &dyn NormalMemory, over: &AtomicBool, moved: &At
         if page == PAGES - 1 {
             // It is shared now and then; what stands in its normal page is the guest's gift.
             if let Ok(_nobody) = giving.try_write() {
-                ultracall::call(rig, UvCall::UV_PAGE_INVAL, &[7, gpa, 16]);
+                ultracall::call(rig, UltracallNumber::UV_PAGE_INVAL, &[7, gpa, 16]);
             }
             continue;
         }
-        if ultracall::call(rig, UvCall::UV_PAGE_OUT, &[7, HOST + gpa, gpa, 0, 16]).0 == UvCode::U_SUCCESS {
+        if ultracall::call(rig, UltracallNumber::UV_PAGE_OUT, &[7, HOST + gpa, gpa, 0, 16]).0 == UvCode::U_SUCCESS {
             moved.fetch_add(1, Ordering::Relaxed);
             let mut bytes = [0; 8];
             for round in 0..ROUNDS {
@@ -156,7 +156,7 @@ pub(crate) fn run() {
             let (script, transcript) = Script::new(program(cpu));
             rig.machine.add_vcpu(VM, cpu as u32, Box::new(script));
             let mut regs = Regs { lpidr: VM, vcpu: cpu as u32, ..Regs::hypervisor() };
-            (regs.gpr[0], regs.gpr[3]) = (word(&rig, 5).into(), UvCall::UV_RETURN.0);
+            (regs.gpr[0], regs.gpr[3]) = (word(&rig, 5).into(), UltracallNumber::UV_RETURN.0);
             answer_word(&rig, 6, 0);
             others.push((regs, transcript));
             if cpu + 1 < CPUS {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use uv_core::{Gfn, HostAddr, NormalMemory, PageState};
-use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::numbers::{HvCall, UltracallNumber};
 use uv_power::abi::{HvCode, UvCode};
 use uv_power::sim::GfnState;
 
@@ -97,19 +97,19 @@ impl Host {
     }
 
     /// What a call of the hypervisor means for the host's pages. One that a guest page gives up is used for something else at once.
-    pub(crate) fn called(&mut self, rig: &Rig, number: UvCall, args: &[u64], code: UvCode) {
-        if matches!(number, UvCall::UV_PAGE_IN | UvCall::UV_PAGE_OUT) {
+    pub(crate) fn called(&mut self, rig: &Rig, number: UltracallNumber, args: &[u64], code: UvCode) {
+        if matches!(number, UltracallNumber::UV_PAGE_IN | UltracallNumber::UV_PAGE_OUT) {
             self.own.remove(&args[1]);
         }
         if code != UvCode::U_SUCCESS || args[0] != u64::from(VM.0) {
             return;
         }
         match number {
-            UvCall::UV_PAGE_OUT if rig.gfn(args[2] / PAGE) == Some(GfnState::PagedOut) => {
+            UltracallNumber::UV_PAGE_OUT if rig.gfn(args[2] / PAGE) == Some(GfnState::PagedOut) => {
                 self.sealed.insert(args[2], rig.normal(args[1]));
             }
-            UvCall::UV_PAGE_IN => drop(self.behind.insert(args[2], args[1])),
-            UvCall::UV_PAGE_INVAL => {
+            UltracallNumber::UV_PAGE_IN => drop(self.behind.insert(args[2], args[1])),
+            UltracallNumber::UV_PAGE_INVAL => {
                 let Some(page) = self.behind.remove(&args[1]) else { return };
                 let searched = self.ranges.iter().any(|(first, bytes)| (*first..first + bytes).contains(&page));
                 if searched && !self.behind.values().any(|other| *other == page) {
@@ -142,7 +142,7 @@ impl Host {
         };
         self.own.remove(&from);
         let code = rig.page_in(from, gpa);
-        self.called(rig, UvCall::UV_PAGE_IN, &[VM.0.into(), from, gpa], code);
+        self.called(rig, UltracallNumber::UV_PAGE_IN, &[VM.0.into(), from, gpa], code);
         rig.resume(if code == UvCode::U_SUCCESS { HvCode::H_SUCCESS } else { HvCode::H_PARAMETER }, &[]);
         rig.run();
     }

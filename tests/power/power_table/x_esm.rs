@@ -2,7 +2,7 @@
 //! initialisation vectors of the firmware, the access list in its byte format.
 
 use uv_core::PageSize;
-use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::numbers::{HvCall, UltracallNumber};
 use uv_power::abi::{HvCode, Profile, UvCode};
 use uv_power::owner::blob::Blob;
 use uv_power::owner::digests::Digests;
@@ -26,13 +26,13 @@ rows! {
 fn uv_esm_without_memory_leaves_r3_and_an_object() {
     let mut rig = Rig::with(MachineConfig { secure_pages: 16, ..config(Profile::Firmware) });
     rig.load(&Image::default());
-    rig.make_secure(vec![sc2(UvCall::UV_ESM, &[KERNEL, TREE]), look()]);
+    rig.make_secure(vec![sc2(UltracallNumber::UV_ESM, &[KERNEL, TREE]), look()]);
     let first = rig.transcript.as_ref().unwrap().lock().first().cloned();
     let Some(uv_sim::guest::Outcome::Returned(regs)) = first else { panic!("{first:?}") };
-    assert_eq!((regs.gpr[3], regs.nip), (UvCall::UV_ESM.0, 0x104), "the guest goes on as it was");
+    assert_eq!((regs.gpr[3], regs.nip), (UltracallNumber::UV_ESM.0, 0x104), "the guest goes on as it was");
     assert_eq!((rig.state(), rig.seen.len()), (Some(SvmState::Active), 0));
     assert_eq!(UvCode::from_register(rig.returned(0).gpr[3]), UvCode::U_RETRY, "the object is left behind");
-    assert_eq!(rig.call(UvCall::UV_SVM_TERMINATE, &[7]), UvCode::U_SUCCESS);
+    assert_eq!(rig.call(UltracallNumber::UV_SVM_TERMINATE, &[7]), UvCode::U_SUCCESS);
     assert_eq!(rig.state(), None);
 }
 
@@ -140,10 +140,10 @@ fn the_access_list_is_read_from_its_region() {
         rig.machine.with_scom(|scom| all.iter().for_each(|address| scom.add_register(8, *address, 5)));
         let codes = |call| all.map(|address| rig.call(call, &[8, address, 6]));
         let no = UvCode::U_PERMISSION;
-        assert_eq!(codes(UvCall::UV_READ_SCOM), [no; 6], "no list: nothing is allowed");
+        assert_eq!(codes(UltracallNumber::UV_READ_SCOM), [no; 6], "no list: nothing is allowed");
         rig.machine.with_scom(|scom| scom.load_list(ScomList::parse(&region).unwrap()));
         let ok = UvCode::U_SUCCESS;
-        assert_eq!(codes(UvCall::UV_WRITE_SCOM), [ok, ok, no, no, ok, ok]);
-        assert_eq!(codes(UvCall::UV_READ_SCOM), [ok, ok, ok, pick(p, no, ok), ok, ok]);
+        assert_eq!(codes(UltracallNumber::UV_WRITE_SCOM), [ok, ok, no, no, ok, ok]);
+        assert_eq!(codes(UltracallNumber::UV_READ_SCOM), [ok, ok, ok, pick(p, no, ok), ok, ok]);
     });
 }

@@ -1,7 +1,7 @@
 //! Pages and files whose way the calls' own rows do not follow to the end.
 
 use uv_core::{HostAddr, NormalMemory};
-use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::numbers::{HvCall, UltracallNumber};
 use uv_power::abi::regs::{Lpid, Regs};
 use uv_power::abi::ultracall::{self, Ultracall};
 use uv_power::abi::{HvCode, Msr, Privilege, Profile, UvCode};
@@ -29,8 +29,9 @@ fn the_files_of_a_blob_are_the_secure_vms() {
             for lpid in [VM, Lpid(0), Lpid(9)] {
                 let mut args = vec![0];
                 args.extend(name("rootd"));
-                let mut rig = Rig::secure(p, vec![pause(), sc2(UvCall::UV_ESMB_GET_FILE, &args), pause()]);
-                let mut regs = Regs { lpidr: lpid, ..Regs::default() }.with_call(UvCall::UV_ESMB_GET_FILE, &args);
+                let mut rig = Rig::secure(p, vec![pause(), sc2(UltracallNumber::UV_ESMB_GET_FILE, &args), pause()]);
+                let mut regs =
+                    Regs { lpidr: lpid, ..Regs::default() }.with_call(UltracallNumber::UV_ESMB_GET_FILE, &args);
                 regs.msr = (mode.msr() | Msr::SF | Msr::ME).bits();
                 let before = regs.clone();
                 rig.machine.ultracall(&mut regs);
@@ -82,7 +83,7 @@ fn a_withdrawn_page_is_not_written_when_a_vm_is_killed() {
                 let asked = seen.number == PAGE_IN && seen.args[..2] == [args, 1];
                 asked.then(|| match gives {
                     true => {
-                        ultracall::call(machine, UvCall::UV_PAGE_IN, &[7, other, args, 0, 16]);
+                        ultracall::call(machine, UltracallNumber::UV_PAGE_IN, &[7, other, args, 0, 16]);
                         HvCode::H_SUCCESS
                     }
                     false => HvCode::H_PARAMETER,
@@ -114,7 +115,7 @@ fn a_withdrawn_bounce_page_is_asked_for_before_it_is_written() {
         rig.hook = Some(Box::new(move |machine, seen| {
             let asked = seen.number == PAGE_IN && seen.args[..2] == [bounce, 1];
             asked.then(|| {
-                ultracall::call(machine, UvCall::UV_PAGE_IN, &[7, RA, bounce, 0, 16]);
+                ultracall::call(machine, UltracallNumber::UV_PAGE_IN, &[7, RA, bounce, 0, 16]);
                 HvCode::H_SUCCESS
             })
         }));
@@ -130,7 +131,7 @@ fn a_withdrawn_bounce_page_is_asked_for_before_it_is_written() {
         rig.fill(RA, 0x66);
         rig.hook = Some(Box::new(move |machine, seen| {
             (seen.number == PAGE_IN).then(|| {
-                ultracall::call(machine, UvCall::UV_PAGE_IN, &[7, RA + PAGE, bounce, 0, 16]);
+                ultracall::call(machine, UltracallNumber::UV_PAGE_IN, &[7, RA + PAGE, bounce, 0, 16]);
                 HvCode::H_SUCCESS
             })
         }));
@@ -148,7 +149,7 @@ fn a_store_to_a_write_protected_page_is_reflected() {
         for shared in [true, false] {
             let first = if shared { share(GFN, 1) } else { store(GPA, b"first") };
             let mut rig = Rig::secure(p, vec![first, pause(), load(GPA, 1), store(GPA + 8, b"x"), load(GPA + 8, 1)]);
-            let protected = |rig: &Rig, flags| rig.call(UvCall::UV_PAGE_IN, &[7, RA, GPA, flags, 16]);
+            let protected = |rig: &Rig, flags| rig.call(UltracallNumber::UV_PAGE_IN, &[7, RA, GPA, flags, 16]);
             let out = |rig: &Rig| if shared { UvCode::U_SUCCESS } else { rig.page_out(RA, GPA) };
             assert_eq!((out(&rig), protected(&rig, 4)), (UvCode::U_SUCCESS, UvCode::U_SUCCESS));
             rig.resume(HvCode::H_SUCCESS, &[]);
@@ -187,7 +188,7 @@ fn a_page_that_nobody_touched_goes_out_and_comes_back() {
         assert!(out != [0x44; PAGE as usize] && out != [0; PAGE as usize], "ciphertext of zeros");
         rig.hook = Some(Box::new(|machine, seen| {
             (seen.number == PAGE_IN)
-                .then(|| HvCode(ultracall::call(machine, UvCall::UV_PAGE_IN, &[7, RA, GPA, 0, 16]).0.0))
+                .then(|| HvCode(ultracall::call(machine, UltracallNumber::UV_PAGE_IN, &[7, RA, GPA, 0, 16]).0.0))
         }));
         rig.go();
         assert_eq!(rig.loaded(1), [0; 8]);

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use uv_core::Gfn;
-use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::numbers::{HvCall, UltracallNumber};
 use uv_power::abi::regs::Regs;
 use uv_power::abi::ultracall::{self, Ultracall};
 use uv_power::abi::{HvCode, Msr, Profile, UvCode};
@@ -33,7 +33,7 @@ fn a_withdrawn_page_that_is_shared_again_reads_zeros() {
         rig.fill(RA, 0x55);
         rig.hook = Some(Box::new(|machine, seen| {
             (seen.number == PAGE_IN).then(|| {
-                ultracall::call(machine, UvCall::UV_PAGE_IN, &[7, RA, GPA, 0, 16]);
+                ultracall::call(machine, UltracallNumber::UV_PAGE_IN, &[7, RA, GPA, 0, 16]);
                 HvCode::H_SUCCESS
             })
         }));
@@ -54,7 +54,7 @@ fn a_withdrawn_page_that_is_shared_again_reads_zeros() {
         rig.page_inval(GPA);
         rig.hook = Some(Box::new(|_, seen| (seen.number == PAGE_IN).then_some(HvCode::H_PARAMETER)));
         rig.go();
-        let expected = pick(p, UvCode::U_P2.to_register(), UvCall::UV_SHARE_PAGE.0);
+        let expected = pick(p, UvCode::U_P2.to_register(), UltracallNumber::UV_SHARE_PAGE.0);
         assert_eq!((rig.returned(2).gpr[3], rig.gfn(GFN)), (expected, Some(GfnState::SharedInv)));
     });
 }
@@ -62,15 +62,20 @@ fn a_withdrawn_page_that_is_shared_again_reads_zeros() {
 fn a_refused_unshare_all_leaves_the_page_shared() {
     both(|p| {
         for withdrawn in [false, true] {
-            let steps =
-                vec![share(GFN, 2), store(GPA, b"open"), pause(), sc2(UvCall::UV_UNSHARE_ALL_PAGES, &[]), load(GPA, 4)];
+            let steps = vec![
+                share(GFN, 2),
+                store(GPA, b"open"),
+                pause(),
+                sc2(UltracallNumber::UV_UNSHARE_ALL_PAGES, &[]),
+                load(GPA, 4),
+            ];
             let mut rig = Rig::secure(p, steps);
             rig.hook = Some(Box::new(move |machine, seen| {
                 if seen.number != PAGE_IN {
                     return None;
                 }
                 if withdrawn {
-                    ultracall::call(machine, UvCall::UV_PAGE_INVAL, &[7, GPA, 16]);
+                    ultracall::call(machine, UltracallNumber::UV_PAGE_INVAL, &[7, GPA, 16]);
                 }
                 Some(HvCode::H_PARAMETER)
             }));
@@ -79,7 +84,7 @@ fn a_refused_unshare_all_leaves_the_page_shared() {
             assert_eq!(rig.since(mark), [(PAGE_IN, GPA, 0)], "it stops at the first refusal");
             let state = if withdrawn { GfnState::SharedInv } else { GfnState::Shared };
             assert_eq!((rig.gfn(GFN), rig.gfn(GFN + 1)), (Some(state), Some(GfnState::Shared)));
-            let expected = pick(p, UvCode::U_P2.to_register(), UvCall::UV_UNSHARE_ALL_PAGES.0);
+            let expected = pick(p, UvCode::U_P2.to_register(), UltracallNumber::UV_UNSHARE_ALL_PAGES.0);
             assert_eq!(rig.returned(3).gpr[3], expected);
             if withdrawn {
                 assert_eq!(rig.regs.nip, 0xe00, "the page is away");
@@ -91,7 +96,7 @@ fn a_refused_unshare_all_leaves_the_page_shared() {
 }
 
 /// What a second virtual CPU's share call comes to.
-fn share_elsewhere(machine: &Machine, number: UvCall) -> u64 {
+fn share_elsewhere(machine: &Machine, number: UltracallNumber) -> u64 {
     let mut regs = Regs { lpidr: VM, vcpu: 1, ..Regs::default() }.with_call(number, &[GFN, 1]);
     regs.msr = (Msr::SF | Msr::ME | Msr::S).bits();
     assert!(machine.interrupt(VM, 1, 0x980), "its decrementer stops it after the call");
@@ -107,7 +112,7 @@ fn a_page_in_motion_is_not_shared_twice() {
         rig.machine.add_vcpu(VM, 1, Box::new(Script::new(vec![]).0));
         rig.hook = Some(Box::new(move |machine, seen| {
             if seen.number == PAGE_IN && noted.borrow().is_empty() {
-                for number in [UvCall::UV_SHARE_PAGE, UvCall::UV_UNSHARE_PAGE] {
+                for number in [UltracallNumber::UV_SHARE_PAGE, UltracallNumber::UV_UNSHARE_PAGE] {
                     noted.borrow_mut().push(share_elsewhere(machine, number));
                 }
                 assert_eq!(machine.gfn_state(VM, Gfn(GFN)), Some(GfnState::HvSharing));
@@ -117,7 +122,10 @@ fn a_page_in_motion_is_not_shared_twice() {
         let mark = rig.seen.len();
         rig.go();
         let busy = UvCode::U_BUSY.to_register();
-        assert_eq!(*codes.borrow(), pick(p, [busy; 2], [UvCall::UV_SHARE_PAGE.0, UvCall::UV_UNSHARE_PAGE.0]));
+        assert_eq!(
+            *codes.borrow(),
+            pick(p, [busy; 2], [UltracallNumber::UV_SHARE_PAGE.0, UltracallNumber::UV_UNSHARE_PAGE.0])
+        );
         assert_eq!(rig.since(mark)[..1], [(PAGE_IN, GPA, 1)]);
         assert_eq!(rig.gfn(GFN), Some(GfnState::Shared));
     });

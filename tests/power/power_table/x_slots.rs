@@ -1,7 +1,7 @@
 //! Slots and their pages at the limits.
 
 use uv_core::Gfn;
-use uv_power::abi::numbers::UvCall;
+use uv_power::abi::numbers::UltracallNumber;
 use uv_power::abi::ultracall;
 use uv_power::abi::{Profile, UvCode};
 use uv_power::sim::GfnState;
@@ -25,9 +25,11 @@ fn a_page_in_does_not_outlive_its_slot() {
     std::thread::scope(|scope| {
         let (paged, removed) = machine
             .while_page_is_held(VM, Gfn(GFN), || {
-                let paged = scope.spawn(|| ultracall::call(machine, UvCall::UV_PAGE_IN, &[7, RA, GPA, 0, 16]).0);
+                let paged =
+                    scope.spawn(|| ultracall::call(machine, UltracallNumber::UV_PAGE_IN, &[7, RA, GPA, 0, 16]).0);
                 std::thread::sleep(moment);
-                let removed = scope.spawn(|| ultracall::call(machine, UvCall::UV_UNREGISTER_MEM_SLOT, &[7, 1]).0);
+                let removed =
+                    scope.spawn(|| ultracall::call(machine, UltracallNumber::UV_UNREGISTER_MEM_SLOT, &[7, 1]).0);
                 std::thread::sleep(moment);
                 (paged, removed)
             })
@@ -63,20 +65,20 @@ fn reservations_are_given_back_and_kept_once() {
     assert_eq!((rig.register(0, 62 * unit, 0, 0), rig.register(62 * unit, PAGE, 0, 1)), (ok, ok));
     assert_eq!(rig.register(63 * unit, PAGE, 0, 2), UvCode::U_PARAMETER);
     // A slot that goes keeps its reservation until the VM ends.
-    assert_eq!(rig.call(UvCall::UV_UNREGISTER_MEM_SLOT, &[7, 1]), ok);
+    assert_eq!(rig.call(UltracallNumber::UV_UNREGISTER_MEM_SLOT, &[7, 1]), ok);
     assert_eq!(rig.register(62 * unit, PAGE, 0, 1), UvCode::U_PARAMETER);
     // Another VM has what is left, which is nothing, and all of it afterwards.
     let other = |mut rig: Rig, expected| {
-        rig.start(vec![sc2(UvCall::UV_ESM, &[KERNEL, TREE])]);
+        rig.start(vec![sc2(UltracallNumber::UV_ESM, &[KERNEL, TREE])]);
         rig.run();
         assert_eq!(rig.register(0, 63 * unit, 0, 0), expected);
         rig
     };
-    assert_eq!(rig.call(UvCall::UV_SVM_TERMINATE, &[7]), ok);
-    assert_eq!(rig.call(UvCall::UV_SVM_TERMINATE, &[7]), ok, "and not twice");
+    assert_eq!(rig.call(UltracallNumber::UV_SVM_TERMINATE, &[7]), ok);
+    assert_eq!(rig.call(UltracallNumber::UV_SVM_TERMINATE, &[7]), ok, "and not twice");
     let mut rig = other(rig, ok);
     rig.slots = vec![];
     assert_eq!(rig.register(63 * unit, PAGE, 0, 1), UvCode::U_PARAMETER, "all is taken");
-    assert_eq!(rig.call(UvCall::UV_SVM_TERMINATE, &[7]), ok);
+    assert_eq!(rig.call(UltracallNumber::UV_SVM_TERMINATE, &[7]), ok);
     other(rig, ok);
 }

@@ -1,7 +1,7 @@
 //! What the hypervisor finds in the registers, and what it leaves in them: causes, debug registers, what an entry changes.
 
 use uv_power::abi::msr::{STATUS_NO_TRANSLATION, STATUS_PRIVILEGED};
-use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::numbers::{HvCall, UltracallNumber};
 use uv_power::abi::regs::{Regs, Spr};
 use uv_power::abi::ultracall::Ultracall;
 use uv_power::abi::{HvCode, Msr, Profile, UvCode};
@@ -115,17 +115,18 @@ fn an_entry_changes_the_registers_it_must() {
 fn debug_registers_are_zero_after_a_reflection_and_each_threads_own() {
     both(|p| {
         let mut rig = at(p, vec![pause(), pause()]);
-        let spr = |rig: &Rig, number: UvCall, thread: u32, args: &[u64]| {
+        let spr = |rig: &Rig, number: UltracallNumber, thread: u32, args: &[u64]| {
             let mut regs = Regs { thread, ..Regs::hypervisor() }.with_call(number, args);
             rig.machine.ultracall(&mut regs);
             assert_eq!(UvCode::from_register(regs.gpr[3]), UvCode::U_SUCCESS);
             regs.gpr[5]
         };
         let all = [Spr::DAWR, Spr::DAWRX, Spr::CIABR].map(|spr| u64::from(spr.0));
-        let read = |rig: &Rig, thread| all.map(|number| spr(rig, UvCall::UV_RESTRICTED_SPR_READ, thread, &[number]));
+        let read =
+            |rig: &Rig, thread| all.map(|number| spr(rig, UltracallNumber::UV_RESTRICTED_SPR_READ, thread, &[number]));
         for number in all {
-            spr(&rig, UvCall::UV_RESTRICTED_SPR_WRITE, 0, &[number, 0xabcd]);
-            spr(&rig, UvCall::UV_RESTRICTED_SPR_WRITE, 1, &[number, 0x1234]);
+            spr(&rig, UltracallNumber::UV_RESTRICTED_SPR_WRITE, 0, &[number, 0xabcd]);
+            spr(&rig, UltracallNumber::UV_RESTRICTED_SPR_WRITE, 1, &[number, 0x1234]);
         }
         assert_eq!((read(&rig, 0), read(&rig, 1), read(&rig, 2)), ([0xabcd; 3], [0x1234; 3], [0; 3]));
         rig.resume(HvCode::H_SUCCESS, &[]);

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 
 use uv_core::{HostAddr, NormalMemory};
-use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::numbers::{HvCall, UltracallNumber};
 use uv_power::abi::{HvCode, Profile, UvCode};
 use uv_power::owner::blob::Blob;
 use uv_power::owner::keys::PrivateKey;
@@ -219,7 +219,7 @@ fn every_refusal_of_h_svm_tpm_comm_ends_the_transition() {
         rig.hook = Some(Box::new(|_, seen| (seen.number == HvCall::H_SVM_TPM_COMM.0).then_some(HvCode::H_FUNCTION)));
         rig.make_secure(vec![]);
         assert_eq!(failure(&rig), TpmFailure::Hypercall(HvCode::H_FUNCTION));
-        assert_eq!(rig.call(UvCall::UV_SVM_TERMINATE, &[7]), UvCode::U_SUCCESS);
+        assert_eq!(rig.call(UltracallNumber::UV_SVM_TERMINATE, &[7]), UvCode::U_SUCCESS);
     });
 }
 
@@ -334,7 +334,7 @@ fn an_answer_of_an_earlier_transition_is_refused() {
             };
             let mut rig = transition(config, tpm, Box::new(deed));
             assert_eq!(rig.state(), Some(SvmState::Secure));
-            assert_eq!(rig.call(UvCall::UV_SVM_TERMINATE, &[7]), UvCode::U_SUCCESS);
+            assert_eq!(rig.call(UltracallNumber::UV_SVM_TERMINATE, &[7]), UvCode::U_SUCCESS);
             rig.load(&Image::default());
             rig.make_secure(vec![]);
             assert_eq!(failure(&rig), TpmFailure::Authentication, "all answers: {whole}");
@@ -414,7 +414,10 @@ fn a_bounce_page_taken_away_is_asked_back() {
                 let response = tpm.respond(&read(memory, from, len));
                 memory.write(HostAddr(HOST + to), &response).unwrap();
                 let args = [7, from, 16];
-                assert_eq!(uv_power::abi::ultracall::call(machine, UvCall::UV_PAGE_INVAL, &args).0, UvCode::U_SUCCESS);
+                assert_eq!(
+                    uv_power::abi::ultracall::call(machine, UltracallNumber::UV_PAGE_INVAL, &args).0,
+                    UvCode::U_SUCCESS
+                );
                 *taken.lock().unwrap() = Some(from);
                 (HvCode::H_SUCCESS, response.len() as u64)
             }));

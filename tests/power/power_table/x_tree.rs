@@ -1,7 +1,7 @@
 //! Transitions whose way the rows of the tree do not follow to the end.
 
 use uv_core::{HostAddr, NormalMemory};
-use uv_power::abi::numbers::{HvCall, UvCall};
+use uv_power::abi::numbers::{HvCall, UltracallNumber};
 use uv_power::abi::{Profile, UvCode};
 use uv_power::owner::tree::Property;
 use uv_power::sim::{GfnState, SvmState};
@@ -54,7 +54,7 @@ fn a_tree_that_begins_inside_a_page_brings_two() {
         let tree = rig.normal(HOST + TREE);
         rig.memory.write(HostAddr(HOST + at), &tree[..0x4000]).unwrap();
         rig.fill(HOST + next, 0x5a);
-        let mut all = vec![sc2(UvCall::UV_ESM, &[KERNEL, at])];
+        let mut all = vec![sc2(UltracallNumber::UV_ESM, &[KERNEL, at])];
         all.push(load(next, 8));
         rig.start(all);
         rig.run();
@@ -82,7 +82,7 @@ fn after_an_abort_the_firmware_has_lost_the_content() {
         for gfn in (0..GUEST / PAGE).filter(|gfn| rig.gfn(*gfn) == Some(GfnState::Secure)) {
             assert_eq!(rig.page_out(RA + gfn * PAGE, gfn * PAGE), UvCode::U_SUCCESS);
         }
-        assert_eq!(rig.call(UvCall::UV_SVM_TERMINATE, &[7]), UvCode::U_SUCCESS);
+        assert_eq!(rig.call(UltracallNumber::UV_SVM_TERMINATE, &[7]), UvCode::U_SUCCESS);
         let kernel = rig.normal(RA + KERNEL);
         assert_eq!(kernel, pick(p, VMLINUX[..PAGE as usize].to_vec(), vec![0; PAGE as usize]));
     });

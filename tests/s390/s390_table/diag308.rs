@@ -7,7 +7,7 @@ use uv_s390::abi::diag308::Diag308;
 use uv_s390::abi::psw::Psw;
 use uv_s390::abi::uvc::PgmCode;
 use uv_s390::dev::Rig;
-use uv_s390::hypervisor::kernel::Guest;
+use uv_s390::hypervisor::kernel::Vm;
 use uv_s390::hypervisor::vmm::diag308::{IplStores, MachineModel, Operand, Outcome, handle};
 use uv_s390::hypervisor::vmm::ipl::{AfterReset, IplOptions, NoDevices, reset};
 
@@ -15,7 +15,7 @@ use crate::registry::Tests;
 use crate::rig::{GUEST_LEN, RESET_PSW, items};
 
 /// An ordinary VM with two CPUs.
-fn vm() -> Arc<Guest> {
+fn vm() -> Arc<Vm> {
     let guest = Rig::new(7).unwrap().vm(GUEST_LEN >> 12, 2).unwrap();
     guest.storage().write(GuestAddr(0), &Psw::at(RESET_PSW).short().unwrap().to_be_bytes()).unwrap();
     guest

@@ -11,7 +11,7 @@ use uv_core::{
 use uv_s390::abi::diag308::Response;
 use uv_s390::abi::psw::Psw;
 use uv_s390::guest::stage3a::{BootImage, Loader, LoaderStep};
-use uv_s390::hypervisor::kernel::{Guest, GuestConfig, Hardware, Host, HostPages, S390Exit};
+use uv_s390::hypervisor::kernel::{Hardware, Host, HostPages, S390Exit, Vm, VmConfig};
 use uv_s390::hypervisor::vmm::{VmmVcpu, VmmVm, boot};
 use uv_s390::owner::crypto::HostPrivateKey;
 use uv_s390::sim::{GuestCode, GuestInsn, InsnResult, Machine, MachineConfig, Outcome, Program, Step};
@@ -81,7 +81,7 @@ fn boot_on(host_key: &str) -> (Seen, bool) {
     let mut slots = MemSlots::new(PageSize::K4);
     let slot = MemSlot { first: Gfn(0), pages: GUEST_BYTES >> 12, host: GUEST_MEMORY };
     slots.insert(SlotId(0), slot).unwrap();
-    let guest = Guest::new(host, GuestConfig::new(slots)).unwrap();
+    let guest = Vm::new(host, VmConfig::new(slots)).unwrap();
     guest.add_cpu(0).unwrap();
     boot::load(&guest.storage(), image.file()).unwrap();
 

@@ -48,7 +48,7 @@ macro_rules! ultracall_numbers {
     ($($(#[$doc:meta])* $call:ident = $number:literal, $caller:ident, $profiles:ident, $file:ident :: $handler:ident;)*) => {
         open_number! {
             /// The number of an ultracall, in R3.
-            UvCall {
+            UltracallNumber {
                 $($(#[$doc])* #[doc = concat!("\n\nCaller: [`", stringify!($caller), "`](super::calls::Caller::", stringify!($caller), ").")]
                 $call = $number;)*
             }
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn numbers_know_their_names() {
-        assert_eq!(format!("{} {}", UvCall::UV_ESM, UvCall(0xf154)), "UV_ESM 0xf154");
+        assert_eq!(format!("{} {}", UltracallNumber::UV_ESM, UltracallNumber(0xf154)), "UV_ESM 0xf154");
         assert_eq!(HvCall(0xef08).name(), Some("H_SVM_INIT_START"));
         assert_eq!(format!("{} {:?}", HvCall::H_PUT_TERM_CHAR, HvCall(0x5)), "H_PUT_TERM_CHAR 0x5");
     }

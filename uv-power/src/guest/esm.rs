@@ -2,7 +2,7 @@
 
 use uv_core::GuestAddr;
 
-use crate::abi::numbers::UvCall;
+use crate::abi::numbers::UltracallNumber;
 use crate::abi::{Msr, Regs, UvCode};
 
 /// `UV_ESM` as the guest's kernel makes it (power-pef §3.14): `sc 2` with these values in R3 to R5.
@@ -16,7 +16,7 @@ pub struct EsmRequest {
 
 impl EsmRequest {
     /// The ultracall.
-    pub const NUMBER: UvCall = UvCall::UV_ESM;
+    pub const NUMBER: UltracallNumber = UltracallNumber::UV_ESM;
 
     /// R4 and R5.
     #[must_use]

@@ -15,7 +15,7 @@ use super::vectors;
 use crate::abi::Profile;
 use crate::abi::entry::GuestEntry;
 use crate::abi::msr::Msr;
-use crate::abi::numbers::UvCall;
+use crate::abi::numbers::UltracallNumber;
 use crate::abi::regs::{Lpid, Regs};
 use crate::abi::ultracall::Ultracall;
 use alloc::sync::Arc;
@@ -160,7 +160,7 @@ impl Machine {
 
 impl Ultracall for Machine {
     fn ultracall(&self, regs: &mut Regs) {
-        let number = UvCall(regs.gpr[3]);
+        let number = UltracallNumber(regs.gpr[3]);
         tracing::trace!(call = %number, caller = ?regs.msr().privilege(), lpid = regs.lpidr.0, "sc 2");
         match calls::dispatch(&self.0, regs) {
             Effect::Result(code) => regs.gpr[3] = code.to_register(),

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use uv_core::MemSlots;
 use uv_sim::wrap::{Drawn, Draws};
 
-use crate::abi::numbers::UvCall;
+use crate::abi::numbers::UltracallNumber;
 use crate::abi::regs::{Lpid, Regs};
 use crate::abi::{GuestEntry, Profile, Ultracall, UvCode};
 use crate::sim::vectors::HYPERVISOR_DECREMENTER;
@@ -14,7 +14,7 @@ use crate::sim::vectors::HYPERVISOR_DECREMENTER;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlannedError {
     /// The ultracall; `UV_RETURN` too.
-    pub call: UvCall,
+    pub call: UltracallNumber,
     /// Which call of this number, 0 for the first.
     pub nth: u32,
     /// The result.
@@ -53,8 +53,8 @@ impl<S> Disturbed<S> {
         Self { inner, schedule, draws }
     }
 
-    fn refusal(&self, call: UvCall) -> Option<UvCode> {
-        let chance = if call == UvCall::UV_RETURN { 0 } else { self.schedule.busy };
+    fn refusal(&self, call: UltracallNumber) -> Option<UvCode> {
+        let chance = if call == UltracallNumber::UV_RETURN { 0 } else { self.schedule.busy };
         match (self.draws.next(call.0, &[chance]), self.schedule.profile) {
             (Drawn::Struck(_), Profile::Documented) => Some(UvCode::U_BUSY),
             (Drawn::Struck(_), Profile::Firmware) => Some(UvCode::U_RETRY),
@@ -68,7 +68,7 @@ impl<S> Disturbed<S> {
 
 impl<S: Ultracall> Ultracall for Disturbed<S> {
     fn ultracall(&self, regs: &mut Regs) {
-        match self.refusal(UvCall(regs.gpr[3])) {
+        match self.refusal(UltracallNumber(regs.gpr[3])) {
             Some(code) => regs.gpr[3] = code.to_register(),
             None => self.inner.ultracall(regs),
         }

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 
 use uv_core::MemSlots;
 
-use crate::abi::numbers::{HvCall, UvCall};
+use crate::abi::numbers::{HvCall, UltracallNumber};
 use crate::abi::regs::{Lpid, Regs};
 use crate::abi::{GuestEntry, Ultracall, UvCode};
 use crate::sim::vectors::{PROGRAM, SYSTEM_CALL};
@@ -39,8 +39,8 @@ impl RecordedCall {
 
     /// The number of the ultracall; `None` for HRFID.
     #[must_use]
-    pub fn ultracall(&self) -> Option<UvCall> {
-        (self.instruction == Instruction::Sc2).then(|| UvCall(self.before.gpr[3]))
+    pub fn ultracall(&self) -> Option<UltracallNumber> {
+        (self.instruction == Instruction::Sc2).then(|| UltracallNumber(self.before.gpr[3]))
     }
 
     /// R4 … R12 of the ultracall.
@@ -53,7 +53,7 @@ impl RecordedCall {
     #[must_use]
     pub fn is_entry(&self) -> bool {
         match self.ultracall() {
-            Some(UvCall::UV_RETURN) => self.after.nip != self.before.nip,
+            Some(UltracallNumber::UV_RETURN) => self.after.nip != self.before.nip,
             Some(_) => false,
             None => true,
         }

@@ -12,7 +12,7 @@ use uv_sim::guest::{Script, Step, Transcript};
 use uv_sim::wrap::Draws;
 
 use super::*;
-use crate::abi::numbers::{HvCall, UvCall};
+use crate::abi::numbers::{HvCall, UltracallNumber};
 use crate::abi::regs::{Lpid, Regs};
 use crate::abi::{GuestEntry, HvCode, Profile, Ultracall, UvCode, UvError, ultracall};
 use crate::guest::EsmRequest;
@@ -96,7 +96,7 @@ fn one_seed_one_schedule_and_each_profile_its_own_busy() {
 
 #[test]
 fn planned_errors_come_once_and_callers_come_through() {
-    let planned = PlannedError { call: UvCall::UV_PAGE_INVAL, nth: 1, code: UvCode::U_P4 };
+    let planned = PlannedError { call: UltracallNumber::UV_PAGE_INVAL, nth: 1, code: UvCode::U_P4 };
     let schedule = Schedule { seed: 3, busy: 255, errors: [planned].to_vec(), ..Schedule::default() };
     let uv = Traced(Disturbed::new(machine(Profile::Documented, memory()), schedule));
     let mut codes = Vec::new();
@@ -111,10 +111,10 @@ fn planned_errors_come_once_and_callers_come_through() {
 fn a_refused_return_is_the_hypervisors_to_hear_of() {
     let machine = machine(Profile::Documented, memory());
     let seen = guest(&machine);
-    let planned = PlannedError { call: UvCall::UV_RETURN, nth: 0, code: UvCode::U_STATE };
+    let planned = PlannedError { call: UltracallNumber::UV_RETURN, nth: 0, code: UvCode::U_STATE };
     let schedule = Schedule { errors: [planned].to_vec(), ..Schedule::default() };
     let (vm, mut cpu) = vm(Recorder::new(Disturbed::new(machine, schedule)), memory());
-    let refused = UvError { call: UvCall::UV_RETURN, code: UvCode::U_STATE };
+    let refused = UvError { call: UltracallNumber::UV_RETURN, code: UvCode::U_STATE };
     for call in 0..4 {
         let exit = cpu.run().unwrap();
         assert_eq!(matches!(exit, Exit::EnterSecureMode), call == 3, "{exit:?}");
@@ -162,7 +162,7 @@ fn a_hypervisor_runs_on_a_recording_as_on_the_machine() {
         let (calls, exits) = recorded;
         let asked = |call: HvCall| calls.iter().filter(|recorded| recorded.hypercall() == Some(call)).count();
         assert_eq!([HvCall::H_RANDOM, HvCall::H_SVM_INIT_START, HvCall::H_SVM_INIT_ABORT].map(asked), [3, 1, 1]);
-        let first = calls.iter().find(|call| call.ultracall() == Some(UvCall::UV_REGISTER_MEM_SLOT)).unwrap();
+        let first = calls.iter().find(|call| call.ultracall() == Some(UltracallNumber::UV_REGISTER_MEM_SLOT)).unwrap();
         assert_eq!((first.code(), first.args()[..3].to_vec()), (Some(UvCode::U_SUCCESS), [1, 0, MEMORY].to_vec()));
         let replayer = Arc::new(Replayer::new(calls));
         let (vm, mut cpu) = vm(replayer.clone(), memory());

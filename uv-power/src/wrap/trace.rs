@@ -2,7 +2,7 @@
 
 use uv_core::MemSlots;
 
-use crate::abi::numbers::UvCall;
+use crate::abi::numbers::UltracallNumber;
 use crate::abi::regs::{Lpid, Regs};
 use crate::abi::{GuestEntry, Ultracall, UvCode};
 
@@ -12,9 +12,9 @@ pub struct Traced<S>(pub S);
 
 impl<S: Ultracall> Ultracall for Traced<S> {
     fn ultracall(&self, regs: &mut Regs) {
-        let (call, site) = (UvCall(regs.gpr[3]), regs.nip);
+        let (call, site) = (UltracallNumber(regs.gpr[3]), regs.nip);
         self.0.ultracall(regs);
-        if call == UvCall::UV_RETURN && regs.nip != site {
+        if call == UltracallNumber::UV_RETURN && regs.nip != site {
             tracing::debug!(%call, vector = regs.nip, vcpu = regs.vcpu, "sc 2");
         } else {
             tracing::debug!(%call, code = %UvCode::from_register(regs.gpr[3]), "sc 2");

@@ -9,7 +9,7 @@ use uv_sim::rng::SimRng;
 
 use crate::abi::se_header::PlaintextControlFlags;
 use crate::guest::stage3a::BootImage;
-use crate::hypervisor::kernel::{Guest, GuestConfig, Hardware, Host, HostError, HostPages};
+use crate::hypervisor::kernel::{Hardware, Host, HostError, HostPages, Vm, VmConfig};
 use crate::owner::image::ImageBuilder;
 use crate::sim::{HostView, Machine, MachineConfig};
 
@@ -110,17 +110,17 @@ impl Rig {
     /// An ordinary VM of so many pages, with CPUs numbered from 0 on.
     ///
     /// # Errors
-    /// As [`Rig::slots`], [`Guest::new`], [`Guest::add_cpu`].
-    pub fn vm(&self, pages: u64, cpus: u16) -> Result<Arc<Guest>, HostError> {
-        self.vm_of(GuestConfig::new(self.slots(pages)?), cpus)
+    /// As [`Rig::slots`], [`Vm::new`], [`Vm::add_cpu`].
+    pub fn vm(&self, pages: u64, cpus: u16) -> Result<Arc<Vm>, HostError> {
+        self.vm_of(VmConfig::new(self.slots(pages)?), cpus)
     }
 
     /// As [`Rig::vm`], of a configuration of one's own.
     ///
     /// # Errors
-    /// As [`Guest::new`], [`Guest::add_cpu`].
-    pub fn vm_of(&self, config: GuestConfig, cpus: u16) -> Result<Arc<Guest>, HostError> {
-        let guest = Guest::new(Arc::clone(&self.host), config)?;
+    /// As [`Vm::new`], [`Vm::add_cpu`].
+    pub fn vm_of(&self, config: VmConfig, cpus: u16) -> Result<Arc<Vm>, HostError> {
+        let guest = Vm::new(Arc::clone(&self.host), config)?;
         (0..cpus).try_for_each(|number| guest.add_cpu(number))?;
         Ok(guest)
     }
@@ -129,7 +129,7 @@ impl Rig {
     ///
     /// # Errors
     /// As [`Rig::vm`].
-    pub fn vm_with(&self, image: &BootImage, cpus: u16) -> Result<Arc<Guest>, HostError> {
+    pub fn vm_with(&self, image: &BootImage, cpus: u16) -> Result<Arc<Vm>, HostError> {
         let bytes = u64::try_from(image.file().len()).unwrap_or(u64::MAX >> 1).saturating_add(1 << 20);
         let vm = self.vm(PageSize::K4.pages_for(bytes), cpus)?;
         vm.storage().write(GuestAddr(0), image.file())?;

@@ -1,7 +1,7 @@
 //! CPU model, clock, cryptography, the floating interruption controller, notifications, routes: value and error number of each.
 
 use uv_s390::abi::Errno;
-use uv_s390::hypervisor::kernel::{Guest, IoIrq, Irq, KeyWrapping, Notification};
+use uv_s390::hypervisor::kernel::{IoIrq, Irq, KeyWrapping, Notification, Vm};
 use uv_s390::hypervisor::uapi::addresses::{self, In, Place};
 use uv_s390::hypervisor::uapi::{
     Argument, CpuMachine, CpuProcessor, CreateDevice, DeviceAttr, Dmp, IoAdapter, IoAdapterReq, IoEventFd, IrqBlock,
@@ -18,16 +18,16 @@ const GET: u32 = request::GET_DEVICE_ATTR;
 const HAS: u32 = request::HAS_DEVICE_ATTR;
 
 /// An attribute ioctl.
-fn ask(guest: &Guest, target: Target, number: u32, (group, attr): (u32, u64), data: &mut [u8]) -> Result<u64, Errno> {
+fn ask(guest: &Vm, target: Target, number: u32, (group, attr): (u32, u64), data: &mut [u8]) -> Result<u64, Errno> {
     let mut block = DeviceAttr::new(group, attr);
     guest.ioctl(target, number, &mut Argument { block: block.as_mut_bytes(), data, ..Argument::default() })
 }
 
-fn vm(guest: &Guest, number: u32, named: (u32, u64), data: &mut [u8]) -> Result<u64, Errno> {
+fn vm(guest: &Vm, number: u32, named: (u32, u64), data: &mut [u8]) -> Result<u64, Errno> {
     ask(guest, Target::Vm, number, named, data)
 }
 
-fn get<T: FromBytes + FromZeros + IntoBytes>(guest: &Guest, named: (u32, u64)) -> T {
+fn get<T: FromBytes + FromZeros + IntoBytes>(guest: &Vm, named: (u32, u64)) -> T {
     let mut value = T::new_zeroed();
     assert_eq!(vm(guest, GET, named, value.as_mut_bytes()), Ok(0), "{named:?}");
     value

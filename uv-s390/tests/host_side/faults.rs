@@ -9,7 +9,7 @@ use uv_s390::abi::psw::{PSW_EXTERNAL, PSW_IO, PSW_MACHINE_CHECK, Psw};
 use uv_s390::abi::sie::{InjectionControl, Sie};
 use uv_s390::abi::uvc::{PgmCode, ProgramInterruption, Teid, UvRc};
 use uv_s390::abi::uvcb::UvCommand as C;
-use uv_s390::hypervisor::kernel::{CpuReset, Guest, HostError, Irq, MachineCheckIrq, MpState, ProgramIrq};
+use uv_s390::hypervisor::kernel::{CpuReset, HostError, Irq, MachineCheckIrq, MpState, ProgramIrq, Vm};
 use uv_s390::hypervisor::uapi::{KvmRun, RegId, client};
 use uv_s390::sim::Generation;
 use zerocopy::IntoBytes;
@@ -165,7 +165,7 @@ fn what_an_old_life_left_is_not_touched_once_it_was_exported() {
 }
 
 /// Everything that can be injected into a CPU that is stopped, but for what an ordinary one alone takes.
-fn everything(guest: &Guest) {
+fn everything(guest: &Vm) {
     let exigent = MachineCheckIrq { mcic: 1 << 63, ..REPRESSIBLE };
     for irq in [
         Irq::Restart,
@@ -184,7 +184,7 @@ fn everything(guest: &Guest) {
 
 const OPEN: u64 = PSW_EXTERNAL | PSW_IO | PSW_MACHINE_CHECK;
 
-fn open(guest: &Guest) {
+fn open(guest: &Vm) {
     let change = |_: &mut _, state: &mut uv_s390::abi::sie::StateDescription| {
         state.psw = Psw::new(OPEN, 0x5000);
         state.crs = [u64::MAX.into(); 16];
@@ -194,7 +194,7 @@ fn open(guest: &Guest) {
 
 /// Repeats a scenario with one access after the other failing, until none is left to fail. The scenario calls its argument when
 /// failures may begin, and tells whether it failed, or went well. How many there were.
-fn each_is_told(rig: &Rig, room: Room, scenario: impl Fn(&dyn Fn()) -> (Result<(), bool>, Arc<Guest>)) -> u64 {
+fn each_is_told(rig: &Rig, room: Room, scenario: impl Fn(&dyn Fn()) -> (Result<(), bool>, Arc<Vm>)) -> u64 {
     let mut after = 0;
     loop {
         let (result, _guest) = scenario(&|| rig.fail(room, after));
@@ -212,7 +212,7 @@ fn told<T>(result: Result<T, HostError>) -> Result<(), bool> {
 }
 
 /// CPU 0 as after a clear reset, with nothing pending.
-fn afresh(guest: &Guest) {
+fn afresh(guest: &Vm) {
     guest.set_mp_state(0, MpState::Stopped).expect("a CPU");
     guest.reset_cpu(0, CpuReset::Clear).expect("a CPU");
     guest.clear_floating_interruptions();
@@ -303,7 +303,7 @@ fn a_life_that_cannot_begin_leaves_no_storage_behind() {
 #[test]
 fn what_fails_in_a_life_gives_its_storage_back() {
     let rig = Rig::new(Generation::Z17);
-    type Work = fn(&Guest, &Rig) -> Result<(), bool>;
+    type Work = fn(&Vm, &Rig) -> Result<(), bool>;
     let works: [(Work, u64); 6] = [
         (|guest, _| told(guest.dump_cpu(0)), 2),
         (|guest, rig| told(guest.set_parameters(rig.header())), 2),
@@ -336,9 +336,8 @@ fn what_fails_in_a_life_gives_its_storage_back() {
 #[test]
 fn user_space_is_told_of_a_failed_access() {
     let rig = Rig::new(Generation::Z17);
-    type Act = fn(&Guest) -> Result<(), Errno>;
-    let program =
-        |guest: &Guest| client::inject_program(guest, 0, ProgramIrq { code: 1, ..ProgramIrq::default() }.into());
+    type Act = fn(&Vm) -> Result<(), Errno>;
+    let program = |guest: &Vm| client::inject_program(guest, 0, ProgramIrq { code: 1, ..ProgramIrq::default() }.into());
     let acts: [(Act, Errno); 8] = [
         (|guest| client::run(guest, 0, &mut KvmRun::new()), Errno::EFAULT),
         (|guest| client::get_one_reg(guest, 0, RegId::PP).map(|_| ()), Errno::EINVAL),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use uv_core::{Exit, GuestAddr};
 use uv_s390::abi::psw::Psw;
 use uv_s390::abi::sie::{ExecutionControl, InjectionControl};
-use uv_s390::hypervisor::kernel::{Guest, IoIrq, Irq, MachineCheckIrq, MpState, S390Exit, S390Vcpu};
+use uv_s390::hypervisor::kernel::{IoIrq, Irq, MachineCheckIrq, MpState, S390Exit, S390Vcpu, Vm};
 use uv_s390::sim::{Generation, GuestInsn, InsnResult, Interruption};
 use uv_sim::guest::{Outcome, Program, Script, Step, Transcript};
 
@@ -39,7 +39,7 @@ pub(crate) fn protected(
     rig: &Rig,
     cpus: u16,
     steps: Vec<Step<GuestInsn>>,
-) -> (Arc<Guest>, S390Vcpu, Transcript<InsnResult>) {
+) -> (Arc<Vm>, S390Vcpu, Transcript<InsnResult>) {
     let guest = rig.guest(cpus);
     // The external-new PSW is masked: no loop through it.
     let first = Step::store(GuestAddr(0x1b0), &[0; 16]);

@@ -9,7 +9,7 @@ use uv_core::{Exit, Gfn, GuestAddr};
 use uv_s390::abi::psw::Psw;
 use uv_s390::abi::sie::ExecutionControl;
 use uv_s390::hypervisor::kernel::{
-    Guest, HostError, IoIrq, Irq, MachineCheckIrq, MpState, ProgramIrq, S390Exit, S390Vcpu,
+    HostError, IoIrq, Irq, MachineCheckIrq, MpState, ProgramIrq, S390Exit, S390Vcpu, Vm,
 };
 use uv_s390::sim::{Generation, GuestInsn, InsnResult, Interruption};
 use uv_sim::guest::{Outcome, Program, Step};
@@ -86,7 +86,7 @@ fn steps() -> impl Strategy<Value = Vec<Step<GuestInsn>>> {
 type Delivered = Arc<Mutex<Vec<Interruption>>>;
 
 /// A guest with these steps, which opens everything at the end and waits forever.
-fn guest(rig: &Rig, steps: Vec<Step<GuestInsn>>) -> (Arc<Guest>, S390Vcpu, Delivered) {
+fn guest(rig: &Rig, steps: Vec<Step<GuestInsn>>) -> (Arc<Vm>, S390Vcpu, Delivered) {
     let guest = rig.guest(2);
     let masked = [0x1b0, 0x81b0].map(|at| Step::store(GuestAddr(at), &[0; 16]));
     let last = subclasses().into_iter().chain([mask(EXTERNAL | IO | MACHINE_CHECK)]);
@@ -118,7 +118,7 @@ struct Made {
     next: u32,
 }
 
-fn perform(guest: &Guest, act: Act, answerable: bool, made: &mut Made) -> Result<(), HostError> {
+fn perform(guest: &Vm, act: Act, answerable: bool, made: &mut Made) -> Result<(), HostError> {
     match act {
         Act::Local(irq @ Irq::ExternalCall { .. }) => match guest.inject(Some(0), irq) {
             Ok(()) => made.calls += 1,

@@ -9,7 +9,7 @@ use uv_s390::abi::ipib::{self, Component, IpibForm};
 use uv_s390::abi::psw::Psw;
 use uv_s390::abi::uvc::{UvRc, UvRrc};
 use uv_s390::abi::uvcb::UvCommand as C;
-use uv_s390::hypervisor::kernel::{Guest, S390Exit};
+use uv_s390::hypervisor::kernel::{S390Exit, Vm};
 use uv_s390::hypervisor::uapi::{Argument, KvmPv, PvCommand, Target, request};
 use uv_s390::hypervisor::vmm::VmmError;
 use uv_s390::hypervisor::vmm::diag308::{IplStores, ResetRequest};
@@ -60,7 +60,7 @@ impl Devices for Model {
 
 /// A kernel that logs the ioctls, PV commands by their number.
 struct Logged<'a> {
-    guest: &'a Guest,
+    guest: &'a Vm,
     log: Mutex<Vec<(Target, u32)>>,
 }
 

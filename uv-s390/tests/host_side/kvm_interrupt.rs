@@ -1,20 +1,20 @@
 //! `KVM_S390_INTERRUPT` and `KVM_S390_IRQ`: numbers and refusals.
 
 use uv_s390::abi::Errno;
-use uv_s390::hypervisor::kernel::{Guest, IoIrq, MpState};
+use uv_s390::hypervisor::kernel::{IoIrq, MpState, Vm};
 use uv_s390::hypervisor::uapi::{Argument, Interrupt, IrqBlock, KvmPv, Target, capability, client, irq_type, request};
 use uv_s390::sim::Generation;
 use zerocopy::IntoBytes;
 
 use crate::rig::Rig;
 
-fn interrupt(guest: &Guest, target: Target, kind: u32, parm: u32, parm64: u64) -> Result<u64, Errno> {
+fn interrupt(guest: &Vm, target: Target, kind: u32, parm: u32, parm64: u64) -> Result<u64, Errno> {
     let mut block = Interrupt { kind: kind.into(), parm: parm.into(), parm64: parm64.into() };
     let mut argument = Argument { block: block.as_mut_bytes(), ..Argument::default() };
     guest.ioctl(target, request::INTERRUPT, &mut argument)
 }
 
-fn irq(guest: &Guest, kind: u64, payload: &[u8]) -> Result<u64, Errno> {
+fn irq(guest: &Vm, kind: u64, payload: &[u8]) -> Result<u64, Errno> {
     let mut block = IrqBlock { kind: kind.into(), ..IrqBlock::new(0, payload) };
     let mut argument = Argument { block: block.as_mut_bytes(), ..Argument::default() };
     guest.ioctl(Target::Vcpu(0), request::IRQ, &mut argument)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use uv_core::{ArgumentError, Exit, Gfn, GuestAddr, MemSlot, PageOut, PageState, SecureVm, SlotId};
 use uv_s390::abi::uvc::UvRc;
 use uv_s390::abi::uvcb::UvCommand as C;
-use uv_s390::hypervisor::kernel::{Guest, HostError, MpState, S390Exit, S390Vcpu};
+use uv_s390::hypervisor::kernel::{HostError, MpState, S390Exit, S390Vcpu, Vm};
 use uv_s390::sim::Generation;
 use uv_sim::guest::Step;
 
@@ -15,7 +15,7 @@ use crate::rig::{BUSY, Rig, rc, refuse};
 const MIB: u64 = 1 << 20;
 
 /// A guest that runs, and touches each of its four MiBs again and again.
-fn running(rig: &Rig) -> (Arc<Guest>, S390Vcpu) {
+fn running(rig: &Rig) -> (Arc<Vm>, S390Vcpu) {
     let guest = rig.guest(1);
     let touch = || {
         let touches = (0..4).map(|mib| Step::load(GuestAddr(mib * MIB + 0x7_3000), 1));

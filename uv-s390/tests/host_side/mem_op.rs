@@ -3,7 +3,7 @@
 use uv_core::{Gfn, GuestAddr};
 use uv_s390::abi::Errno;
 use uv_s390::abi::psw::Psw;
-use uv_s390::hypervisor::kernel::{Guest, Irq};
+use uv_s390::hypervisor::kernel::{Irq, Vm};
 use uv_s390::hypervisor::uapi::{
     Argument, KvmPv, KvmRun, MemOp, SKeys, Target, client, mem_op as op, mem_op_flags as flags, request,
 };
@@ -18,27 +18,27 @@ const END: u64 = PAGES << 12;
 const PROTECTION: Result<u64, Errno> = Ok(4);
 const ADDRESSING: Result<u64, Errno> = Ok(5);
 
-fn issue(guest: &Guest, target: Target, op: MemOp, data: &mut [u8], old: &mut [u8]) -> Result<u64, Errno> {
+fn issue(guest: &Vm, target: Target, op: MemOp, data: &mut [u8], old: &mut [u8]) -> Result<u64, Errno> {
     let mut block = op;
     let mut argument = Argument { value: 0, block: block.as_mut_bytes(), data, buffer: old };
     guest.ioctl(target, request::MEM_OP, &mut argument)
 }
 
-fn go(guest: &Guest, target: Target, op: MemOp, data: &mut [u8]) -> Result<u64, Errno> {
+fn go(guest: &Vm, target: Target, op: MemOp, data: &mut [u8]) -> Result<u64, Errno> {
     issue(guest, target, op, data, &mut [])
 }
 
-fn set_keys(guest: &Guest, first: u64, keys: &mut [u8]) -> Result<u64, Errno> {
+fn set_keys(guest: &Vm, first: u64, keys: &mut [u8]) -> Result<u64, Errno> {
     skeys(guest, request::SET_SKEYS, SKeys::new(first, keys.len() as u64), keys)
 }
 
-fn skeys(guest: &Guest, number: u32, asked: SKeys, keys: &mut [u8]) -> Result<u64, Errno> {
+fn skeys(guest: &Vm, number: u32, asked: SKeys, keys: &mut [u8]) -> Result<u64, Errno> {
     let mut block = asked;
     let mut argument = Argument { value: 0, block: block.as_mut_bytes(), data: keys, buffer: &mut [] };
     guest.ioctl(VM, number, &mut argument)
 }
 
-fn byte(guest: &Guest, at: u64) -> u8 {
+fn byte(guest: &Vm, at: u64) -> u8 {
     let mut byte = [0];
     guest.storage().read(GuestAddr(at), &mut byte).expect("guest storage");
     byte[0]
@@ -217,7 +217,7 @@ fn logical_operations_have_limits_and_an_order() {
 }
 
 /// An ordinary CPU with this PSW mask.
-fn with_psw(guest: &Guest, mask: u64, change: impl Fn(&mut uv_s390::abi::sie::StateDescription)) {
+fn with_psw(guest: &Vm, mask: u64, change: impl Fn(&mut uv_s390::abi::sie::StateDescription)) {
     guest
         .change_registers(0, |_, state| {
             state.psw = Psw::new(mask, 0);
@@ -299,7 +299,7 @@ const SECOND: u64 = 0x10_c000;
 const FIRST: u64 = 0x11_0000;
 const TARGET: u64 = 0x20_0000;
 
-fn tables(guest: &Guest) {
+fn tables(guest: &Vm) {
     let put = |at: u64, entry: u64| guest.storage().write(GuestAddr(at), &entry.to_be_bytes()).expect("guest storage");
     for table in [SEGMENTS, PAGE_TABLE, THIRD, SECOND, FIRST] {
         for at in (table..table + 0x4000).step_by(8) {
@@ -330,7 +330,7 @@ fn tables(guest: &Guest) {
 }
 
 /// Logical page 0 leads to the target.
-fn put_page_zero(guest: &Guest) {
+fn put_page_zero(guest: &Vm) {
     guest.storage().write(GuestAddr(PAGE_TABLE), &TARGET.to_be_bytes()).expect("guest storage");
 }
 

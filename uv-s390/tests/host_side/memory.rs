@@ -7,7 +7,7 @@ use uv_s390::abi::Errno;
 use uv_s390::abi::psw::Psw;
 use uv_s390::abi::sie::InterceptionCode;
 use uv_s390::abi::uvcb::UvCommand as C;
-use uv_s390::hypervisor::kernel::{Guest, GuestConfig, HostError};
+use uv_s390::hypervisor::kernel::{HostError, Vm, VmConfig};
 use uv_s390::hypervisor::uapi::{Argument, KvmPv, KvmRun, MemoryRegion, Target, client, request};
 use uv_s390::sim::Generation;
 use uv_sim::guest::{Outcome, Step};
@@ -16,15 +16,15 @@ use zerocopy::{FromZeros, IntoBytes};
 const MIB: u64 = 1 << 20;
 const MEMORY: HostAddr = HostAddr(1 << 30);
 
-fn set(guest: &Guest, slot: u16, at: u64, size: u64, memory: u64) -> Result<(), Errno> {
+fn set(guest: &Vm, slot: u16, at: u64, size: u64, memory: u64) -> Result<(), Errno> {
     client::set_memory(guest, slot, GuestAddr(at), size, HostAddr(MEMORY.0 + memory))
 }
 
 #[test]
 fn a_vm_gets_its_memory_by_ioctl() {
     let rig = Rig::new(Generation::Z17);
-    let config = GuestConfig::new(MemSlots::new(PageSize::K4));
-    let guest = Guest::new(rig.host.clone(), config).unwrap();
+    let config = VmConfig::new(MemSlots::new(PageSize::K4));
+    let guest = Vm::new(rig.host.clone(), config).unwrap();
     guest.add_cpu(0).unwrap();
     set(&guest, 0, 0, 2 * MIB, 0).unwrap();
     set(&guest, 7, 4 * MIB, MIB, 8 * MIB).unwrap();

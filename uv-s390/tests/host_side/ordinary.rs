@@ -8,7 +8,7 @@ use uv_s390::abi::sie::{ExecutionControl, InterceptionCode};
 use uv_s390::abi::uvcb::UvCommand as C;
 use uv_s390::hypervisor::kernel::diag308::ResetFlags;
 use uv_s390::hypervisor::kernel::{
-    CR0_INITIAL, CR14_INITIAL, CpuReset, Guest, HostError, MpState, PFAULT_NONE, S390Exit, S390Vcpu,
+    CR0_INITIAL, CR14_INITIAL, CpuReset, HostError, MpState, PFAULT_NONE, S390Exit, S390Vcpu, Vm,
 };
 use uv_s390::sim::{Generation, GuestInsn, InsnResult};
 use uv_sim::guest::{Outcome, Program, Script, Step, Transcript};
@@ -31,7 +31,7 @@ pub(crate) fn diag308(subcode: u64, address: u64) -> Step<GuestInsn> {
 }
 
 /// Lets CPU `number` run these programs, one for each start.
-pub(crate) fn programs(rig: &Rig, guest: &Guest, number: u16, programs: Vec<Vec<Step<GuestInsn>>>) -> Seen {
+pub(crate) fn programs(rig: &Rig, guest: &Vm, number: u16, programs: Vec<Vec<Step<GuestInsn>>>) -> Seen {
     let seen = Seen::default();
     let (log, mut programs) = (seen.clone(), programs.into_iter());
     let code = move |_: Psw| -> Box<dyn Program<GuestInsn, InsnResult>> {

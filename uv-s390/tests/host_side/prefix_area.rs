@@ -3,7 +3,7 @@
 use uv_core::GuestAddr;
 use uv_s390::abi::Errno;
 use uv_s390::abi::psw::Psw;
-use uv_s390::hypervisor::kernel::{Guest, IoIrq};
+use uv_s390::hypervisor::kernel::{IoIrq, Vm};
 use uv_s390::hypervisor::uapi::{
     Interrupt, IrqBlock, KvmRun, MchkInfo, PgmInfo, SyncFields, client, irq_type, pgm_flags,
 };
@@ -17,16 +17,16 @@ use crate::rig::Rig;
 
 const START: u64 = 0x1_0000;
 
-type Inject<'a> = &'a dyn Fn(&Guest) -> Result<(), Errno>;
+type Inject<'a> = &'a dyn Fn(&Vm) -> Result<(), Errno>;
 
 /// Stores a new PSW for each class: the address tells the class.
-fn new_psws(guest: &Guest, mask: u64) {
+fn new_psws(guest: &Vm, mask: u64) {
     for new in [0x1a0, 0x1b0, 0x1d0, 0x1e0, 0x1f0] {
         guest.storage().write(GuestAddr(0x4000 + new), Psw::new(mask, 0x1000 * new).as_bytes()).expect("storage");
     }
 }
 
-fn lowcore<const N: usize>(guest: &Guest, offset: u64) -> [u8; N] {
+fn lowcore<const N: usize>(guest: &Vm, offset: u64) -> [u8; N] {
     let mut bytes = [0; N];
     guest.storage().read(GuestAddr(0x4000 + offset), &mut bytes).expect("storage");
     bytes

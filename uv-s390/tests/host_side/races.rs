@@ -9,7 +9,7 @@ use uv_s390::abi::Errno;
 use uv_s390::abi::psw::Psw;
 use uv_s390::abi::uvc::UvRc;
 use uv_s390::abi::uvcb::{Share, UvCommand as C};
-use uv_s390::hypervisor::kernel::{Guest, Irq, MpState};
+use uv_s390::hypervisor::kernel::{Irq, MpState, Vm};
 use uv_s390::hypervisor::uapi::{Argument, ExitReason, KvmPv, KvmRun, MemOp, Target, client, mem_op, request};
 use uv_s390::hypervisor::vmm::diag308::ResetRequest;
 use uv_s390::hypervisor::vmm::ipl::{self, IplOptions, NoDevices};
@@ -31,7 +31,7 @@ struct Loop {
 }
 
 /// Lets CPU 0 do the same thing until it is told to stop.
-fn forever(rig: &Rig, guest: &Guest, step: GuestInsn) -> Loop {
+fn forever(rig: &Rig, guest: &Vm, step: GuestInsn) -> Loop {
     let state = Loop::default();
     let known = state.clone();
     let code = move |_: Psw| -> Box<dyn Program<GuestInsn, InsnResult>> {
@@ -46,7 +46,7 @@ fn forever(rig: &Rig, guest: &Guest, step: GuestInsn) -> Loop {
 }
 
 /// The guest runs in a thread, and `act` is done when it does; the result of KVM_RUN and its exit.
-fn meanwhile(guest: &Arc<Guest>, state: &Loop, act: impl FnOnce()) -> (Result<(), Errno>, ExitReason) {
+fn meanwhile(guest: &Arc<Vm>, state: &Loop, act: impl FnOnce()) -> (Result<(), Errno>, ExitReason) {
     let vm = guest.clone();
     let runner = thread::spawn(move || {
         let mut area = KvmRun::new();
@@ -60,7 +60,7 @@ fn meanwhile(guest: &Arc<Guest>, state: &Loop, act: impl FnOnce()) -> (Result<()
     runner.join().expect("no panic")
 }
 
-fn with_high_memory(rig: &Rig) -> Arc<Guest> {
+fn with_high_memory(rig: &Rig) -> Arc<Vm> {
     let guest = rig.guest(1);
     guest.add_slot(SlotId(1), MemSlot { first: HIGH, pages: 256, host: HostAddr(0x400_0000) }).expect("free addresses");
     guest

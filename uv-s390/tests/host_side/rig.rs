@@ -8,7 +8,7 @@ use uv_s390::abi::sie::{AddressSpaces, GuestMap, Sie};
 use uv_s390::abi::uvc::{Cc, ProgramInterruption, UvCall, UvRc};
 use uv_s390::abi::uvcb::UvCommand;
 use uv_s390::dev::{self, RigConfig};
-use uv_s390::hypervisor::kernel::{Guest, GuestConfig, Hardware, Host};
+use uv_s390::hypervisor::kernel::{Hardware, Host, Vm, VmConfig};
 use uv_s390::sim::{Generation, Machine, MachineConfig};
 
 /// Where the kernel's own storage ends.
@@ -258,15 +258,15 @@ impl Rig {
     }
 
     /// An ordinary VM with this many CPUs and the image in its memory.
-    pub(crate) fn guest_with(&self, cpus: u16, change: impl FnOnce(&mut GuestConfig)) -> Arc<Guest> {
-        let mut config = GuestConfig::new(self.rig.slots(PAGES).expect("memory for one more"));
+    pub(crate) fn guest_with(&self, cpus: u16, change: impl FnOnce(&mut VmConfig)) -> Arc<Vm> {
+        let mut config = VmConfig::new(self.rig.slots(PAGES).expect("memory for one more"));
         change(&mut config);
         let guest = self.rig.vm_of(config, cpus).expect("storage");
         self.load(&guest);
         guest
     }
 
-    pub(crate) fn guest(&self, cpus: u16) -> Arc<Guest> {
+    pub(crate) fn guest(&self, cpus: u16) -> Arc<Vm> {
         self.guest_with(cpus, |_| {})
     }
 
@@ -290,7 +290,7 @@ impl Rig {
         self.spaces.attached.lock().expect("one thread").iter().copied().collect()
     }
 
-    pub(crate) fn load(&self, guest: &Guest) {
+    pub(crate) fn load(&self, guest: &Vm) {
         guest.storage().write(GuestAddr(0), &self.file).expect("an ordinary guest");
     }
 
@@ -301,7 +301,7 @@ impl Rig {
     }
 
     /// Everything up to VERIFY_IMG, by the kernel level.
-    pub(crate) fn verified(&self, guest: &Guest) {
+    pub(crate) fn verified(&self, guest: &Vm) {
         guest.enable().expect("enabled");
         guest.set_parameters(self.header()).expect("a good header");
         for component in &self.components {

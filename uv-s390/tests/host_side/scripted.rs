@@ -9,7 +9,7 @@ use uv_s390::abi::psw::{PSW_EXTERNAL, PSW_IO, PSW_MACHINE_CHECK, Psw, with_condi
 use uv_s390::abi::sie::{ExecutionControl, InjectionControl, InterceptionCode, Sie, StateDescription};
 use uv_s390::abi::uvc::ProgramInterruption;
 use uv_s390::abi::uvcb::{Share, UvCommand as C};
-use uv_s390::hypervisor::kernel::{Guest, HostError, Irq, MachineCheckIrq, MpState, S390Exit, S390Vcpu};
+use uv_s390::hypervisor::kernel::{HostError, Irq, MachineCheckIrq, MpState, S390Exit, S390Vcpu, Vm};
 use uv_s390::hypervisor::uapi::{ExitReason, KvmRun, Target, capability, client};
 use uv_s390::sim::Generation;
 use zerocopy::{FromZeros, IntoBytes};
@@ -75,22 +75,22 @@ pub(crate) fn play_open(rig: &Rig, exits: Vec<Shown>) {
 }
 
 /// An ordinary VM on a machine that plays these exits.
-pub(crate) fn ordinary(rig: &Rig, cpus: u16, exits: Vec<Shown>) -> (Arc<Guest>, Arc<Script>) {
+pub(crate) fn ordinary(rig: &Rig, cpus: u16, exits: Vec<Shown>) -> (Arc<Vm>, Arc<Script>) {
     let script = script(rig, exits, None);
     (rig.guest(cpus), script)
 }
 
 /// A VM that is protected and operating, on a machine that plays these exits.
-pub(crate) fn scripted(rig: &Rig, cpus: u16, exits: Vec<Shown>) -> (Arc<Guest>, Arc<Script>) {
+pub(crate) fn scripted(rig: &Rig, cpus: u16, exits: Vec<Shown>) -> (Arc<Vm>, Arc<Script>) {
     protected(rig, cpus, exits, None)
 }
 
 /// As [`scripted`], and the guest is open for every interruption at every exit.
-pub(crate) fn scripted_open(rig: &Rig, cpus: u16, exits: Vec<Shown>) -> (Arc<Guest>, Arc<Script>) {
+pub(crate) fn scripted_open(rig: &Rig, cpus: u16, exits: Vec<Shown>) -> (Arc<Vm>, Arc<Script>) {
     protected(rig, cpus, exits, OPEN)
 }
 
-fn protected(rig: &Rig, cpus: u16, exits: Vec<Shown>, open: Option<u64>) -> (Arc<Guest>, Arc<Script>) {
+fn protected(rig: &Rig, cpus: u16, exits: Vec<Shown>, open: Option<u64>) -> (Arc<Vm>, Arc<Script>) {
     let script = script(rig, exits, open);
     let guest = rig.guest(cpus);
     rig.verified(&guest);
@@ -110,7 +110,7 @@ fn is_end(exit: Result<Exit<S390Exit>, HostError>) -> bool {
     matches!(exit, Ok(Exit::Arch(S390Exit::Instruction(insn))) if insn.diagnose() == Some(0x500))
 }
 
-fn vcpu(guest: &Arc<Guest>) -> S390Vcpu {
+fn vcpu(guest: &Arc<Vm>) -> S390Vcpu {
     guest.vcpu(0).expect("a CPU")
 }
 

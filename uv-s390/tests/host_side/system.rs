@@ -5,7 +5,7 @@ use std::sync::Arc;
 use uv_core::{GuestAddr, HostAddr};
 use uv_s390::abi::Errno;
 use uv_s390::abi::uvcb::UvCommand as C;
-use uv_s390::hypervisor::kernel::Guest;
+use uv_s390::hypervisor::kernel::Vm;
 use uv_s390::hypervisor::uapi::{
     Argument, DeviceAttr, KvmPv, System, SystemAnswer, Target, attr, capability, client, request,
 };
@@ -14,7 +14,7 @@ use zerocopy::IntoBytes;
 
 use crate::rig::{Rig, refuse};
 
-fn create(system: &System) -> Arc<Guest> {
+fn create(system: &System) -> Arc<Vm> {
     match system.ioctl(request::CREATE_VM, 0) {
         Ok(SystemAnswer::Vm(guest)) => guest,
         other => panic!("{other:?}"),

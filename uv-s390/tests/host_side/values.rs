@@ -4,7 +4,7 @@ use uv_core::{Gfn, GuestAddr, HostAddr, MemSlot, SlotId, Vcpu};
 use uv_s390::abi::Errno;
 use uv_s390::abi::psw::Psw;
 use uv_s390::abi::uvcb::UvCommand as C;
-use uv_s390::hypervisor::kernel::{Guest, HostError, HostPages, Irq, MpState, PFAULT_NONE, ProgramIrq, Registers};
+use uv_s390::hypervisor::kernel::{HostError, HostPages, Irq, MpState, PFAULT_NONE, ProgramIrq, Registers, Vm};
 use uv_s390::hypervisor::uapi::{
     Argument, Dmp, IrqBlock, KvmPv, KvmRun, PgmInfo, PvCmd, PvCommand, RegId, Target, attr, capability, client,
     dump_sub, irq_type, request,
@@ -19,7 +19,7 @@ use crate::scripted::{end, ordinary, scripted};
 const MIB: u64 = 1 << 20;
 
 /// A VM whose ioctls give 0 when they have no value.
-struct Zero<'a>(&'a Guest);
+struct Zero<'a>(&'a Vm);
 
 impl KvmPv for Zero<'_> {
     fn ioctl(&self, target: Target, number: u32, argument: &mut Argument<'_>) -> Result<u64, Errno> {
@@ -261,7 +261,7 @@ fn what_a_machine_does_not_offer_is_not_tried() {
     rig.log();
     assert_eq!((guest.merge(1), rig.log()), (Err(HostError::NotInstalled), vec![]));
 
-    struct NoCleanup<'a>(&'a Guest);
+    struct NoCleanup<'a>(&'a Vm);
     impl KvmPv for NoCleanup<'_> {
         fn ioctl(&self, target: Target, number: u32, argument: &mut Argument<'_>) -> Result<u64, Errno> {
             assert_ne!((number, argument.block.get(3)), (request::PV_COMMAND, Some(&9)), "it has no such command");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use uv_core::Exit;
 use uv_s390::abi::psw::Psw;
 use uv_s390::abi::sie::{ExecutionControl, InjectionControl};
-use uv_s390::hypervisor::kernel::{CpuReset, Guest, HostError, MpState, S390Exit, S390Vcpu};
+use uv_s390::hypervisor::kernel::{CpuReset, HostError, MpState, S390Exit, S390Vcpu, Vm};
 use uv_s390::sim::{Generation, GuestInsn, InsnResult, Interruption};
 use uv_sim::guest::{Outcome, Program, Script, Step, Transcript};
 
@@ -20,7 +20,7 @@ fn open() -> [Step<GuestInsn>; 2] {
 }
 
 /// Gives a CPU its program.
-fn program(rig: &Rig, guest: &Guest, cpu: u16, steps: Vec<Step<GuestInsn>>) -> Transcript<InsnResult> {
+fn program(rig: &Rig, guest: &Vm, cpu: u16, steps: Vec<Step<GuestInsn>>) -> Transcript<InsnResult> {
     let (script, seen) = Script::new(steps);
     let mut first = Some(script);
     let code = move |_: Psw| -> Box<dyn Program<GuestInsn, InsnResult>> {
@@ -31,7 +31,7 @@ fn program(rig: &Rig, guest: &Guest, cpu: u16, steps: Vec<Step<GuestInsn>>) -> T
 }
 
 /// A protected VM with two CPUs that run.
-fn pair(rig: &Rig, steps: [Vec<Step<GuestInsn>>; 2]) -> (Arc<Guest>, [S390Vcpu; 2], [Transcript<InsnResult>; 2]) {
+fn pair(rig: &Rig, steps: [Vec<Step<GuestInsn>>; 2]) -> (Arc<Vm>, [S390Vcpu; 2], [Transcript<InsnResult>; 2]) {
     let guest = rig.guest(2);
     let [first, second] = steps;
     let seen = [program(rig, &guest, 0, first), program(rig, &guest, 1, second)];

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use uv_core::{GuestAddr, HostAddr, MemSlot, MemSlots, PageSize, SlotId};
 use uv_power::abi::Profile;
 use uv_power::abi::entry::GuestEntry as _;
-use uv_power::abi::numbers::UvCall;
+use uv_power::abi::numbers::UltracallNumber;
 use uv_power::abi::regs::Lpid;
 use uv_power::abi::ultracall::Ultracall as _;
 use uv_power::owner::keys::PrivateKey;
@@ -195,5 +195,5 @@ pub unsafe extern "C" fn uvsim_power_secure_pages(machine: uvsim_handle, used: *
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn uvsim_power_ultracall_text(number: u64, into: *mut c_char, len: usize) -> usize {
     // SAFETY: the caller's promise.
-    unsafe { raw::put_text(&UvCall(number).to_string(), into, len) }
+    unsafe { raw::put_text(&UltracallNumber(number).to_string(), into, len) }
 }

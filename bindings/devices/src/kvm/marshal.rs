@@ -1,7 +1,7 @@
 //! An ioctl's structures between the program's memory and the kernel, as [`addresses`] says.
 
 use uv_s390::abi::Errno;
-use uv_s390::hypervisor::kernel::Guest;
+use uv_s390::hypervisor::kernel;
 use uv_s390::hypervisor::uapi::addresses::{self, Place};
 use uv_s390::hypervisor::uapi::{
     Argument, DeviceAttr, Dmp, EnableCap, KvmPv as _, MemOp, MemoryRegion, PvCmd, PvCommand, SecParm, Target, Unp,
@@ -55,7 +55,7 @@ impl Pieces {
     }
 
     /// Issues the ioctl and copies back what it changed, whatever came of it.
-    pub(super) fn issue(&mut self, guest: &Guest, target: Target, call: &mut Call<'_>) -> Result<u64, Errno> {
+    pub(super) fn issue(&mut self, guest: &kernel::Vm, target: Target, call: &mut Call<'_>) -> Result<u64, Errno> {
         let before = [self.block.clone(), self.data.clone(), self.buffer.clone()];
         let Self { value, block, data, buffer, at } = self;
         let mut argument = Argument { value: *value, block, data, buffer };

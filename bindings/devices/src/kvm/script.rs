@@ -10,7 +10,7 @@ use uv_s390::abi::diag308::Response;
 use uv_s390::abi::psw::Psw;
 use uv_s390::abi::uvcb::{Share, UvCommand};
 use uv_s390::guest::stage3a::{BootImage, Loader, LoaderStep};
-use uv_s390::hypervisor::kernel::Guest;
+use uv_s390::hypervisor::kernel;
 use uv_s390::sim::{GuestCode, GuestInsn, InsnResult};
 use uv_sim::guest::{Outcome, Program, Step};
 use zerocopy::IntoBytes as _;
@@ -90,7 +90,7 @@ fn word(text: &str) -> Result<Word, String> {
 #[derive(Clone, Debug)]
 pub(super) struct GuestScript {
     script: Script,
-    guest: Weak<Guest>,
+    guest: Weak<kernel::Vm>,
     log: Arc<Log>,
     state: Arc<Mutex<State>>,
 }
@@ -110,7 +110,7 @@ pub(super) struct CpuScript {
 }
 
 impl GuestScript {
-    pub(super) fn new(script: Script, guest: Weak<Guest>, log: Arc<Log>) -> Self {
+    pub(super) fn new(script: Script, guest: Weak<kernel::Vm>, log: Arc<Log>) -> Self {
         Self { script, guest, log, state: Arc::default() }
     }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use uv_core::{GuestAddr, HostAddr};
 use uv_s390::abi::Errno;
-use uv_s390::hypervisor::kernel::Guest;
+use uv_s390::hypervisor::kernel;
 use uv_s390::hypervisor::uapi::{CreateDevice, MemoryRegion, Target, request};
 use zerocopy::{FromBytes as _, IntoBytes as _};
 
@@ -46,14 +46,14 @@ struct Memories {
 pub(super) struct Vm {
     this: Weak<Self>,
     pub(super) platform: Arc<Platform>,
-    pub(super) guest: Arc<Guest>,
+    pub(super) guest: Arc<kernel::Vm>,
     script: GuestScript,
     /// After the guest: protection ends before its memory goes.
     memories: Mutex<Memories>,
 }
 
 impl Vm {
-    pub(super) fn new(this: Weak<Self>, platform: Arc<Platform>, guest: Arc<Guest>) -> Self {
+    pub(super) fn new(this: Weak<Self>, platform: Arc<Platform>, guest: Arc<kernel::Vm>) -> Self {
         let script = GuestScript::new(platform.script.clone(), Arc::downgrade(&guest), platform.log.clone());
         Self { this, platform, guest, script, memories: Mutex::default() }
     }

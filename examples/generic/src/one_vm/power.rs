@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use uv_core::{Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, PageSize, SlotId};
 use uv_power::abi::Profile;
-use uv_power::abi::numbers::UvCall;
+use uv_power::abi::numbers::UltracallNumber;
 use uv_power::abi::regs::Lpid;
 use uv_power::guest::EsmRequest;
 use uv_power::hypervisor::kernel::{DevicePool, Host, KvmVcpu, Vm, VmConfig};
@@ -53,7 +53,7 @@ pub fn power(profile: Profile) -> Result<Ready<Arc<Vm>>, Failure> {
     let set = |bytes: &[u8]| Op::Do(Step::store(layout.tree, bytes));
     let mut ops = vec![set(&[!tree[0]]), esm(), set(&tree), esm()];
     let shared = GuestAddr(layout.free.0 + (WORK << size.shift()));
-    ops.extend(work(layout.free, size, GuestInsn::ultracall(UvCall::UV_SHARE_PAGE, &[size.gfn(shared).0, 1])));
+    ops.extend(work(layout.free, size, GuestInsn::ultracall(UltracallNumber::UV_SHARE_PAGE, &[size.gfn(shared).0, 1])));
     let mut guest = Guest::new(ops);
     let found = guest.found.clone();
     machine.add_vcpu(LPID, 0, Box::new(move |last| guest.next(last)));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use uv_core::{Exit, Gfn, GuestAddr, HostAddr, PageCounts, PageState, SecureVm as _};
 use uv_s390::dev::{Rig, RigConfig};
 use uv_s390::guest::stage3a::BootImage;
-use uv_s390::hypervisor::kernel::{Guest, GuestConfig, Host, S390Exit};
+use uv_s390::hypervisor::kernel::{self, Host, S390Exit, VmConfig};
 use uv_s390::hypervisor::vmm::boot::load;
 use uv_s390::hypervisor::vmm::diag308::IplStores;
 use uv_s390::owner::crypto::HostPrivateKey;
@@ -76,12 +76,12 @@ impl Platform {
     pub fn load_with(
         &mut self,
         image: &BootImage,
-        change: impl FnOnce(GuestConfig) -> GuestConfig,
+        change: impl FnOnce(VmConfig) -> VmConfig,
         cpus: u16,
     ) -> Result<Vm, Failure> {
         let bytes = guest_bytes(image.file().len());
         let no_memory = |_| Failure::unusable("the machine has no memory left for a guest");
-        let config = change(GuestConfig::new(self.0.slots(bytes >> 12).map_err(no_memory)?));
+        let config = change(VmConfig::new(self.0.slots(bytes >> 12).map_err(no_memory)?));
         let guest = self.0.vm_of(config, cpus).map_err(Failure::unusable)?;
         guest.storage().write(GuestAddr(0), image.file()).map_err(Failure::unusable)?;
         let image = image.clone();
@@ -99,7 +99,7 @@ fn guest_bytes(image_bytes: usize) -> u64 {
 #[derive(Debug)]
 pub struct Vm {
     pub(super) machine: Arc<Machine>,
-    pub(super) guest: Arc<Guest>,
+    pub(super) guest: Arc<kernel::Vm>,
     pub(super) stores: IplStores,
     pub(super) image: BootImage,
 }
@@ -107,7 +107,7 @@ pub struct Vm {
 impl Vm {
     /// The VM as its hypervisor has it.
     #[must_use]
-    pub const fn guest(&self) -> &Arc<Guest> {
+    pub const fn guest(&self) -> &Arc<kernel::Vm> {
         &self.guest
     }
 

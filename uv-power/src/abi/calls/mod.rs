@@ -8,7 +8,7 @@
 pub(crate) mod hypercalls;
 pub(crate) mod ultracalls;
 
-use super::numbers::{HvCall, UvCall};
+use super::numbers::{HvCall, UltracallNumber};
 use super::profile::Profile;
 use hypercalls::hypercalls;
 use ultracalls::ultracalls;
@@ -31,7 +31,7 @@ pub enum Caller {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UltracallRow {
     /// The call: its number and name.
-    pub call: UvCall,
+    pub call: UltracallNumber,
     /// Who may make it.
     pub caller: Caller,
     /// Which ultravisors have it.
@@ -74,7 +74,7 @@ macro_rules! ultracall_rows {
     ($($(#[$doc:meta])* $call:ident = $number:literal, $caller:ident, $profiles:ident, $file:ident :: $handler:ident;)*) => {
         /// Every ultracall, by number.
         pub const ULTRACALLS: &[UltracallRow] = &[$(UltracallRow {
-            call: UvCall::$call,
+            call: UltracallNumber::$call,
             caller: Caller::$caller,
             profiles: &Profile::$profiles,
             handler: concat!(stringify!($file), "::", stringify!($handler)),
@@ -115,7 +115,7 @@ mod tests {
         assert!(HYPERCALLS.iter().filter_map(|row| row.window).all(registers));
         assert!(ULTRACALLS.windows(2).all(|w| w[1].call.0 - w[0].call.0 == 4));
         assert_eq!(ULTRACALLS.len(), 20);
-        assert!(ULTRACALLS.iter().map(|row| row.call).eq(UvCall::ALL.iter().copied()));
+        assert!(ULTRACALLS.iter().map(|row| row.call).eq(UltracallNumber::ALL.iter().copied()));
         assert!(HYPERCALLS.iter().map(|row| row.call).eq(HvCall::ALL.iter().copied()));
     }
 

@@ -1,8 +1,8 @@
 //! The ultracalls, one row each: number in R3, who may call, in which profiles, and which function of the simulated ultravisor serves
 //! it (`crate::sim::calls`; power-pef §1.3).
 //!
-//! The constants of [`UvCall`](crate::abi::numbers::UvCall), [`ULTRACALLS`](super::ULTRACALLS) and the simulated ultravisor's dispatch are
-//! made from these rows.
+//! The constants of [`UltracallNumber`](crate::abi::numbers::UltracallNumber), [`ULTRACALLS`](super::ULTRACALLS) and the
+//! simulated ultravisor's dispatch are made from these rows.
 
 /// Gives all rows to the macro `$each`.
 macro_rules! ultracalls {

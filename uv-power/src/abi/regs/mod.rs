@@ -8,7 +8,7 @@ mod spr;
 use zeroize::Zeroize;
 
 use crate::abi::msr::Msr;
-use crate::abi::numbers::UvCall;
+use crate::abi::numbers::UltracallNumber;
 pub use restricted::{SMFCTRL_D, SMFCTRL_E, SprAccess, direct_access};
 pub use spr::{MASKED_SPRS, MaskedSpr, Spr, SprFile};
 
@@ -165,7 +165,7 @@ impl Regs {
 
     /// The same with an ultracall loaded: number in R3, arguments from R4 on. At most nine arguments are loaded.
     #[must_use]
-    pub fn with_call(mut self, call: UvCall, args: &[u64]) -> Self {
+    pub fn with_call(mut self, call: UltracallNumber, args: &[u64]) -> Self {
         self.gpr[3] = call.0;
         for (register, value) in self.gpr[4..13].iter_mut().zip(args) {
             *register = *value;
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_hypervisor_has_its_privilege_and_its_arguments() {
-        let regs = Regs::hypervisor().with_call(UvCall::UV_PAGE_INVAL, &[1, 2, 3]);
+        let regs = Regs::hypervisor().with_call(UltracallNumber::UV_PAGE_INVAL, &[1, 2, 3]);
         assert_eq!(regs.msr().privilege(), Privilege::Hypervisor);
         assert_eq!(regs.gpr[3..8], [0xf138, 1, 2, 3, 0]);
         assert!(!regs.came_from_secure_guest());

@@ -3,14 +3,14 @@
 use uv_core::ErrorKind;
 
 use crate::abi::codes::UvCode;
-use crate::abi::numbers::UvCall;
+use crate::abi::numbers::UltracallNumber;
 
 /// An ultracall that did not return success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{call}: {code}")]
 pub struct UvError {
     /// Which call.
-    pub call: UvCall,
+    pub call: UltracallNumber,
     /// What it returned.
     pub code: UvCode,
 }
@@ -20,11 +20,12 @@ impl uv_core::Error for UvError {
     fn kind(&self) -> ErrorKind {
         match (self.call, self.code) {
             // The address is in a slot and aligned, so the content was refused.
-            (UvCall::UV_PAGE_IN, UvCode::U_P3) => ErrorKind::Integrity,
-            (UvCall::UV_PAGE_IN | UvCall::UV_PAGE_INVAL, UvCode::U_P2) => ErrorKind::WrongState,
-            (UvCall::UV_SEND_SBE_COMMAND | UvCall::UV_READ_SCOM | UvCall::UV_WRITE_SCOM, UvCode::U_XSCOM_BUSY) => {
-                ErrorKind::Busy
-            }
+            (UltracallNumber::UV_PAGE_IN, UvCode::U_P3) => ErrorKind::Integrity,
+            (UltracallNumber::UV_PAGE_IN | UltracallNumber::UV_PAGE_INVAL, UvCode::U_P2) => ErrorKind::WrongState,
+            (
+                UltracallNumber::UV_SEND_SBE_COMMAND | UltracallNumber::UV_READ_SCOM | UltracallNumber::UV_WRITE_SCOM,
+                UvCode::U_XSCOM_BUSY,
+            ) => ErrorKind::Busy,
             (_, UvCode::U_BUSY | UvCode::U_RETRY) => ErrorKind::Busy,
             (_, UvCode::U_PARAMETER | UvCode::U_P2 | UvCode::U_P3 | UvCode::U_P4 | UvCode::U_P5) => {
                 ErrorKind::InvalidArgument

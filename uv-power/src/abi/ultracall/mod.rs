@@ -12,7 +12,7 @@ mod paging;
 mod platform;
 
 use crate::abi::codes::UvCode;
-use crate::abi::numbers::UvCall;
+use crate::abi::numbers::UltracallNumber;
 use crate::abi::regs::Regs;
 
 pub use error::UvError;
@@ -43,7 +43,7 @@ impl<T: Ultracall + ?Sized> Ultracall for alloc::sync::Arc<T> {
 
 /// Makes a call as the hypervisor: number and at most nine arguments. Gives the result and the registers with the
 /// outputs, whatever the result is.
-pub fn call(uv: &dyn Ultracall, number: UvCall, args: &[u64]) -> (UvCode, Regs) {
+pub fn call(uv: &dyn Ultracall, number: UltracallNumber, args: &[u64]) -> (UvCode, Regs) {
     let mut regs = Regs::hypervisor().with_call(number, args);
     uv.ultracall(&mut regs);
     let code = UvCode::from_register(regs.gpr[3]);
@@ -52,7 +52,7 @@ pub fn call(uv: &dyn Ultracall, number: UvCall, args: &[u64]) -> (UvCode, Regs) 
 }
 
 /// [`call`], with every result but success as an error.
-fn checked(uv: &dyn Ultracall, number: UvCall, args: &[u64]) -> Result<Regs, UvError> {
+fn checked(uv: &dyn Ultracall, number: UltracallNumber, args: &[u64]) -> Result<Regs, UvError> {
     match call(uv, number, args) {
         (UvCode::U_SUCCESS, regs) => Ok(regs),
         (code, _) => Err(UvError { call: number, code }),
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn a_code_keeps_its_number_and_gets_a_kind() {
         let refused = |code| page_in(&fixed(code), Lpid(1), HostAddr(0), GuestAddr(0), 0).unwrap_err();
-        assert_eq!(refused(-56), UvError { call: UvCall::UV_PAGE_IN, code: UvCode::U_P3 });
+        assert_eq!(refused(-56), UvError { call: UltracallNumber::UV_PAGE_IN, code: UvCode::U_P3 });
         assert_eq!(refused(-56).kind(), ErrorKind::Integrity);
         assert_eq!(refused(-55).kind(), ErrorKind::WrongState);
         assert_eq!(refused(1).kind(), ErrorKind::Busy);

@@ -3,7 +3,7 @@
 use uv_core::{GuestAddr, HostAddr};
 
 use super::{Ultracall, UvError, checked};
-use crate::abi::numbers::{PAGE_ORDER, UvCall};
+use crate::abi::numbers::{PAGE_ORDER, UltracallNumber};
 use crate::abi::regs::Lpid;
 
 /// `UV_PAGE_IN`: gives the ultravisor the normal page at `src` for guest page `dest`.
@@ -17,7 +17,7 @@ use crate::abi::regs::Lpid;
 /// `U_P3` bad `dest`, or the content is not the newest that went out: the page stays out, the right bytes are still taken;
 /// `U_P4` unknown flags.
 pub fn page_in(uv: &dyn Ultracall, lpid: Lpid, src: HostAddr, dest: GuestAddr, flags: u64) -> Result<(), UvError> {
-    checked(uv, UvCall::UV_PAGE_IN, &[lpid.0.into(), src.0, dest.0, flags, PAGE_ORDER]).map(drop)
+    checked(uv, UltracallNumber::UV_PAGE_IN, &[lpid.0.into(), src.0, dest.0, flags, PAGE_ORDER]).map(drop)
 }
 
 /// `UV_PAGE_OUT`: moves guest page `src`, encrypted, to the normal page at `dest`. `flags` is 0 or
@@ -27,7 +27,7 @@ pub fn page_in(uv: &dyn Ultracall, lpid: Lpid, src: HostAddr, dest: GuestAddr, f
 /// [`UvError`]: `U_P2` bad `dest`; `U_PARAMETER` unknown VM, or the page is not secure; `U_P3` bad `src`; `U_RETRY` or
 /// `U_BUSY` the page is on its way from shared to secure; `U_P4` unknown flags. The page is still secure then.
 pub fn page_out(uv: &dyn Ultracall, lpid: Lpid, dest: HostAddr, src: GuestAddr, flags: u64) -> Result<(), UvError> {
-    checked(uv, UvCall::UV_PAGE_OUT, &[lpid.0.into(), dest.0, src.0, flags, PAGE_ORDER]).map(drop)
+    checked(uv, UltracallNumber::UV_PAGE_OUT, &[lpid.0.into(), dest.0, src.0, flags, PAGE_ORDER]).map(drop)
 }
 
 /// `UV_PAGE_INVAL`: the normal page behind shared guest page `gpa` goes away; the guest faults at its next access.
@@ -35,5 +35,5 @@ pub fn page_out(uv: &dyn Ultracall, lpid: Lpid, dest: HostAddr, src: GuestAddr, 
 /// # Errors
 /// [`UvError`]: `U_PARAMETER` unknown VM; `U_STATE`; `U_P2` or `U_P3` bad address; `U_P2` the page is not shared.
 pub fn page_inval(uv: &dyn Ultracall, lpid: Lpid, gpa: GuestAddr) -> Result<(), UvError> {
-    checked(uv, UvCall::UV_PAGE_INVAL, &[lpid.0.into(), gpa.0, PAGE_ORDER]).map(drop)
+    checked(uv, UltracallNumber::UV_PAGE_INVAL, &[lpid.0.into(), gpa.0, PAGE_ORDER]).map(drop)
 }

@@ -9,7 +9,7 @@ use uv_core::{Gfn, GuestAddr};
 use super::hcall::{self, Served};
 use super::{GfnState, Vm};
 
-use crate::abi::numbers::{HvCall, PageInFlags, UvCall};
+use crate::abi::numbers::{HvCall, PageInFlags, UltracallNumber};
 use crate::abi::{Msr, Regs, Ultracall, UvCode};
 
 bitflags! {
@@ -65,9 +65,9 @@ impl<U: Ultracall> PublishedKernel<U> {
 
 impl<U: Ultracall> Ultracall for PublishedKernel<U> {
     fn ultracall(&self, regs: &mut Regs) {
-        let (call, args) = (UvCall(regs.gpr[3]), regs.gpr);
+        let (call, args) = (UltracallNumber(regs.gpr[3]), regs.gpr);
         let lpid = args[4];
-        if call == UvCall::UV_UNREGISTER_MEM_SLOT {
+        if call == UltracallNumber::UV_UNREGISTER_MEM_SLOT {
             regs.gpr[5] = self.unwound(lpid).unwrap_or(args[5]);
         } else {
             *self.refused_slot.lock() = None;
@@ -77,8 +77,8 @@ impl<U: Ultracall> Ultracall for PublishedKernel<U> {
             return;
         }
         match call {
-            UvCall::UV_REGISTER_MEM_SLOT => *self.refused_slot.lock() = Some((lpid, args[8])),
-            UvCall::UV_PAGE_IN => self.refused_pages.lock().push((lpid, GuestAddr(args[6]))),
+            UltracallNumber::UV_REGISTER_MEM_SLOT => *self.refused_slot.lock() = Some((lpid, args[8])),
+            UltracallNumber::UV_PAGE_IN => self.refused_pages.lock().push((lpid, GuestAddr(args[6]))),
             _ => {}
         }
     }

@@ -16,7 +16,7 @@ use super::hcall::Served;
 use super::{GfnState, KvmError, SecureGuest, Vm, hcall};
 use crate::abi::codes::{HvCode, UvCode};
 use crate::abi::msr::{INTERRUPT_STATUS, Msr};
-use crate::abi::numbers::{HvCall, PAGE_ORDER, UvCall};
+use crate::abi::numbers::{HvCall, PAGE_ORDER, UltracallNumber};
 use crate::abi::regs::Regs;
 use crate::abi::ultracall::UvError;
 use alloc::boxed::Box;
@@ -219,11 +219,11 @@ impl KvmVcpu {
         (regs.hsrr0, regs.hsrr1) = self.resume;
         if !self.vm.secure_guest().is_empty() {
             (regs.gpr[0], regs.gpr[2]) = (regs.gpr[3], regs.srr1);
-            regs.gpr[3] = UvCall::UV_RETURN.0;
+            regs.gpr[3] = UltracallNumber::UV_RETURN.0;
             self.vm.host.uv.ultracall(regs);
             if regs.nip == CALL_SITE {
                 let code = UvCode::from_register(regs.gpr[3]);
-                return Err(UvError { call: UvCall::UV_RETURN, code }.into());
+                return Err(UvError { call: UltracallNumber::UV_RETURN, code }.into());
             }
         } else {
             self.vm.host.entry.enter(regs);

@@ -39,13 +39,13 @@ use crate::abi::calls::Caller;
 use crate::abi::calls::ultracalls::ultracalls;
 use crate::abi::codes::UvCode;
 use crate::abi::msr::{Msr, Privilege};
-use crate::abi::numbers::UvCall;
+use crate::abi::numbers::UltracallNumber;
 use crate::abi::regs::Regs;
 use effect::Effect;
 
 /// A call with who may make it, who has it and what it does.
 struct Row {
-    call: UvCall,
+    call: UltracallNumber,
     caller: Caller,
     profiles: &'static [Profile],
     serve: fn(&Inner, &mut Regs) -> Effect,
@@ -55,7 +55,7 @@ struct Row {
 macro_rules! rows {
     ($($(#[$doc:meta])* $call:ident = $number:literal, $caller:ident, $profiles:ident, $file:ident :: $handler:ident;)*) => {
         &[$(Row {
-            call: UvCall($number),
+            call: UltracallNumber($number),
             caller: Caller::$caller,
             profiles: &Profile::$profiles,
             serve: |machine, regs| $file::$handler(machine, regs).into(),
@@ -71,8 +71,8 @@ pub(crate) fn dispatch(machine: &Inner, regs: &mut Regs) -> Effect {
 }
 
 fn by_row(rows: &[Row], machine: &Inner, regs: &mut Regs) -> Effect {
-    let (number, msr, profile) = (UvCall(regs.gpr[3]), regs.msr(), machine.platform.profile);
-    if msr.contains(Msr::HV) && msr.in_transaction() && number != UvCall::UV_RETURN {
+    let (number, msr, profile) = (UltracallNumber(regs.gpr[3]), regs.msr(), machine.platform.profile);
+    if msr.contains(Msr::HV) && msr.in_transaction() && number != UltracallNumber::UV_RETURN {
         return UvCode::U_BAD_MODE.into();
     }
     let row = rows.iter().find(|row| row.call == number && row.profiles.contains(&profile));
@@ -101,7 +101,7 @@ fn permission(row: &Row, profile: Profile, msr: Msr) -> Result<(), UvCode> {
         Caller::Supervisor if mode.is_empty() => Ok(()),
         // S with HV is the ultravisor itself: no caller.
         Caller::Hypervisor if mode == Msr::HV && !msr.contains(Msr::S) => Ok(()),
-        Caller::Hypervisor if row.call == UvCall::UV_RETURN => Err(documented(UvCode::U_INVALID)),
+        Caller::Hypervisor if row.call == UltracallNumber::UV_RETURN => Err(documented(UvCode::U_INVALID)),
         Caller::Supervisor | Caller::Hypervisor => Err(UvCode::U_PERMISSION),
     }
 }

@@ -48,7 +48,7 @@ pub(super) fn terminate(machine: &Inner, regs: &Regs) -> UvCode {
 mod tests {
     use super::*;
     use crate::abi::Msr;
-    use crate::abi::numbers::{HvCall, UvCall};
+    use crate::abi::numbers::{HvCall, UltracallNumber};
     use crate::abi::ultracall::Ultracall;
     use crate::owner::keys::PrivateKey;
     use crate::owner::samples;
@@ -64,13 +64,14 @@ mod tests {
             ..MachineConfig::new(PrivateKey::from_pem(samples::MACHINE1, None).unwrap())
         };
         let machine = Machine::new(config, Arc::new(HostMemory::new(1 << 20)));
-        let mut regs = Regs { lpidr: Lpid(7), ..Regs::default() }.with_call(UvCall::UV_ESM, &[0x10000, 0x20000]);
+        let mut regs =
+            Regs { lpidr: Lpid(7), ..Regs::default() }.with_call(UltracallNumber::UV_ESM, &[0x10000, 0x20000]);
         regs.msr = (Msr::SF | Msr::ME).bits();
         machine.ultracall(&mut regs);
         assert_eq!((regs.nip, regs.gpr[3]), (0xc00, HvCall::H_SVM_INIT_START.0));
         let (svm, vcpu) = (machine.inner().svm(7).unwrap(), machine.inner().vcpu(Lpid(7), 0).unwrap());
         assert!(vcpu.state.lock().context.is_some());
-        let end = Regs::hypervisor().with_call(UvCall::UV_SVM_TERMINATE, &[7]);
+        let end = Regs::hypervisor().with_call(UltracallNumber::UV_SVM_TERMINATE, &[7]);
         assert_eq!(terminate(machine.inner(), &end), UvCode::U_SUCCESS);
         assert!(vcpu.state.lock().context.is_none(), "the flow is dropped");
         assert_eq!(svm.cookies.lock().take_context(regs.gpr[31]), None);

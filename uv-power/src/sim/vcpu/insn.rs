@@ -5,7 +5,7 @@ use alloc::{boxed::Box, vec::Vec};
 use uv_sim::guest::{Program, Step};
 
 use crate::abi::msr::Msr;
-use crate::abi::numbers::{HvCall, UvCall};
+use crate::abi::numbers::{HvCall, UltracallNumber};
 use crate::abi::regs::Regs;
 
 /// An instruction (or a few) of a guest. Each gives the guest's registers back when it is done.
@@ -46,7 +46,7 @@ impl GuestInsn {
 
     /// `sc 2`.
     #[must_use]
-    pub fn ultracall(number: UvCall, args: &[u64]) -> Self {
+    pub fn ultracall(number: UltracallNumber, args: &[u64]) -> Self {
         Self::Syscall { level: 2, gpr: [&[number.0], args].concat() }
     }
 }

@@ -13,7 +13,7 @@ impl S390Vcpu {
     /// [`HostError::Access`].
     pub fn answer(&mut self, change: impl FnOnce(&mut Answer<'_>)) -> Result<(), HostError> {
         let protected = self.cpu().is_protected();
-        self.guest().change_cpu_registers(self.cpu(), |registers, state| {
+        self.vm().change_cpu_registers(self.cpu(), |registers, state| {
             change(&mut Answer { state, grs: (!protected).then_some(&mut registers.grs) });
         })
     }

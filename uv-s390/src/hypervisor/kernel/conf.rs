@@ -2,8 +2,8 @@
 
 use core::sync::atomic::Ordering;
 
-use super::guest::Root;
-use super::{Allocation, Guest, HostError};
+use super::vm::Root;
+use super::{Allocation, HostError, Vm};
 use crate::abi::uvcb::{CreateConf, NoData, UvCommand};
 
 /// A configuration and the storage donated for it.
@@ -22,12 +22,12 @@ pub(super) struct ConfStorage {
     variable: Allocation,
 }
 
-impl Guest {
+impl Vm {
     /// KVM_PV_ENABLE: makes the configuration, then a secure CPU for each vCPU.
     ///
     /// After success the VM is protected; no image is set yet. After an error the VM is ordinary again and all donated storage
     /// came back, except that of CPUs which the Ultravisor refused to give back, which stays taken. When it refuses to
-    /// destroy the configuration, the VM stays protected, with no CPU that is: [`Guest::disable`] tries again.
+    /// destroy the configuration, the VM stays protected, with no CPU that is: [`Vm::disable`] tries again.
     ///
     /// # Errors
     /// [`HostError::Protected`]; [`HostError::NoStorage`]; [`HostError::Call`] of CREATE_SEC_CONF or CREATE_SEC_CPU, also when

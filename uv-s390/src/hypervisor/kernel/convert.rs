@@ -3,7 +3,7 @@
 use uv_core::{Gfn, HostAddr};
 
 use super::gmap::PageFlags;
-use super::{Guest, HostError};
+use super::{HostError, Vm};
 use crate::abi::uvc::{self, Block, CallError, Cc, Retries, UvRc, UvRrc};
 use crate::abi::uvcb::{ConvertFrom, ConvertTo, Features, UvCommand};
 
@@ -22,7 +22,7 @@ pub(super) const NOT_IMPORTED: PageFlags = PageFlags::EXPORTED.union(PageFlags::
 /// How often a page fault tries again before it gives the CPU back to its caller.
 const FAULT_TRIES: u32 = 1 << 16;
 
-impl Guest {
+impl Vm {
     /// Issues a call that makes `gfn` secure, once (s390-ultravisor §4.5).
     ///
     /// Without the "misc" feature and with more than one protected VM in this process, the frame is exported first, so that a page
@@ -114,7 +114,7 @@ impl Guest {
         self.destroy_held(gfn).or_else(|_| self.export_held(gfn))
     }
 
-    /// As [`Guest::destroy_or_export`], but leaves a page alone that has not all these flags when nobody moves it.
+    /// As [`Vm::destroy_or_export`], but leaves a page alone that has not all these flags when nobody moves it.
     pub(super) fn destroy_if(&self, gfn: Gfn, flags: PageFlags) -> Result<(), HostError> {
         let _page = self.gmap.hold(gfn);
         if !self.gmap.flags(gfn).contains(flags) {
@@ -124,7 +124,7 @@ impl Guest {
     }
 
     /// Pins a shared page, so that the guest cannot unshare it while the host uses it (for device emulation). Undone with
-    /// [`Guest::unpin`].
+    /// [`Vm::unpin`].
     ///
     /// # Errors
     /// [`HostError::Call`] of PIN_PAGE_SHARED when the page is not shared.
@@ -133,7 +133,7 @@ impl Guest {
         Ok(self.host.call(&mut ConvertFrom::new(UvCommand::PIN_PAGE_SHARED, frame.0))?)
     }
 
-    /// Undoes [`Guest::pin`]; the guest may unshare the page again. Tried once.
+    /// Undoes [`Vm::pin`]; the guest may unshare the page again. Tried once.
     ///
     /// # Errors
     /// [`HostError::Again`] when the Ultravisor is busy, or the page was not mapped and is now; [`HostError::NotProtected`],

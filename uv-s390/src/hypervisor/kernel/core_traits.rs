@@ -9,13 +9,13 @@ use uv_core::{
 };
 
 use super::gmap::PageFlags;
-use super::{Guest, HostError};
+use super::{HostError, Vm};
 
-impl ErrorType for Guest {
+impl ErrorType for Vm {
     type Error = HostError;
 }
 
-impl Guest {
+impl Vm {
     /// Does `act` for every page of a range in slots of a protected VM, stopping at the first error.
     fn each(
         &self,
@@ -34,7 +34,7 @@ impl Guest {
     }
 }
 
-impl SecureVm for Guest {
+impl SecureVm for Vm {
     fn page_size(&self) -> PageSize {
         PageSize::K4
     }
@@ -98,14 +98,14 @@ impl SecureVm for Guest {
     }
 }
 
-impl PageIn for Guest {
+impl PageIn for Vm {
     /// CONV_TO_SEC_STOR for each page.
     fn page_in_range(&self, range: PageRange) -> Result<(), RangeError<HostError>> {
         self.each(range, |gfn| self.import(gfn))
     }
 }
 
-impl PageOut for Guest {
+impl PageOut for Vm {
     /// CONV_FROM_SEC_STOR for each secure page.
     fn page_out_range(&self, range: PageRange) -> Result<(), RangeError<HostError>> {
         self.each(range, |gfn| match self.page_state(gfn)? {
@@ -115,7 +115,7 @@ impl PageOut for Guest {
     }
 }
 
-impl SharePages for Guest {
+impl SharePages for Vm {
     fn is_shared(&self, gfn: Gfn) -> Result<bool, HostError> {
         Ok(self.page_state(gfn)? == PageState::Shared)
     }
@@ -130,7 +130,7 @@ impl SharePages for Guest {
     }
 }
 
-impl DestroyPages for Guest {
+impl DestroyPages for Vm {
     /// DESTR_SEC_STOR for each page. An exported page is imported first, since the call does nothing to a frame that is not
     /// secure and the Ultravisor would go on waiting for the ciphertext.
     fn destroy_range(&self, range: PageRange) -> Result<(), RangeError<HostError>> {

@@ -6,7 +6,7 @@ use spin::Mutex;
 
 use super::interrupt::Local;
 use super::registers::{Registers, reset_state};
-use super::{Allocation, CpuReset, Guest, HostError};
+use super::{Allocation, CpuReset, HostError, Vm};
 use crate::abi::sie::{SidaDesignation, fields};
 use crate::abi::uvcb::{CpuState, CreateCpu, NoData, SetCpuState, UvCommand};
 
@@ -42,7 +42,7 @@ pub(super) struct SecureCpu {
     pub(super) sida: Allocation,
 }
 
-impl Guest {
+impl Vm {
     /// Adds a virtual CPU, stopped and clear. For a protected VM a secure CPU is made at once.
     ///
     /// # Errors
@@ -199,7 +199,7 @@ impl Guest {
     }
 }
 
-impl Guest {
+impl Vm {
     /// Does something with a CPU that nobody runs, changes or converts meanwhile: waits for whoever does. A CPU that does not
     /// exist is nobody's.
     pub(crate) fn with_cpu<T>(&self, number: u16, act: impl FnOnce() -> T) -> T {
@@ -213,7 +213,7 @@ impl Guest {
     }
 }
 
-impl Guest {
+impl Vm {
     /// Whether the CPU has a secure one. A CPU that does not exist has none.
     #[must_use]
     pub fn is_cpu_protected(&self, number: u16) -> bool {

@@ -8,7 +8,7 @@
 use core::sync::atomic::Ordering;
 
 use super::cpu::{Cpu, secure_handle};
-use super::{Guest, HostError};
+use super::{HostError, Vm};
 use crate::abi::sie::ExecutionControl;
 use crate::abi::uvcb::CpuState;
 
@@ -26,8 +26,8 @@ pub enum MpState {
     Load = 8,
 }
 
-impl Guest {
-    /// Hands the CPU states to user space. Done by every PV command and by [`Guest::set_mp_state`].
+impl Vm {
+    /// Hands the CPU states to user space. Done by every PV command and by [`Vm::set_mp_state`].
     pub fn take_cpu_states(&self) {
         self.user_states.store(true, Ordering::Release);
     }

@@ -7,7 +7,7 @@
 use uv_core::GuestAddr;
 use zerocopy::byteorder::big_endian::U64;
 
-use super::{Guest, HostError};
+use super::{HostError, Vm};
 use crate::abi::dat::{COMMON, FORMAT, INVALID, PAGE_INVALID, PAGE_ZERO, PROTECT, SHIFTS};
 use crate::abi::psw::Psw;
 use crate::abi::sie::{Asce, StateDescription};
@@ -71,7 +71,7 @@ impl Protection {
 
 /// How a CPU sees storage: between two runs, or in one that has ended.
 pub(crate) struct Logical<'a> {
-    guest: &'a Guest,
+    guest: &'a Vm,
     state: StateDescription,
     asce: Asce,
     access: Access,
@@ -79,7 +79,7 @@ pub(crate) struct Logical<'a> {
 
 impl<'a> Logical<'a> {
     /// The space of a CPU that an access register selects.
-    pub(crate) fn new(guest: &'a Guest, cpu: u16, ar: u8, access: Access) -> Result<Result<Self, PgmCode>, HostError> {
+    pub(crate) fn new(guest: &'a Vm, cpu: u16, ar: u8, access: Access) -> Result<Result<Self, PgmCode>, HostError> {
         let (state, registers) = (guest.state(cpu)?, guest.registers(cpu)?);
         let alet = registers.ars.get(usize::from(ar)).copied().unwrap_or(0);
         let asce = space(&state, ar, alet);

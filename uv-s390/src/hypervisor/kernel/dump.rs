@@ -1,7 +1,7 @@
-//! Dump calls of the kernel. Memory itself is read as ciphertext with [`Guest::host_read`].
+//! Dump calls of the kernel. Memory itself is read as ciphertext with [`Vm::host_read`].
 
 use super::cpu::secure_handle;
-use super::{Guest, Host, HostError};
+use super::{Host, HostError, Vm};
 use crate::abi::uvc::Block;
 use crate::abi::uvcb::{DumpComplete, DumpCpu, DumpStorageState, NoData, UvCommand};
 use alloc::vec;
@@ -19,7 +19,7 @@ impl Host {
     }
 }
 
-impl Guest {
+impl Vm {
     /// As [`Host::can_dump`].
     #[must_use]
     pub fn can_dump(&self) -> bool {
@@ -52,7 +52,7 @@ impl Guest {
     /// DUMP_CPU: the encrypted registers of a CPU.
     ///
     /// # Errors
-    /// [`HostError::Dump`] without [`Guest::dump_init`], [`HostError::Cpu`], [`HostError::Call`].
+    /// [`HostError::Dump`] without [`Vm::dump_init`], [`HostError::Cpu`], [`HostError::Call`].
     pub fn dump_cpu(&self, number: u16) -> Result<Vec<u8>, HostError> {
         let cpu = self.cpu(number)?;
         let handle = secure_handle(&cpu)?;
@@ -62,7 +62,7 @@ impl Guest {
     /// DUMP_CONF_STOR_STATE: the tweaks of the MiB of guest storage at `at`, 16 bytes for each page.
     ///
     /// # Errors
-    /// [`HostError::Dump`] without [`Guest::dump_init`], [`HostError::Call`].
+    /// [`HostError::Dump`] without [`Vm::dump_init`], [`HostError::Call`].
     pub fn dump_storage_state(&self, at: GuestAddr) -> Result<Vec<u8>, HostError> {
         let _lock = self.lock.lock();
         let handle = self.handle()?;
@@ -74,7 +74,7 @@ impl Guest {
     /// DUMP_COMPLETE: ends the dump; the CPUs may run again.
     ///
     /// # Errors
-    /// [`HostError::Dump`] without [`Guest::dump_init`], [`HostError::Call`]: the dump goes on.
+    /// [`HostError::Dump`] without [`Vm::dump_init`], [`HostError::Call`]: the dump goes on.
     pub fn dump_complete(&self) -> Result<Vec<u8>, HostError> {
         let _lock = self.lock.lock();
         let handle = self.handle()?;

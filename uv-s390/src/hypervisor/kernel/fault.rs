@@ -3,7 +3,7 @@
 use uv_core::{AccessError, Gfn, GuestAddr, HostAddr, PageSize};
 
 use super::gmap::PageFlags;
-use super::{Guest, HostError};
+use super::{HostError, Vm};
 use crate::abi::uvc::{PgmCode, ProgramInterruption};
 
 /// How often an access of the host meets a secure page before it is given up.
@@ -20,7 +20,7 @@ pub(super) enum Served {
     Again,
 }
 
-impl Guest {
+impl Vm {
     /// Serves an interruption that the host took while in SIE.
     ///
     /// A page that is not mapped is faulted in; 0x3e is handed on; a large frame that is none any more (0x3c) is mapped page by
@@ -83,11 +83,11 @@ impl Guest {
         Ok(())
     }
 
-    /// Writes guest storage, as [`Guest::host_read`] reads it. What is written over the ciphertext of an exported page makes
+    /// Writes guest storage, as [`Vm::host_read`] reads it. What is written over the ciphertext of an exported page makes
     /// that page unusable for the guest: its next import fails.
     ///
     /// # Errors
-    /// As [`Guest::host_read`].
+    /// As [`Vm::host_read`].
     pub fn host_write(&self, at: GuestAddr, from: &[u8]) -> Result<(), HostError> {
         self.converting(|| self.storage().write(at, from))
     }

@@ -6,10 +6,10 @@ use uv_core::{Gfn, GuestAddr, HostAddr, check_aligned};
 
 use super::convert::{NOT_IMPORTED, Retry};
 use super::gmap::PageFlags;
-use super::{Guest, HostError};
+use super::{HostError, Vm};
 use crate::abi::uvcb::{NoData, SetParams, Unpack, UvCommand};
 
-impl Guest {
+impl Vm {
     /// KVM_PV_SET_SEC_PARMS: gives the SE header to the Ultravisor through a buffer of the kernel's.
     ///
     /// # Errors

@@ -9,19 +9,19 @@
 
 use uv_core::{ArgumentError, Gfn, PageSize, check_in_slots};
 
-use super::{Guest, HostError};
+use super::{HostError, Vm};
 use crate::abi::uvcb::{ConvertTo, Features, UvCommand};
 
 /// Pages of a MiB.
 const PAGES: u64 = 256;
 const MIB: u64 = 1 << 20;
 
-impl Guest {
+impl Vm {
     /// Lets one segment entry map MiB number `mib` of a protected guest: imports its 256 pages, maps them as one, and has the
     /// Ultravisor verify it.
     ///
     /// After an error the pages that were imported are secure, and the MiB is mapped page by page. The mapping ends when a page
-    /// of it was exported or destroyed and the guest touches any of them; [`Guest::merge`] may then be called again.
+    /// of it was exported or destroyed and the guest touches any of them; [`Vm::merge`] may then be called again.
     ///
     /// # Errors
     /// [`HostError::NotProtected`]; [`HostError::NotInstalled`] without the call (bit 32) and feature bit 6;

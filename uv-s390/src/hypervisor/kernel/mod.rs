@@ -5,7 +5,7 @@
 //! | file | job | Linux |
 //! |---|---|---|
 //! | `start` | query, donate, initialize | `uv.c` |
-//! | `guest`, `gmap`, `slots` | a VM: slots, page tables, locks | `kvm`, `gmap` |
+//! | `vm`, `gmap`, `slots` | a VM: slots, page tables, locks | `kvm`, `gmap` |
 //! | `conf`, `cpu` | create and destroy configuration and CPUs | `pv.c` |
 //! | `image` | SE header, unpack with retry, verify | `pv.c` |
 //! | `convert` | import, export, destroy, pin | `uv.c` |
@@ -51,7 +51,6 @@ mod error;
 mod exit;
 mod fault;
 mod gmap;
-mod guest;
 mod hardware;
 mod image;
 mod interrupt;
@@ -73,6 +72,7 @@ mod start;
 mod status;
 mod system;
 mod teardown;
+mod vm;
 mod wait;
 
 pub use answer::Answer;
@@ -82,7 +82,6 @@ pub(crate) use dat::{Access, Logical, Translation};
 pub use error::HostError;
 pub(crate) use exit::diagnose;
 pub use exit::{Intercept, S390Exit};
-pub use guest::{Guest, GuestConfig, Process};
 pub use hardware::Hardware;
 pub use interrupt::{IoIrq, Irq, MachineCheckIrq, ProgramIrq};
 pub use options::VmOptions;
@@ -97,3 +96,4 @@ pub use start::Host;
 pub use status::StatusPlace;
 pub use system::SystemInformation;
 pub use teardown::Cleanup;
+pub use vm::{Process, Vm, VmConfig};

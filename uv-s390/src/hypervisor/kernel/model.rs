@@ -2,7 +2,7 @@
 
 use core::sync::atomic::Ordering;
 
-use super::{Guest, Host, HostError};
+use super::{Host, HostError, Vm};
 use crate::abi::uvcb::{ConfFlags, Features};
 
 /// Features that a protected guest can be given, each with the flag of CREATE_SEC_CONF that gives it.
@@ -18,7 +18,7 @@ impl Host {
     }
 }
 
-impl Guest {
+impl Vm {
     /// The features that protected guests of this VM have; none until they are set.
     #[must_use]
     pub fn uv_features(&self) -> Features {

@@ -4,7 +4,7 @@ use core::sync::atomic::Ordering;
 
 use bitflags::bitflags;
 
-use super::Guest;
+use super::Vm;
 
 bitflags! {
     /// Switches of a VM. All are off in a new one, and none can be taken back.
@@ -24,7 +24,7 @@ bitflags! {
     }
 }
 
-impl Guest {
+impl Vm {
     /// Switches options on.
     pub fn set_options(&self, options: VmOptions) {
         self.options.fetch_or(options.bits(), Ordering::AcqRel);

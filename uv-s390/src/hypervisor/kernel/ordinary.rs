@@ -16,7 +16,7 @@ impl S390Vcpu {
     /// Enters the guest with its general registers: 0 to 13 go with the instruction, 14 and 15 through the state description.
     /// Nothing else of that is written, for other host CPUs set flags in it.
     pub(super) fn enter_ordinary(&self, asce: u64) -> Result<Result<(), ProgramInterruption>, HostError> {
-        let hardware = &self.guest().host.hardware;
+        let hardware = &self.vm().host.hardware;
         let block = self.cpu().block.origin();
         let mut grs = self.cpu().registers.lock().grs;
         let mut high = [0; 16];
@@ -48,20 +48,20 @@ impl S390Vcpu {
         if mask & PSW_DAT == 0 && !self.cpu().is_protected() {
             let at = GuestAddr(super::prefixed(address, state.prefix_address()));
             // What was not read stays as it is: an operation code of length 4.
-            let _ = self.guest().host_read(at, &mut opcode);
+            let _ = self.vm().host_read(at, &mut opcode);
         }
         let length = instruction_length(opcode[0]);
         if !self.cpu().is_protected() {
             let mut new = Psw::new_zeroed();
-            self.guest().host_read(GuestAddr(state.prefix_address() + PROGRAM_NEW_PSW), new.as_mut_bytes())?;
+            self.vm().host_read(GuestAddr(state.prefix_address() + PROGRAM_NEW_PSW), new.as_mut_bytes())?;
             if new.address == state.psw.address && new.mask.get() & PSW_WAIT == 0 {
                 return Err(HostError::Fault(gfn));
             }
             let next = address.wrapping_add(u64::from(length));
-            self.guest().store(self.cpu(), offset_of!(StateDescription, psw) + 8, &next.to_be_bytes())?;
+            self.vm().store(self.cpu(), offset_of!(StateDescription, psw) + 8, &next.to_be_bytes())?;
         }
         let irq = ProgramIrq { code: PgmCode::ADDRESSING.0, length: Some(length), ..ProgramIrq::default() };
-        self.guest().inject(Some(self.number()), Irq::Program(irq))
+        self.vm().inject(Some(self.number()), Irq::Program(irq))
     }
 }
 

@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 
 use super::cpu::Cpu;
-use super::{CpuReset, Guest, HostError, S390Vcpu};
+use super::{CpuReset, HostError, S390Vcpu, Vm};
 use crate::abi::psw::Psw;
 use crate::abi::sie::{ExecutionControl, StateDescription, fields};
 
@@ -114,7 +114,7 @@ pub(super) fn reset_state(state: &mut StateDescription, kind: CpuReset) {
     }
 }
 
-impl Guest {
+impl Vm {
     /// The register file of a CPU, as it is between two runs.
     ///
     /// # Errors
@@ -155,13 +155,13 @@ impl Guest {
 }
 
 impl S390Vcpu {
-    /// The register file, as [`Guest::registers`] gives it.
+    /// The register file, as [`Vm::registers`] gives it.
     #[must_use]
     pub fn registers(&self) -> Registers {
         *self.cpu().registers.lock()
     }
 
-    /// As [`Guest::change_registers`].
+    /// As [`Vm::change_registers`].
     ///
     /// # Errors
     /// [`HostError::Access`].
@@ -170,6 +170,6 @@ impl S390Vcpu {
         change: impl FnOnce(&mut Registers, &mut StateDescription),
     ) -> Result<(), HostError> {
         let cpu: &Arc<Cpu> = self.cpu();
-        self.guest().change_cpu_registers(cpu, change)
+        self.vm().change_cpu_registers(cpu, change)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::cpu::secure_handle;
 use super::registers::reset_state;
-use super::{Guest, HostError};
+use super::{HostError, Vm};
 use crate::abi::uvcb::{NoData, UvCommand};
 
 /// Kind of a CPU reset; each one does what the one before it does, and more.
@@ -26,7 +26,7 @@ impl CpuReset {
     }
 }
 
-impl Guest {
+impl Vm {
     /// SET_UNSHARE_ALL: all shared pages become private again. All CPUs must be stopped.
     ///
     /// # Errors

@@ -1,8 +1,8 @@
 //! Restart of a CPU: how SIGP restart, or an operator, sets a CPU to work.
 
-use super::{Guest, HostError, Irq};
+use super::{HostError, Irq, Vm};
 
-impl Guest {
+impl Vm {
     /// Makes a restart interruption pending. It is delivered before the CPU enters the guest: an ordinary one gets its
     /// restart-new PSW from the kernel, of a protected one the Ultravisor loads it.
     ///

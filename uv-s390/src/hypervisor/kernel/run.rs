@@ -3,7 +3,7 @@
 use super::convert::Retry;
 use super::cpu::Cpu;
 use super::fault::Served;
-use super::{Guest, HostError, Intercept, S390Exit, wait};
+use super::{HostError, Intercept, S390Exit, Vm, wait};
 use crate::abi::sie::{InterceptionCode, StateDescription};
 use crate::abi::uvc::ProgramInterruption;
 use crate::abi::uvcb::{ConvertTo, Share, UvCommand};
@@ -29,11 +29,11 @@ mod ipa {
 /// interruption.
 #[derive(Debug)]
 pub struct S390Vcpu {
-    guest: Arc<Guest>,
+    guest: Arc<Vm>,
     cpu: Arc<Cpu>,
 }
 
-impl Guest {
+impl Vm {
     /// The vCPU with this number, to be run.
     ///
     /// # Errors
@@ -52,7 +52,7 @@ impl S390Vcpu {
 
     /// The VM.
     #[must_use]
-    pub const fn guest(&self) -> &Arc<Guest> {
+    pub const fn vm(&self) -> &Arc<Vm> {
         &self.guest
     }
 

@@ -5,7 +5,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use super::interrupt::floating_list;
-use super::{CpuModel, Guest, HostError, Irq};
+use super::{CpuModel, HostError, Irq, Vm};
 
 /// An adapter: a source of I/O interruptions without a subchannel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl Settings {
     }
 }
 
-impl Guest {
+impl Vm {
     /// The CPU model of the VM.
     #[must_use]
     pub fn cpu_model(&self) -> CpuModel {

@@ -3,7 +3,7 @@
 use spin::MutexGuard;
 
 use super::cpu::Cpu;
-use super::{Guest, HostError, S390Vcpu};
+use super::{HostError, S390Vcpu, Vm};
 
 impl S390Vcpu {
     /// Copies bytes of an instruction's operand out of the SIDA.
@@ -11,7 +11,7 @@ impl S390Vcpu {
     /// # Errors
     /// [`HostError::NotProtected`]; [`HostError::Access`] past its end.
     pub fn sida_read(&self, offset: u64, into: &mut [u8]) -> Result<(), HostError> {
-        self.guest().sida_read(self.number(), offset, into)
+        self.vm().sida_read(self.number(), offset, into)
     }
 
     /// Copies bytes of an instruction's result into the SIDA.
@@ -19,11 +19,11 @@ impl S390Vcpu {
     /// # Errors
     /// As [`S390Vcpu::sida_read`].
     pub fn sida_write(&self, offset: u64, from: &[u8]) -> Result<(), HostError> {
-        self.guest().sida_write(self.number(), offset, from)
+        self.vm().sida_write(self.number(), offset, from)
     }
 }
 
-impl Guest {
+impl Vm {
     fn sida(&self, cpu: &Cpu, offset: u64, len: usize) -> Result<uv_core::HostAddr, HostError> {
         let secure: MutexGuard<'_, _> = cpu.secure.lock();
         let sida = &secure.as_ref().ok_or(HostError::NotProtected)?.sida;
@@ -56,7 +56,7 @@ impl Guest {
     /// Writes the SIDA of a CPU.
     ///
     /// # Errors
-    /// As [`Guest::sida_read`].
+    /// As [`Vm::sida_read`].
     pub fn sida_write(&self, number: u16, offset: u64, from: &[u8]) -> Result<(), HostError> {
         let at = self.sida(&*self.cpu(number)?, offset, from.len())?;
         Ok(self.host.hardware.memory.write(at, from)?)

@@ -5,7 +5,7 @@ use alloc::collections::BTreeMap;
 
 use uv_core::Gfn;
 
-use super::{Guest, HostError};
+use super::{HostError, Vm};
 
 /// Bits 0–3 of a storage key: access control.
 const ACCESS_CONTROL: u8 = 0xf0;
@@ -20,7 +20,7 @@ pub(super) struct StorageKeys {
     keys: BTreeMap<Gfn, u8>,
 }
 
-impl Guest {
+impl Vm {
     /// Whether storage keys were ever set.
     #[must_use]
     pub fn uses_storage_keys(&self) -> bool {
@@ -39,7 +39,7 @@ impl Guest {
     /// Sets the storage key of a page.
     ///
     /// # Errors
-    /// As [`Guest::storage_key`].
+    /// As [`Vm::storage_key`].
     pub fn set_storage_key(&self, gfn: Gfn, key: u8) -> Result<(), HostError> {
         self.slots().host_page(gfn).ok_or(HostError::Fault(gfn))?;
         let mut all = self.storage_keys.lock();

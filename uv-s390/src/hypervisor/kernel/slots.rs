@@ -3,14 +3,14 @@
 use uv_core::{MemSlot, SlotError, SlotId};
 
 use super::gmap::PageFlags;
-use super::{Guest, HostError};
+use super::{HostError, Vm};
 
-impl Guest {
+impl Vm {
     /// Adds a memory slot. The VM must be ordinary: the size of a configuration is fixed when it is made.
     ///
     /// # Errors
     /// [`HostError::Protected`]; [`HostError::Slot`] for one that overlaps another, has the number of another, or passes
-    /// [`Guest::limit`].
+    /// [`Vm::limit`].
     pub fn add_slot(&self, id: SlotId, slot: MemSlot) -> Result<(), HostError> {
         let _lock = self.lock.lock();
         self.add_locked(id, slot)
@@ -40,7 +40,7 @@ impl Guest {
     /// Puts a memory slot to another guest address, as one step: no protection begins in between.
     ///
     /// # Errors
-    /// Those of [`Guest::remove_slot`] and [`Guest::add_slot`]; after the latter the slot is where it was, with nothing mapped.
+    /// Those of [`Vm::remove_slot`] and [`Vm::add_slot`]; after the latter the slot is where it was, with nothing mapped.
     pub fn move_slot(&self, id: SlotId, slot: MemSlot) -> Result<(), HostError> {
         let _lock = self.lock.lock();
         let old = self.remove_locked(id)?;

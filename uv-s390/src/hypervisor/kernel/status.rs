@@ -15,7 +15,7 @@ use uv_core::GuestAddr;
 use zerocopy::IntoBytes;
 
 use super::cpu::Cpu;
-use super::{Guest, HostError, Registers};
+use super::{HostError, Registers, Vm};
 use crate::abi::sie::StateDescription;
 
 /// Offset of the first save area.
@@ -53,7 +53,7 @@ pub(super) fn put_registers(
     put(0x1380, state.crs.as_bytes())
 }
 
-impl Guest {
+impl Vm {
     /// Stores the status of a CPU that does not run. Of a protected CPU it is what the kernel sees, and its place has to be a
     /// page that the host may have.
     ///

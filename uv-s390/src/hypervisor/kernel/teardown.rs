@@ -7,14 +7,14 @@ use uv_core::Gfn;
 
 use super::conf::SecureConf;
 use super::gmap::PageFlags;
-use super::{Guest, HostError};
+use super::{HostError, Vm};
 use crate::abi::uvcb::{DestroyFast, NoData, UvCommand};
 
 /// Configurations that are set aside.
 #[derive(Debug, Default)]
 pub(super) struct SetAside {
     set: Option<Leftover>,
-    /// Those whose end was interrupted, oldest first; ended with the next [`Guest::disable`].
+    /// Those whose end was interrupted, oldest first; ended with the next [`Vm::disable`].
     queue: Vec<Leftover>,
 }
 
@@ -32,14 +32,14 @@ pub enum Cleanup {
     Destroyed,
     /// There was nothing to ask the Ultravisor: the configuration went the fast way before.
     Fast,
-    /// The caller wanted no more; the rest is queued for [`Guest::disable`].
+    /// The caller wanted no more; the rest is queued for [`Vm::disable`].
     Queued,
 }
 
 /// First page that the kernel leaves to the deferred part: 2 GiB.
 const LOW_END: Gfn = Gfn(2 << 18);
 
-impl Guest {
+impl Vm {
     /// KVM_PV_DISABLE: destroys the CPUs, destroys the configuration, ends what was set aside or queued, then destroys every page.
     ///
     /// After success the VM is ordinary, its memory is accessible and what was secure is zero. When a CPU cannot be
@@ -77,13 +77,13 @@ impl Guest {
     }
 
     /// KVM_PV_ASYNC_CLEANUP_PREPARE: the VM is ordinary at once and goes on with another page-table root, while its old
-    /// configuration waits for [`Guest::cleanup`]. Pages below 2 GiB are destroyed here, since they are what the guest's
+    /// configuration waits for [`Vm::cleanup`]. Pages below 2 GiB are destroyed here, since they are what the guest's
     /// boot needs next.
     ///
     /// # Errors
     /// [`HostError::NotProtected`]; [`HostError::NotInstalled`] when the kernel does not do it; the first failure of
     /// DESTROY_SEC_CPU; [`HostError::SetAside`] when one is waiting already; [`HostError::SegmentTable`];
-    /// [`HostError::Call`] of DESTROY_SEC_CONF_FAST (0x0104: AP queues bound) — the caller falls back to [`Guest::disable`].
+    /// [`HostError::Call`] of DESTROY_SEC_CONF_FAST (0x0104: AP queues bound) — the caller falls back to [`Vm::disable`].
     pub fn set_aside(&self) -> Result<(), HostError> {
         let _lock = self.lock.lock();
         if !self.is_protected() {
@@ -188,7 +188,7 @@ impl Guest {
         Ok(Cleanup::Destroyed)
     }
 
-    /// Whether a configuration waits for [`Guest::cleanup`].
+    /// Whether a configuration waits for [`Vm::cleanup`].
     #[must_use]
     pub fn has_set_aside(&self) -> bool {
         self.aside.lock().set.is_some()

@@ -5,12 +5,12 @@
 //! 0x38 after the machine has made the call pending, and all that is left to do is to run the target.
 
 use super::cpu::Cpu;
-use super::{Guest, HostError};
+use super::{HostError, Vm};
 use crate::abi::psw::PSW_INTERRUPTIONS;
 use crate::abi::sie::{ExecutionControl, StateDescription};
 use uv_core::HostAddr;
 
-impl Guest {
+impl Vm {
     /// Sets or clears the wait flag of a CPU. It is no part of what the machine stores, and nothing else in its word changes.
     ///
     /// # Errors

@@ -15,7 +15,7 @@
 //! | [`addresses`] | which field of which structure is an address |
 //! | [`MemOp`], [`SKeys`] | guest storage, the SIDA, storage keys |
 //! | [`Interrupt`], [`IrqBlock`], [`irq_type`] | interruptions to be injected |
-//! | `kernel` | the kernel's side: [`Guest`](crate::hypervisor::kernel::Guest) answers the ioctls |
+//! | `kernel` | the kernel's side: [`Vm`](crate::hypervisor::kernel::Vm) answers the ioctls |
 //! | [`client`] | user space's side: each command as a function |
 //!
 //! What user space writes against [`KvmPv`] runs on the kernel of this library; an implementor for `/dev/kvm` only has to

@@ -6,7 +6,7 @@ use uv_core::{MemSlots, PageSize};
 
 use super::kernel::check_system;
 use super::{Errno, request};
-use crate::hypervisor::kernel::{Guest, GuestConfig, Host, HostError, Process};
+use crate::hypervisor::kernel::{Host, HostError, Process, Vm, VmConfig};
 
 /// What an ioctl on the system gives.
 #[derive(Clone, Debug)]
@@ -14,7 +14,7 @@ pub enum SystemAnswer {
     /// A number.
     Value(u64),
     /// KVM_CREATE_VM: where a file descriptor would be, the VM.
-    Vm(Arc<Guest>),
+    Vm(Arc<Vm>),
 }
 
 /// `/dev/kvm`, opened by one process.
@@ -61,9 +61,9 @@ impl System {
         result
     }
 
-    fn create_vm(&self) -> Result<Arc<Guest>, Errno> {
-        let config = GuestConfig { process: self.process.clone(), ..GuestConfig::new(MemSlots::new(PageSize::K4)) };
-        Guest::new(self.host.clone(), config).map_err(|error| match error {
+    fn create_vm(&self) -> Result<Arc<Vm>, Errno> {
+        let config = VmConfig { process: self.process.clone(), ..VmConfig::new(MemSlots::new(PageSize::K4)) };
+        Vm::new(self.host.clone(), config).map_err(|error| match error {
             HostError::NoStorage(_) => Errno::ENOMEM,
             _ => Errno::EINVAL,
         })

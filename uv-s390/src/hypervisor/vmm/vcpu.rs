@@ -67,14 +67,14 @@ impl VmmVcpu {
         let r1 = u8::try_from(intercept.ipa >> 4 & 0xf).unwrap_or(0);
         // The machine has checked for problem state before it intercepted.
         let call = Diag308 { problem_state: false, r1, address: intercept.gr_r1(), subcode: intercept.gr_r3() };
-        let storage = Operand::Guest(self.inner.guest().storage());
-        let machine = MachineModel { huge_pages: self.inner.guest().has_huge_pages(), ..MachineModel::default() };
+        let storage = Operand::Guest(self.inner.vm().storage());
+        let machine = MachineModel { huge_pages: self.inner.vm().has_huge_pages(), ..MachineModel::default() };
         let outcome = diag308::handle(&mut self.stores.lock(), &machine, call, storage);
         match outcome {
             Outcome::Response(response) => self.respond(r1, response)?,
             Outcome::Program(code) => {
                 let program = ProgramIrq { code: code.0, ..ProgramIrq::default() };
-                self.inner.guest().inject(Some(self.inner.number()), Irq::Program(program))?;
+                self.inner.vm().inject(Some(self.inner.number()), Irq::Program(program))?;
             }
             Outcome::Reset(ResetRequest::Protected) => {
                 self.asked = Some(r1);
@@ -102,7 +102,7 @@ impl Vcpu for VmmVcpu {
         loop {
             match self.inner.run()? {
                 Exit::Arch(S390Exit::Instruction(intercept))
-                    if intercept.diagnose() == Some(DIAG_308) && !self.inner.guest().is_protected() =>
+                    if intercept.diagnose() == Some(DIAG_308) && !self.inner.vm().is_protected() =>
                 {
                     if let Some(exit) = self.diag308(intercept)? {
                         return Ok(exit);

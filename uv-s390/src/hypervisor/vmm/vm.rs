@@ -9,27 +9,27 @@ use uv_core::{
 
 use super::ipl::{self, IplOptions, Started};
 use super::{VmmError, VmmVcpu};
-use crate::hypervisor::kernel::{Guest, HostError};
+use crate::hypervisor::kernel::{HostError, Vm};
 
 /// A VM of a VMM. Clones are the same VM.
 #[derive(Clone, Debug)]
-pub struct VmmVm(Arc<Guest>);
+pub struct VmmVm(Arc<Vm>);
 
 impl VmmVm {
     /// The VMM's side of a VM of the kernel's.
     #[must_use]
-    pub const fn new(inner: Arc<Guest>) -> Self {
+    pub const fn new(inner: Arc<Vm>) -> Self {
         Self(inner)
     }
 
     /// The VM of the kernel.
     #[must_use]
-    pub const fn inner(&self) -> &Arc<Guest> {
+    pub const fn inner(&self) -> &Arc<Vm> {
         &self.0
     }
 }
 
-impl Guest {
+impl Vm {
     /// QEMU's sequence behind DIAG 308 subcode 10 with this PV IPIB, on the lowest CPU number, whoever asked for it. The response
     /// for the guest is in [`VmmError::Start`].
     ///
@@ -41,7 +41,7 @@ impl Guest {
     }
 }
 
-fn start_on(guest: &Guest, initiator: u16, ipib: &[u8]) -> Result<Started, VmmError> {
+fn start_on(guest: &Vm, initiator: u16, ipib: &[u8]) -> Result<Started, VmmError> {
     // A protected guest cannot ask for it (subcode 10 is a specification exception there), and the resets would end it.
     if guest.is_protected() {
         return Err(HostError::Protected.into());
@@ -68,7 +68,7 @@ impl EnterSecureMode for VmmVm {
         if self.0.is_protected() {
             return Err(HostError::Protected.into());
         }
-        let mine = Arc::ptr_eq(cpu.inner().guest(), &self.0);
+        let mine = Arc::ptr_eq(cpu.inner().vm(), &self.0);
         let request = if mine { cpu.take_request() } else { None };
         let (r1, ipib) = request.ok_or(HostError::NotAsked)?;
         let started = start_on(&self.0, cpu.inner().number(), &ipib);

@@ -35,7 +35,7 @@ const FICTIONAL: &[Row] = fictional!(rows);
 /// R3 and R4 after a call.
 fn made(profile: Profile, rows: &[Row], msr: Msr, number: u64, argument: u64) -> (Option<UvCode>, u64) {
     let (machine, _) = plain(profile);
-    let mut regs = Regs { msr: msr.bits(), ..Regs::default() }.with_call(UvCall(number), &[argument]);
+    let mut regs = Regs { msr: msr.bits(), ..Regs::default() }.with_call(UltracallNumber(number), &[argument]);
     match by_row(rows, machine.inner(), &mut regs) {
         Effect::Result(code) => (Some(code), regs.gpr[4]),
         _ => (None, regs.gpr[4]),

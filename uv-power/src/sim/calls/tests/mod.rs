@@ -39,35 +39,35 @@ fn plain(profile: Profile) -> (Machine, Arc<HostMemory>) {
 }
 
 /// A call with a machine state; the registers afterwards.
-fn call(machine: &Machine, msr: Msr, lpid: Lpid, number: UvCall, args: &[u64]) -> Regs {
+fn call(machine: &Machine, msr: Msr, lpid: Lpid, number: UltracallNumber, args: &[u64]) -> Regs {
     let mut regs = Regs { lpidr: lpid, ..Regs::default() }.with_call(number, args);
     regs.msr = (msr | Msr::SF | Msr::ME).bits();
     machine.ultracall(&mut regs);
     regs
 }
 
-fn code(machine: &Machine, msr: Msr, lpid: Lpid, number: UvCall, args: &[u64]) -> UvCode {
+fn code(machine: &Machine, msr: Msr, lpid: Lpid, number: UltracallNumber, args: &[u64]) -> UvCode {
     UvCode::from_register(call(machine, msr, lpid, number, args).gpr[3])
 }
 
-fn hv(machine: &Machine, number: UvCall, args: &[u64]) -> UvCode {
+fn hv(machine: &Machine, number: UltracallNumber, args: &[u64]) -> UvCode {
     ultracall::call(machine, number, args).0
 }
 
 /// The object of a VM that has asked to become secure and has one slot of four pages.
 fn active(machine: &Machine) -> Arc<Svm> {
-    let asked = call(machine, Msr::empty(), VM, UvCall::UV_ESM, &[0x1_0000, 0x2_0000]);
+    let asked = call(machine, Msr::empty(), VM, UltracallNumber::UV_ESM, &[0x1_0000, 0x2_0000]);
     assert_eq!((asked.nip, asked.gpr[3]), (0xc00, HvCall::H_SVM_INIT_START.0));
-    assert_eq!(hv(machine, UvCall::UV_REGISTER_MEM_SLOT, &[7, 0, 0x4_0000, 0, 0]), UvCode::U_SUCCESS);
+    assert_eq!(hv(machine, UltracallNumber::UV_REGISTER_MEM_SLOT, &[7, 0, 0x4_0000, 0, 0]), UvCode::U_SUCCESS);
     machine.inner().svm(7).unwrap()
 }
 
 fn page_in(machine: &Machine, from: HostAddr) -> UvCode {
-    hv(machine, UvCall::UV_PAGE_IN, &[7, from.0, GPA, 0, 16])
+    hv(machine, UltracallNumber::UV_PAGE_IN, &[7, from.0, GPA, 0, 16])
 }
 
 fn page_out(machine: &Machine, to: HostAddr) -> UvCode {
-    hv(machine, UvCall::UV_PAGE_OUT, &[7, to.0, GPA, 0, 16])
+    hv(machine, UltracallNumber::UV_PAGE_OUT, &[7, to.0, GPA, 0, 16])
 }
 
 #[test]
@@ -77,25 +77,27 @@ fn transactions_matter_in_hypervisor_state_only() {
         let told = |code| if profile == Profile::Firmware { UvCode::U_PERMISSION } else { code };
         for state in [Msr::TS_T, Msr::TS_S] {
             let code = |mode: Msr, number| code(&machine, mode | state, Lpid(9), number, &[0, 1]);
-            assert_eq!(code(Msr::HV, UvCall::UV_PAGE_IN), UvCode::U_BAD_MODE);
-            assert_eq!(code(Msr::HV | Msr::PR, UvCall(0xf100)), UvCode::U_BAD_MODE);
-            assert_eq!(code(Msr::HV | Msr::PR, UvCall::UV_RETURN), told(UvCode::U_INVALID));
-            assert_eq!(code(Msr::PR, UvCall::UV_ESM), UvCode::U_PERMISSION);
-            assert_eq!(code(Msr::empty(), UvCall::UV_SHARE_PAGE), told(UvCode::U_INVALID));
+            assert_eq!(code(Msr::HV, UltracallNumber::UV_PAGE_IN), UvCode::U_BAD_MODE);
+            assert_eq!(code(Msr::HV | Msr::PR, UltracallNumber(0xf100)), UvCode::U_BAD_MODE);
+            assert_eq!(code(Msr::HV | Msr::PR, UltracallNumber::UV_RETURN), told(UvCode::U_INVALID));
+            assert_eq!(code(Msr::PR, UltracallNumber::UV_ESM), UvCode::U_PERMISSION);
+            assert_eq!(code(Msr::empty(), UltracallNumber::UV_SHARE_PAGE), told(UvCode::U_INVALID));
         }
         // No such VM, for each of the three calls.
         let none = if profile == Profile::Firmware { UvCode::U_FUNCTION } else { UvCode::U_INVALID };
-        for number in [UvCall::UV_SHARE_PAGE, UvCall::UV_UNSHARE_PAGE, UvCall::UV_UNSHARE_ALL_PAGES] {
+        for number in
+            [UltracallNumber::UV_SHARE_PAGE, UltracallNumber::UV_UNSHARE_PAGE, UltracallNumber::UV_UNSHARE_ALL_PAGES]
+        {
             assert_eq!(code(&machine, Msr::S, Lpid(9), number, &[0, 1]), none);
             assert_eq!(code(&machine, Msr::S | Msr::TS_S, Lpid(9), number, &[0, 1]), none);
         }
         // A number that is none is told to everybody.
         for mode in [Msr::empty(), Msr::PR, Msr::S, Msr::S | Msr::PR, Msr::HV, Msr::HV | Msr::PR] {
-            assert_eq!(code(&machine, mode, Lpid(9), UvCall(0xf100), &[]), UvCode::U_FUNCTION);
+            assert_eq!(code(&machine, mode, Lpid(9), UltracallNumber(0xf100), &[]), UvCode::U_FUNCTION);
         }
         // The ultravisor's own mode is no caller's.
         for mode in [Msr::HV | Msr::S, Msr::HV | Msr::S | Msr::PR] {
-            assert_eq!(code(&machine, mode, Lpid(9), UvCall::UV_READ_SCOM, &[0]), UvCode::U_PERMISSION);
+            assert_eq!(code(&machine, mode, Lpid(9), UltracallNumber::UV_READ_SCOM, &[0]), UvCode::U_PERMISSION);
         }
     }
 }
@@ -192,7 +194,7 @@ impl NormalMemory for Everywhere {
 #[test]
 fn platform_memory_judges_the_buffer_before_the_handle() {
     for profile in Profile::ALL {
-        let calls = [(UvCall::UV_READ_MEM, 3 << 32 | 2), (UvCall::UV_WRITE_MEM, 2 << 32 | 3)];
+        let calls = [(UltracallNumber::UV_READ_MEM, 3 << 32 | 2), (UltracallNumber::UV_WRITE_MEM, 2 << 32 | 3)];
         let codes = |machine: &Machine, buffer: u64, known: bool| {
             let range = PlatformRange {
                 id: 3,
@@ -226,13 +228,13 @@ fn a_vm_gets_the_suite_of_its_ultravisor_and_no_old_failure() {
         let svm = active(&machine);
         assert_eq!((svm.space.sealer().suite(), svm.space.pages()), (suite, 1 << 26));
         // The first page does not come: the transition fails.
-        let mut regs = call(&machine, Msr::empty(), Lpid(8), UvCall::UV_ESM, &[0x1_0000, 0x2_0000]);
-        (regs.gpr[0], regs.gpr[3]) = (HvCode::H_PARAMETER.to_register(), UvCall::UV_RETURN.0);
+        let mut regs = call(&machine, Msr::empty(), Lpid(8), UltracallNumber::UV_ESM, &[0x1_0000, 0x2_0000]);
+        (regs.gpr[0], regs.gpr[3]) = (HvCode::H_PARAMETER.to_register(), UltracallNumber::UV_RETURN.0);
         regs.msr = Regs::hypervisor().msr;
         machine.ultracall(&mut regs);
         assert!(machine.esm_failure(Lpid(8)).is_some());
-        assert_eq!(hv(&machine, UvCall::UV_SVM_TERMINATE, &[8]), UvCode::U_SUCCESS);
-        call(&machine, Msr::empty(), Lpid(8), UvCall::UV_ESM, &[0x1_0000, 0x2_0000]);
+        assert_eq!(hv(&machine, UltracallNumber::UV_SVM_TERMINATE, &[8]), UvCode::U_SUCCESS);
+        call(&machine, Msr::empty(), Lpid(8), UltracallNumber::UV_ESM, &[0x1_0000, 0x2_0000]);
         assert!(machine.esm_failure(Lpid(8)).is_none(), "that was the one before");
     }
 }
@@ -243,7 +245,7 @@ fn get_file(machine: &Machine, pidr: u32, offset: u64, name: &str) -> UvCode {
     bytes[..name.len()].copy_from_slice(name.as_bytes());
     let mut args: Vec<u64> = alloc::vec![offset];
     args.extend(bytes.chunks_exact(8).map(|word| u64::from_be_bytes(word.try_into().unwrap())));
-    let mut regs = Regs { lpidr: VM, pidr, ..Regs::default() }.with_call(UvCall::UV_ESMB_GET_FILE, &args);
+    let mut regs = Regs { lpidr: VM, pidr, ..Regs::default() }.with_call(UltracallNumber::UV_ESMB_GET_FILE, &args);
     regs.msr = (Msr::SF | Msr::S).bits();
     machine.ultracall(&mut regs);
     UvCode::from_register(regs.gpr[3])
@@ -270,14 +272,15 @@ fn the_byte_order_of_interrupts_is_the_last_callers() {
     use core::sync::atomic::Ordering;
     let (machine, _) = plain(Profile::Documented);
     let little = || machine.inner().platform.hv_little_endian.load(Ordering::Relaxed);
-    let write = |mode: Msr, lpid: u64, dw1| code(&machine, mode, Lpid(0), UvCall::UV_WRITE_PATE, &[lpid, 0, dw1]);
+    let write =
+        |mode: Msr, lpid: u64, dw1| code(&machine, mode, Lpid(0), UltracallNumber::UV_WRITE_PATE, &[lpid, 0, dw1]);
     assert!(little());
     assert_eq!((write(Msr::HV, 5, 1 << 62), little()), (UvCode::U_P3, true), "a refused call changes nothing");
     assert_eq!((write(Msr::HV, 5, 0), little()), (UvCode::U_SUCCESS, false));
     active(&machine);
     assert_eq!((write(Msr::HV | Msr::LE, 7, 0), little()), (UvCode::U_SUCCESS, false), "a VM that has an object");
     assert_eq!((write(Msr::HV | Msr::LE, 5, 0), little()), (UvCode::U_SUCCESS, true));
-    let asked = |lpid| call(&machine, Msr::empty(), lpid, UvCall::UV_ESM, &[0x1_0000, 0x2_0000]).msr();
+    let asked = |lpid| call(&machine, Msr::empty(), lpid, UltracallNumber::UV_ESM, &[0x1_0000, 0x2_0000]).msr();
     assert!(asked(Lpid(8)).contains(Msr::LE));
     write(Msr::HV, 5, 0);
     assert!(!asked(Lpid(9)).contains(Msr::LE));
@@ -287,10 +290,10 @@ fn the_byte_order_of_interrupts_is_the_last_callers() {
 fn a_virtual_cpu_that_was_reset_has_no_context() {
     for profile in Profile::ALL {
         let (machine, _) = plain(profile);
-        let mut asked = call(&machine, Msr::empty(), VM, UvCall::UV_ESM, &[0x1_0000, 0x2_0000]);
+        let mut asked = call(&machine, Msr::empty(), VM, UltracallNumber::UV_ESM, &[0x1_0000, 0x2_0000]);
         machine.add_vcpu(VM, 0, alloc::boxed::Box::new(|_| uv_sim::guest::Step::Halt));
         for _ in 0..2 {
-            asked.gpr[3] = UvCall::UV_RETURN.0;
+            asked.gpr[3] = UltracallNumber::UV_RETURN.0;
             asked.msr = Regs::hypervisor().msr;
             machine.ultracall(&mut asked);
             assert_eq!(UvCode::from_register(asked.gpr[3]), UvCode::U_PARAMETER);

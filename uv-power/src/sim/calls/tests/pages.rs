@@ -58,26 +58,26 @@ fn what_was_noted_of_a_page_ends_with_its_old_content() {
         {
             svm.set_gfn_state(GFN, before).unwrap();
             svm.note(GFN, RA);
-            assert_eq!(hv(&machine, UvCall::UV_PAGE_INVAL, &[7, GPA, 16]), UvCode::U_SUCCESS);
+            assert_eq!(hv(&machine, UltracallNumber::UV_PAGE_INVAL, &[7, GPA, 16]), UvCode::U_SUCCESS);
             assert_eq!((svm.gfn_state(GFN), svm.noted(GFN)), (after, None));
         }
         svm.set_gfn_state(GFN, GfnState::HvUnsharing).unwrap();
-        assert_eq!(hv(&machine, UvCall::UV_PAGE_INVAL, &[7, GPA, 16]), UvCode::U_SUCCESS);
+        assert_eq!(hv(&machine, UltracallNumber::UV_PAGE_INVAL, &[7, GPA, 16]), UvCode::U_SUCCESS);
         assert_eq!((svm.gfn_state(GFN), svm.space.state(GFN)), (GfnState::HvUnsharingInv, Ok(PageState::Secure)));
         svm.set_gfn_state(GFN, GfnState::Shared).unwrap();
         svm.space.share(GFN, &*memory, RA, uv_sim::Content::Kept).unwrap();
-        assert_eq!(hv(&machine, UvCall::UV_PAGE_INVAL, &[7, GPA, 16]), UvCode::U_SUCCESS);
+        assert_eq!(hv(&machine, UltracallNumber::UV_PAGE_INVAL, &[7, GPA, 16]), UvCode::U_SUCCESS);
         assert_eq!((svm.gfn_state(GFN), svm.space.state(GFN)), (GfnState::SharedInv, Ok(PageState::Withdrawn)));
         // The slot goes: nothing of its pages is kept, of one that is out neither.
         let out = HostAddr(0x9_0000);
-        for (number, flags) in [(UvCall::UV_PAGE_IN, 0), (UvCall::UV_PAGE_OUT, 0)] {
+        for (number, flags) in [(UltracallNumber::UV_PAGE_IN, 0), (UltracallNumber::UV_PAGE_OUT, 0)] {
             assert_eq!(hv(&machine, number, &[7, out.0, 0x3_0000, flags, 16]), UvCode::U_SUCCESS);
         }
         assert_eq!(svm.space.state(Gfn(3)), Ok(PageState::Sealed));
         svm.note(GFN, RA);
         svm.brought.lock().insert(GFN.0);
         svm.note(Gfn(9), RA);
-        assert_eq!(hv(&machine, UvCall::UV_UNREGISTER_MEM_SLOT, &[7, 0]), UvCode::U_SUCCESS);
+        assert_eq!(hv(&machine, UltracallNumber::UV_UNREGISTER_MEM_SLOT, &[7, 0]), UvCode::U_SUCCESS);
         assert_eq!((svm.noted(GFN), svm.has_brought(GFN), svm.noted(Gfn(9))), (None, false, Some(RA)));
         assert_eq!([GFN, Gfn(3)].map(|gfn| svm.space.state(gfn)), [Ok(PageState::Absent); 2]);
         assert_eq!((machine.secure_pages().0, svm.space.counts().sealed), (0, 0));
@@ -129,8 +129,9 @@ fn the_end_of_the_page_table_and_the_order_of_checks() {
         let (machine, _) = plain(profile);
         active(&machine);
         let told = |code| if profile == Profile::Firmware { UvCode::U_PARAMETER } else { code };
-        let register =
-            |args: [u64; 4]| hv(&machine, UvCall::UV_REGISTER_MEM_SLOT, &[7, args[0], args[1], args[2], args[3]]);
+        let register = |args: [u64; 4]| {
+            hv(&machine, UltracallNumber::UV_REGISTER_MEM_SLOT, &[7, args[0], args[1], args[2], args[3]])
+        };
         let last = (1 << 42) - 0x1_0000;
         assert_eq!(register([last, 0x1_0001, 0, 600]), told(UvCode::U_P3));
         assert_eq!(register([last, 0x1_0000, 0, 600]), told(UvCode::U_P5));
@@ -148,7 +149,7 @@ fn a_slot_that_is_replaced_gives_its_pages_up() {
         let (machine, _) = plain(profile);
         let svm = active(&machine);
         assert_eq!((page_in(&machine, RA), machine.secure_pages().0), (UvCode::U_SUCCESS, 1));
-        assert_eq!(hv(&machine, UvCall::UV_REGISTER_MEM_SLOT, &[7, 0, 0x4_0000, 0, 0]), UvCode::U_SUCCESS);
+        assert_eq!(hv(&machine, UltracallNumber::UV_REGISTER_MEM_SLOT, &[7, 0, 0x4_0000, 0, 0]), UvCode::U_SUCCESS);
         assert_eq!((svm.space.state(GFN), machine.secure_pages().0), (Ok(PageState::Absent), 0));
     }
 }
@@ -158,9 +159,10 @@ fn a_vm_gives_back_what_it_reserved_and_no_more() {
     let (machine, _) = plain(Profile::Firmware);
     // Four units: the VM and its slot have two, another VM one.
     active(&machine);
-    call(&machine, Msr::empty(), Lpid(8), UvCall::UV_ESM, &[0x1_0000, 0x2_0000]);
-    assert_eq!(hv(&machine, UvCall::UV_SVM_TERMINATE, &[8]), UvCode::U_SUCCESS);
-    let register = |first: u64, id| hv(&machine, UvCall::UV_REGISTER_MEM_SLOT, &[7, first << 21, 0x1_0000, 0, id]);
+    call(&machine, Msr::empty(), Lpid(8), UltracallNumber::UV_ESM, &[0x1_0000, 0x2_0000]);
+    assert_eq!(hv(&machine, UltracallNumber::UV_SVM_TERMINATE, &[8]), UvCode::U_SUCCESS);
+    let register =
+        |first: u64, id| hv(&machine, UltracallNumber::UV_REGISTER_MEM_SLOT, &[7, first << 21, 0x1_0000, 0, id]);
     let ok = UvCode::U_SUCCESS;
     assert_eq!([register(1, 1), register(2, 2), register(3, 3)], [ok, ok, UvCode::U_PARAMETER]);
 }

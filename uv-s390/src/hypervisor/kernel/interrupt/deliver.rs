@@ -6,10 +6,10 @@ use super::{Floating, Local};
 use crate::abi::psw::PSW_INTERRUPTIONS;
 use crate::abi::sie::{ExecutionControl, InjectionControl, InterceptionCode, StateDescription};
 use crate::hypervisor::kernel::cpu::Cpu;
-use crate::hypervisor::kernel::{Guest, HostError, StatusPlace};
+use crate::hypervisor::kernel::{HostError, StatusPlace, Vm};
 use spin::MutexGuard;
 
-impl Guest {
+impl Vm {
     /// Delivers what the CPU is enabled for. Of a protected CPU one interruption with each entry, of an ordinary one all, the one
     /// of the highest priority first; each of them loads the new PSW, so that the next one meets other masks.
     ///

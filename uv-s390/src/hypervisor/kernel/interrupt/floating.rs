@@ -1,7 +1,7 @@
 //! What is pending for a VM, to be taken by the first CPU that is enabled for it.
 
 use super::{IoIrq, Irq, MachineCheckIrq};
-use crate::hypervisor::kernel::{Guest, HostError};
+use crate::hypervisor::kernel::{HostError, Vm};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
@@ -136,7 +136,7 @@ pub(in crate::hypervisor::kernel) fn floating_list(floating: &Floating) -> Vec<I
     io.chain(rest.into_iter().flatten()).chain(virtio).chain(pfault).collect()
 }
 
-impl Guest {
+impl Vm {
     /// Takes an I/O interruption that an instruction clears: see [`Floating::take_io`].
     pub(in crate::hypervisor::kernel) fn take_io(&self, cr6: u64, subchannel: Option<u32>) -> Option<IoIrq> {
         self.floating.lock().take_io(cr6, subchannel)

@@ -4,9 +4,9 @@ use super::{Irq, MachineCheckIrq, ProgramIrq};
 use crate::abi::sie::{ExecutionControl, InterceptionCode};
 use crate::hypervisor::kernel::cpu::Cpu;
 use crate::hypervisor::kernel::ordinary::instruction_length;
-use crate::hypervisor::kernel::{Guest, HostError, StatusPlace};
+use crate::hypervisor::kernel::{HostError, StatusPlace, Vm};
 
-impl Guest {
+impl Vm {
     /// Makes an interruption pending, for a CPU or with `None` for the VM. It is delivered before the guest is entered, when
     /// the CPU is enabled for it; a CPU that runs right now is asked to leave the guest as soon as it is. A thread whose CPU waits
     /// has to run it again.

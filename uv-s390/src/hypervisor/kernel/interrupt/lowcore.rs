@@ -17,7 +17,7 @@ use super::protected::Taken;
 use crate::abi::psw::Psw;
 use crate::abi::sie::StateDescription;
 use crate::hypervisor::kernel::cpu::Cpu;
-use crate::hypervisor::kernel::{Guest, HostError};
+use crate::hypervisor::kernel::{HostError, Vm};
 
 /// Old PSWs in the prefix area; the new one of each class lies 0x80 bytes behind.
 mod old_psw {
@@ -39,7 +39,7 @@ const PFAULT_DONE: u16 = 0x0680;
 /// The prefix area of an ordinary CPU.
 pub(super) struct Lowcore<'a> {
     /// Its storage is reached as the kernel reaches it: what is secure there still is converted.
-    pub(super) guest: &'a Guest,
+    pub(super) guest: &'a Vm,
     prefix: u64,
 }
 
@@ -68,7 +68,7 @@ impl Lowcore<'_> {
     }
 }
 
-impl Guest {
+impl Vm {
     /// Delivers one interruption. It is gone when its prefix area cannot be reached, as with KVM.
     pub(super) fn deliver_ordinary(
         &self,

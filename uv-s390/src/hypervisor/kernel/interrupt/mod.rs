@@ -35,7 +35,7 @@ pub(super) use floating::{Floating, floating_list};
 pub(super) use local::Local;
 pub(super) use lowcore::PROGRAM_NEW_PSW;
 
-/// An interruption to be made pending with [`Guest::inject`](super::Guest::inject).
+/// An interruption to be made pending with [`Vm::inject`](super::Vm::inject).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Irq {
     /// Restart of a CPU.

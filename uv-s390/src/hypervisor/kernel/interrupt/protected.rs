@@ -15,7 +15,7 @@ use super::{IoIrq, MachineCheckIrq};
 use crate::abi::sie::{InjectionControl, StateDescription};
 use crate::abi::uvc::PgmCode;
 use crate::hypervisor::kernel::cpu::Cpu;
-use crate::hypervisor::kernel::{Guest, HostError};
+use crate::hypervisor::kernel::{HostError, Vm};
 
 /// Program interruption code of PER, which is the Ultravisor's matter.
 const PER: u16 = 0x80;
@@ -67,7 +67,7 @@ impl View<'_> {
     }
 }
 
-impl Guest {
+impl Vm {
     /// Asks for the injection.
     pub(super) fn deliver_protected(&self, cpu: &Cpu, mut view: View<'_>, kind: Kind) -> Result<(), HostError> {
         let control = match (kind, view.take(kind)) {

@@ -18,12 +18,12 @@ use super::priority::{Class, View};
 use crate::abi::sie::fields::{ICTL_LPSW, LCTL_CR0, LCTL_CR6, LCTL_CR14};
 use crate::abi::sie::{ExecutionControl, StateDescription};
 use crate::hypervisor::kernel::cpu::Cpu;
-use crate::hypervisor::kernel::{Guest, HostError};
+use crate::hypervisor::kernel::{HostError, Vm};
 
 /// Flags that are requests for what is pending.
 const REQUESTS: ExecutionControl = ExecutionControl::EXTERNAL_INTERCEPT.union(ExecutionControl::IO_INTERCEPT);
 
-impl Guest {
+impl Vm {
     /// Takes back what was asked for. A stop that is requested stays.
     pub(super) fn take_requests_back(&self, cpu: &Cpu) -> Result<(), HostError> {
         self.change_flags(cpu, |flags| flags - REQUESTS)?;

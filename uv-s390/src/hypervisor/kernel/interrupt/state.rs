@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::{Irq, Local};
-use crate::hypervisor::kernel::{Guest, HostError};
+use crate::hypervisor::kernel::{HostError, Vm};
 
 impl Local {
     /// Whether nothing is pending.
@@ -33,7 +33,7 @@ impl Local {
     }
 }
 
-impl Guest {
+impl Vm {
     /// What is pending for a CPU.
     ///
     /// # Errors
@@ -45,7 +45,7 @@ impl Guest {
     /// Makes interruptions pending for a CPU for which none is; those before one that is refused stay.
     ///
     /// # Errors
-    /// [`HostError::InterruptionPending`] when something is pending already; those of [`Guest::inject`].
+    /// [`HostError::InterruptionPending`] when something is pending already; those of [`Vm::inject`].
     pub fn set_pending_interruptions(&self, number: u16, irqs: &[Irq]) -> Result<(), HostError> {
         if !self.cpu(number)?.local.lock().is_empty() {
             return Err(HostError::InterruptionPending);

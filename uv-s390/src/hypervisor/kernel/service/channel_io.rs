@@ -36,7 +36,7 @@ pub struct SubchannelTest {
 
 impl S390Vcpu {
     pub(super) fn channel_io(&self, insn: &Context<'_>) -> Result<Service, HostError> {
-        if !self.guest().options().contains(VmOptions::CSS_SUPPORT) {
+        if !self.vm().options().contains(VmOptions::CSS_SUPPORT) {
             return insn.condition(3);
         }
         match insn.state.ipa.get() {
@@ -51,7 +51,7 @@ impl S390Vcpu {
         if address & 3 != 0 {
             return insn.exception(PgmCode::SPECIFICATION);
         }
-        let Some(irq) = self.guest().take_io(insn.state.crs[6].get(), None) else { return insn.condition(0) };
+        let Some(irq) = self.vm().take_io(insn.state.crs[6].get(), None) else { return insn.condition(0) };
         let words = [u32::from(irq.subchannel_id) << 16 | u32::from(irq.subchannel_nr), irq.parameter, irq.word];
         let bytes = words.map(u32::to_be_bytes);
         let code = bytes.as_flattened();
@@ -63,7 +63,7 @@ impl S390Vcpu {
             insn.store_operand(address, &code[..8])
         };
         if !matches!(stored, Ok(Stored::Yes)) {
-            self.guest().return_io(irq);
+            self.vm().return_io(irq);
         }
         match stored? {
             Stored::Yes => insn.condition(1),
@@ -78,7 +78,7 @@ impl S390Vcpu {
             None
         } else {
             // A subchannel-identification word is the right half of its register.
-            u32::try_from(subchannel & 0xffff_ffff).ok().and_then(|id| self.guest().take_io(ALL_SUBCLASSES, Some(id)))
+            u32::try_from(subchannel & 0xffff_ffff).ok().and_then(|id| self.vm().take_io(ALL_SUBCLASSES, Some(id)))
         };
         S390Exit::TestSubchannel(SubchannelTest { dequeued, ipb: insn.state.ipb.get() })
     }

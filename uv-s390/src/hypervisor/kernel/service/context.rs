@@ -68,7 +68,7 @@ impl<'a> Context<'a> {
         let number = usize::try_from(number & 0xf).unwrap_or(0);
         if self.protected {
             let at = offset_of!(StateDescription, save_area) + 8 * number;
-            return self.vcpu.guest().store(self.vcpu.cpu(), at, &value.to_be_bytes());
+            return self.vcpu.vm().store(self.vcpu.cpu(), at, &value.to_be_bytes());
         }
         if let Some(gr) = self.vcpu.cpu().registers.lock().grs.get_mut(number) {
             *gr = value;
@@ -80,14 +80,14 @@ impl<'a> Context<'a> {
     pub(super) fn condition(&self, cc: u8) -> Result<Service, HostError> {
         // The mask may have been changed since the exit.
         let mask = with_condition_code(self.vcpu.state()?.psw.mask.get(), cc);
-        self.vcpu.guest().store(self.vcpu.cpu(), offset_of!(StateDescription, psw), &mask.to_be_bytes())?;
+        self.vcpu.vm().store(self.vcpu.cpu(), offset_of!(StateDescription, psw), &mask.to_be_bytes())?;
         Ok(Service::Done)
     }
 
     /// Makes a program interruption pending as the answer.
     pub(super) fn exception(&self, code: PgmCode) -> Result<Service, HostError> {
         let irq = Irq::Program(ProgramIrq { code: code.0, ..ProgramIrq::default() });
-        self.vcpu.guest().inject(Some(self.vcpu.number()), irq).map(|()| Service::Done)
+        self.vcpu.vm().inject(Some(self.vcpu.number()), irq).map(|()| Service::Done)
     }
 
     /// Stores an operand: a protected CPU's at the beginning of the SIDA, an ordinary one's at its logical address.
@@ -99,7 +99,7 @@ impl<'a> Context<'a> {
             return Ok(Stored::Virtual);
         }
         let address = GuestAddr(prefixed(self.effective(at), self.state.prefix_address()));
-        match self.vcpu.guest().host_write(address, bytes) {
+        match self.vcpu.vm().host_write(address, bytes) {
             Ok(()) => Ok(Stored::Yes),
             Err(HostError::Access(_)) => Ok(Stored::Addressing),
             Err(error) => Err(error),
@@ -108,13 +108,13 @@ impl<'a> Context<'a> {
 
     /// Stores in the prefix area of an ordinary CPU.
     pub(super) fn store_prefix(&self, offset: u64, bytes: &[u8]) -> Result<(), HostError> {
-        self.vcpu.guest().host_write(GuestAddr(self.state.prefix_address() + offset), bytes)
+        self.vcpu.vm().host_write(GuestAddr(self.state.prefix_address() + offset), bytes)
     }
 
     /// A PSW in the prefix area of an ordinary CPU.
     pub(super) fn prefix_psw(&self, offset: u64) -> Result<Psw, HostError> {
         let mut psw = Psw::new_zeroed();
-        self.vcpu.guest().host_read(GuestAddr(self.state.prefix_address() + offset), psw.as_mut_bytes())?;
+        self.vcpu.vm().host_read(GuestAddr(self.state.prefix_address() + offset), psw.as_mut_bytes())?;
         Ok(psw)
     }
 

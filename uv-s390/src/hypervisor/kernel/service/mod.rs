@@ -87,7 +87,7 @@ impl S390Vcpu {
             Some(0x44 | 0x9c) => Service::Exit(S390Exit::Yield(*intercept)),
             Some(0x308) => match diag308::handle(intercept.gr_r3()) {
                 Handled::Exit(flags) => {
-                    self.guest().stop_unless_user(self.cpu())?;
+                    self.vm().stop_unless_user(self.cpu())?;
                     Service::Exit(S390Exit::Reset(flags))
                 }
                 Handled::UserSpace => Service::UserSpace,
@@ -103,7 +103,7 @@ impl S390Vcpu {
         let other = || Ok(Some(S390Exit::Other(self.intercept(state))));
         match state.ipa.get() {
             STHYI => return Ok(if let Service::Exit(exit) = self.sthyi(&insn)? { Some(exit) } else { None }),
-            0 if self.guest().options().contains(VmOptions::USER_INSTR0) => return other(),
+            0 if self.vm().options().contains(VmOptions::USER_INSTR0) => return other(),
             _ => {}
         }
         let (old, new) = (state.psw, insn.prefix_psw(PROGRAM_NEW_PSW)?);

@@ -81,7 +81,7 @@ impl S390Vcpu {
                 | order::CONDITIONAL_EMERGENCY
                 | order::SENSE_RUNNING
         );
-        if !kernel_only && self.guest().options().contains(VmOptions::USER_SIGP) {
+        if !kernel_only && self.vm().options().contains(VmOptions::USER_SIGP) {
             return Ok(Service::UserSpace);
         }
         let reply = if order == order::SET_ARCHITECTURE {
@@ -104,7 +104,7 @@ impl S390Vcpu {
     }
 
     fn signal(&self, order: u8, target: u16, parameter: u64) -> Result<Reply, HostError> {
-        let (guest, source) = (self.guest(), self.number());
+        let (guest, source) = (self.vm(), self.number());
         let Ok(cpu) = guest.cpu(target) else { return Ok(Reply::NotOperational) };
         if !matches!(order, order::INITIAL_CPU_RESET | order::CPU_RESET) && cpu.local.lock().is_changing() {
             return Ok(Reply::Busy);
@@ -162,7 +162,7 @@ impl S390Vcpu {
         }
         let (_, r3) = insn.registers_rs();
         let target = u16::try_from(insn.gr(r3) & 0xffff).unwrap_or(u16::MAX);
-        self.guest().cpu(target)?;
+        self.vm().cpu(target)?;
         insn.condition(0)?;
         Ok(Some(S390Exit::ExternalCall { target }))
     }

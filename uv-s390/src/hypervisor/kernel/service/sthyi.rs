@@ -50,7 +50,7 @@ impl S390Vcpu {
         if !insn.protected && address & 0xfff != 0 {
             return insn.exception(PgmCode::SPECIFICATION);
         }
-        match insn.store_operand(address, &block(&self.guest().host().hardware().system))? {
+        match insn.store_operand(address, &block(&self.vm().host().hardware().system))? {
             Stored::Yes => {}
             Stored::Addressing => return insn.exception(PgmCode::ADDRESSING),
             Stored::Virtual => return Ok(Service::UserSpace),

@@ -66,7 +66,7 @@ impl S390Vcpu {
         }
         insn.set_gr(0, 0)?;
         let done = insn.condition(0)?;
-        if !self.guest().options().contains(VmOptions::USER_STSI) {
+        if !self.vm().options().contains(VmOptions::USER_STSI) {
             return Ok(done);
         }
         let request = SystemInformationRequest { address, function, selector1, selector2 };
@@ -82,14 +82,14 @@ impl S390Vcpu {
             }
             known
         } else {
-            self.guest().host().hardware().system.store(function, selector1, selector2, &mut block)
+            self.vm().host().hardware().system.store(function, selector1, selector2, &mut block)
         };
         there.then_some(block)
     }
 
     /// Block 3.2.2: this VM is the only one, for the kernel itself runs in a partition.
     fn put_virtual_machine(&self, block: &mut Block) {
-        let cpus = u16::try_from(self.guest().cpu_count()).unwrap_or(u16::MAX);
+        let cpus = u16::try_from(self.vm().cpu_count()).unwrap_or(u16::MAX);
         let mut put = |at: usize, bytes: &[u8]| block[FIRST + at..FIRST + at + bytes.len()].copy_from_slice(bytes);
         put(4, &cpus.to_be_bytes());
         put(6, &cpus.to_be_bytes());

@@ -16,13 +16,13 @@ use super::super::structs::EnableCap;
 use super::super::{Target, capability};
 use super::copy::from_user;
 use crate::abi::Errno;
-use crate::hypervisor::kernel::Guest;
+use crate::hypervisor::kernel::Vm;
 use crate::hypervisor::kernel::VmOptions;
 use crate::hypervisor::uapi::Argument;
 use zerocopy::byteorder::big_endian::U32;
 
 /// `KVM_ENABLE_CAP`.
-pub(super) fn enable(guest: &Guest, target: Target, argument: &Argument<'_>) -> Result<u64, Errno> {
+pub(super) fn enable(guest: &Vm, target: Target, argument: &Argument<'_>) -> Result<u64, Errno> {
     let block: EnableCap = from_user(argument.block)?;
     if block.flags.get() != 0 {
         return Err(Errno::EINVAL);
@@ -54,6 +54,6 @@ pub(super) fn set_routes(argument: &Argument<'_>) -> Result<u64, Errno> {
 }
 
 /// `KVM_CREATE_IRQCHIP`.
-pub(super) fn create_irqchip(guest: &Guest) -> Result<u64, Errno> {
+pub(super) fn create_irqchip(guest: &Vm) -> Result<u64, Errno> {
     if guest.options().contains(VmOptions::IRQCHIP) { Ok(0) } else { Err(Errno::EINVAL) }
 }

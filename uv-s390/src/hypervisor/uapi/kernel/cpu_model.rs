@@ -5,17 +5,17 @@ use super::copy::{from_user, to_user};
 use crate::abi::Errno;
 use crate::abi::uvcb::UvCommand;
 use crate::hypervisor::kernel::CpuModel;
-use crate::hypervisor::kernel::Guest;
+use crate::hypervisor::kernel::Vm;
 use crate::hypervisor::uapi::Argument;
 use zerocopy::byteorder::big_endian::U64;
 
 /// The model of the machine.
-fn machine(guest: &Guest) -> CpuModel {
+fn machine(guest: &Vm) -> CpuModel {
     let host = guest.host();
     CpuModel::of(&host.hardware().system, host.has(UvCommand::INIT_UV))
 }
 
-pub(super) fn get(guest: &Guest, attribute: u64, argument: &mut Argument<'_>) -> Result<u64, Errno> {
+pub(super) fn get(guest: &Vm, attribute: u64, argument: &mut Argument<'_>) -> Result<u64, Errno> {
     let model = match attribute {
         attr::PROCESSOR | attr::PROCESSOR_FEAT | attr::PROCESSOR_SUBFUNC => guest.cpu_model(),
         _ => machine(guest),
@@ -38,7 +38,7 @@ pub(super) fn get(guest: &Guest, attribute: u64, argument: &mut Argument<'_>) ->
     .map(|()| 0)
 }
 
-pub(super) fn set(guest: &Guest, attribute: u64, argument: &Argument<'_>) -> Result<u64, Errno> {
+pub(super) fn set(guest: &Vm, attribute: u64, argument: &Argument<'_>) -> Result<u64, Errno> {
     let done = match attribute {
         attr::PROCESSOR => {
             let value: CpuProcessor = from_user(argument.data)?;

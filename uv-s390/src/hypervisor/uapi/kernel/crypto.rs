@@ -7,7 +7,7 @@
 
 use super::super::model::attr;
 use crate::abi::Errno;
-use crate::hypervisor::kernel::Guest;
+use crate::hypervisor::kernel::Vm;
 
 /// Facility: message-security assist 3, which has wrapped keys.
 const MSA3: usize = 76;
@@ -19,7 +19,7 @@ pub(super) fn has(attribute: u64) -> Result<u64, Errno> {
     }
 }
 
-pub(super) fn set(guest: &Guest, attribute: u64) -> Result<u64, Errno> {
+pub(super) fn set(guest: &Vm, attribute: u64) -> Result<u64, Errno> {
     if matches!(attribute, attr::ENABLE_APIE | attr::DISABLE_APIE) {
         return Err(Errno::EOPNOTSUPP);
     }

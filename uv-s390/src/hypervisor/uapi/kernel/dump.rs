@@ -5,7 +5,7 @@ use super::codes::{finish, set_codes};
 use super::copy::from_user;
 use crate::abi::Errno;
 use crate::abi::uvc::{UvRc, UvRrc};
-use crate::hypervisor::kernel::Guest;
+use crate::hypervisor::kernel::Vm;
 use crate::hypervisor::uapi::{Argument, PvCmd};
 use alloc::vec::Vec;
 use uv_core::GuestAddr;
@@ -16,7 +16,7 @@ const MIB: u64 = 1 << 20;
 const PIECE: usize = 1 << 20;
 
 /// Subcommands of the VM. EINVAL when not protected.
-pub(super) fn vm(guest: &Guest, cmd: &mut PvCmd, argument: &mut Argument<'_>) -> Result<(), Errno> {
+pub(super) fn vm(guest: &Vm, cmd: &mut PvCmd, argument: &mut Argument<'_>) -> Result<(), Errno> {
     if !guest.is_protected() {
         return Err(Errno::EINVAL);
     }
@@ -32,7 +32,7 @@ pub(super) fn vm(guest: &Guest, cmd: &mut PvCmd, argument: &mut Argument<'_>) ->
 /// Tweaks of the MiBs from `gaddr` on, as many as the buffer holds. They are gathered and copied out in pieces of up to
 /// 1 MiB: after a refusal the piece at work is lost, and those before it stay copied. The guest address in the structure is
 /// not advanced: the kernel got it by value. Once a dump goes on, rc and rrc are those of the last call, 0 before any.
-fn storage_state(guest: &Guest, cmd: &mut PvCmd, dmp: &Dmp, buffer: &mut [u8]) -> Result<(), Errno> {
+fn storage_state(guest: &Vm, cmd: &mut PvCmd, dmp: &Dmp, buffer: &mut [u8]) -> Result<(), Errno> {
     if !guest.is_dumping() {
         return Err(Errno::EINVAL);
     }
@@ -57,7 +57,7 @@ fn storage_state(guest: &Guest, cmd: &mut PvCmd, dmp: &Dmp, buffer: &mut [u8]) -
 }
 
 /// Once the Ultravisor has completed, the dump is over even if the data cannot be copied out.
-fn complete(guest: &Guest, cmd: &mut PvCmd, dmp: &Dmp, buffer: &mut [u8]) -> Result<(), Errno> {
+fn complete(guest: &Vm, cmd: &mut PvCmd, dmp: &Dmp, buffer: &mut [u8]) -> Result<(), Errno> {
     if !guest.is_dumping() || dmp.buff_len.get() < guest.host().info().dump_finalize_len.get() {
         return Err(Errno::EINVAL);
     }
@@ -67,7 +67,7 @@ fn complete(guest: &Guest, cmd: &mut PvCmd, dmp: &Dmp, buffer: &mut [u8]) -> Res
 }
 
 /// Subcommand of a vCPU. The buffer must have exactly the length of a CPU's dump.
-pub(super) fn cpu(guest: &Guest, number: u16, cmd: &mut PvCmd, argument: &mut Argument<'_>) -> Result<(), Errno> {
+pub(super) fn cpu(guest: &Vm, number: u16, cmd: &mut PvCmd, argument: &mut Argument<'_>) -> Result<(), Errno> {
     if !guest.is_dumping() {
         return Err(Errno::EINVAL);
     }

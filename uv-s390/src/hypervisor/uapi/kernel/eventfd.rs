@@ -13,11 +13,11 @@
 use super::super::structs::IoEventFd;
 use super::copy::from_user;
 use crate::abi::Errno;
-use crate::hypervisor::kernel::Guest;
 use crate::hypervisor::kernel::Notification;
+use crate::hypervisor::kernel::Vm;
 use crate::hypervisor::uapi::Argument;
 
-pub(super) fn assign(guest: &Guest, argument: &Argument<'_>) -> Result<u64, Errno> {
+pub(super) fn assign(guest: &Vm, argument: &Argument<'_>) -> Result<u64, Errno> {
     const KNOWN: u32 = IoEventFd::DATAMATCH | IoEventFd::DEASSIGN | IoEventFd::VIRTIO_CCW_NOTIFY;
     let event: IoEventFd = from_user(argument.block)?;
     let flags = event.flags.get();

@@ -3,7 +3,7 @@
 
 use super::super::{MemOp, capability as cap, mem_op_extension};
 use super::memory::SLOTS;
-use super::{Guest, capabilities};
+use super::{Vm, capabilities};
 use crate::abi::uvcb::UvCommand;
 use crate::hypervisor::kernel::Host;
 
@@ -11,7 +11,7 @@ use crate::hypervisor::kernel::Host;
 const ESCA_CPU_SLOTS: u64 = 248;
 
 /// The value of a capability for a VM.
-pub(super) fn check(guest: &Guest, number: u64) -> u64 {
+pub(super) fn check(guest: &Vm, number: u64) -> u64 {
     match number {
         cap::PROTECTED_ASYNC_DISABLE if !guest.has_async_destroy() => 0,
         cap::HPAGE_1M => guest.has_huge_pages().into(),

@@ -25,7 +25,7 @@ use super::super::structs::CreateDevice;
 use super::copy::{from_user, to_user};
 use super::interrupt::{errno, floating_irq};
 use crate::abi::Errno;
-use crate::hypervisor::kernel::Guest;
+use crate::hypervisor::kernel::Vm;
 use crate::hypervisor::kernel::{Adapter, IoIrq, Irq};
 use crate::hypervisor::uapi::Argument;
 use crate::hypervisor::uapi::request;
@@ -34,7 +34,7 @@ use crate::hypervisor::uapi::request;
 const MASK: u8 = 1;
 
 /// `KVM_CREATE_DEVICE`: where a file descriptor would be, 0.
-pub(super) fn create(guest: &Guest, argument: &Argument<'_>) -> Result<u64, Errno> {
+pub(super) fn create(guest: &Vm, argument: &Argument<'_>) -> Result<u64, Errno> {
     let device: CreateDevice = from_user(argument.block)?;
     if device.kind.get() != CreateDevice::FLIC {
         return Err(Errno::ENODEV);
@@ -42,7 +42,7 @@ pub(super) fn create(guest: &Guest, argument: &Argument<'_>) -> Result<u64, Errn
     if device.flags.get() & CreateDevice::TEST != 0 || guest.create_flic() { Ok(0) } else { Err(Errno::EINVAL) }
 }
 
-pub(super) fn ioctl(guest: &Guest, number: u32, argument: &mut Argument<'_>) -> Result<u64, Errno> {
+pub(super) fn ioctl(guest: &Vm, number: u32, argument: &mut Argument<'_>) -> Result<u64, Errno> {
     if !guest.has_flic() {
         return Err(Errno::EINVAL);
     }
@@ -74,7 +74,7 @@ pub(super) fn ioctl(guest: &Guest, number: u32, argument: &mut Argument<'_>) -> 
 }
 
 /// Stores what is pending; gives how many. ENOMEM when there is more than room.
-fn all(guest: &Guest, data: &mut [u8]) -> Result<u64, Errno> {
+fn all(guest: &Vm, data: &mut [u8]) -> Result<u64, Errno> {
     let pending = guest.floating_interruptions();
     for (index, irq) in pending.iter().enumerate() {
         let at = index * size_of::<IrqBlock>();
@@ -85,7 +85,7 @@ fn all(guest: &Guest, data: &mut [u8]) -> Result<u64, Errno> {
 }
 
 /// One after the other; the first that is refused ends it.
-fn enqueue(guest: &Guest, bytes: u64, data: &[u8]) -> Result<(), Errno> {
+fn enqueue(guest: &Vm, bytes: u64, data: &[u8]) -> Result<(), Errno> {
     let bytes = usize::try_from(bytes).map_err(|_| Errno::EINVAL)?;
     if !bytes.is_multiple_of(size_of::<IrqBlock>()) {
         return Err(Errno::EINVAL);
@@ -94,13 +94,13 @@ fn enqueue(guest: &Guest, bytes: u64, data: &[u8]) -> Result<(), Errno> {
     blocks.map(from_user::<IrqBlock>).try_for_each(|block| guest.inject(None, floating_irq(&block?)?).map_err(errno))
 }
 
-fn register(guest: &Guest, adapter: &IoAdapter) -> Result<(), Errno> {
+fn register(guest: &Vm, adapter: &IoAdapter) -> Result<(), Errno> {
     let id = adapter.id.get();
     let new = Adapter { subclass: adapter.isc & 7, maskable: adapter.maskable != 0, masked: false };
     if id < IoAdapter::MAX && guest.register_adapter(id, new) { Ok(()) } else { Err(Errno::EINVAL) }
 }
 
-fn modify(guest: &Guest, change: &IoAdapterReq) -> Result<(), Errno> {
+fn modify(guest: &Vm, change: &IoAdapterReq) -> Result<(), Errno> {
     let known = guest.adapter(change.id.get()).ok_or(Errno::EINVAL)?;
     match change.kind {
         MASK if !known.maskable => Err(Errno::EINVAL),
@@ -114,7 +114,7 @@ fn modify(guest: &Guest, change: &IoAdapterReq) -> Result<(), Errno> {
     }
 }
 
-fn inject(guest: &Guest, id: u64) -> Result<(), Errno> {
+fn inject(guest: &Vm, id: u64) -> Result<(), Errno> {
     let id = u32::try_from(id).map_err(|_| Errno::EINVAL)?;
     let adapter = guest.adapter(id).ok_or(Errno::EINVAL)?;
     if adapter.masked {

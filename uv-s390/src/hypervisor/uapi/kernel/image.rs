@@ -7,15 +7,15 @@ use super::codes::{finish, set_codes};
 use super::copy::from_user;
 use crate::abi::Errno;
 use crate::abi::uvc::{UvRc, UvRrc};
-use crate::hypervisor::kernel::Guest;
 use crate::hypervisor::kernel::HostError;
+use crate::hypervisor::kernel::Vm;
 use crate::hypervisor::uapi::{Argument, PvCmd};
 
 /// Longest SE header that the kernel copies.
 const MAX_HEADER: u64 = 1 << 20;
 
 /// EINVAL when not protected, for more than 1 MiB, or when refused; EFAULT; ENOMEM.
-pub(super) fn set_sec_parms(guest: &Guest, cmd: &mut PvCmd, argument: &Argument<'_>) -> Result<(), Errno> {
+pub(super) fn set_sec_parms(guest: &Vm, cmd: &mut PvCmd, argument: &Argument<'_>) -> Result<(), Errno> {
     if !guest.is_protected() {
         return Err(Errno::EINVAL);
     }
@@ -30,7 +30,7 @@ pub(super) fn set_sec_parms(guest: &Guest, cmd: &mut PvCmd, argument: &Argument<
 
 /// EINVAL when not protected, for an address or size that is no page multiple or a size of 0, or when refused; EFAULT for
 /// guest memory that is not there or cannot be secure. A busy Ultravisor is asked again until a fatal signal comes (EAGAIN).
-pub(super) fn unpack(guest: &Guest, cmd: &mut PvCmd, argument: &Argument<'_>) -> Result<(), Errno> {
+pub(super) fn unpack(guest: &Vm, cmd: &mut PvCmd, argument: &Argument<'_>) -> Result<(), Errno> {
     if !guest.is_protected() {
         return Err(Errno::EINVAL);
     }
@@ -45,6 +45,6 @@ pub(super) fn unpack(guest: &Guest, cmd: &mut PvCmd, argument: &Argument<'_>) ->
 }
 
 /// EINVAL when not protected or refused.
-pub(super) fn verify(guest: &Guest, cmd: &mut PvCmd) -> Result<(), Errno> {
+pub(super) fn verify(guest: &Vm, cmd: &mut PvCmd) -> Result<(), Errno> {
     finish(cmd, guest.verify(), Errno::EINVAL)
 }

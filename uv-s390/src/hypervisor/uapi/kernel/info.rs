@@ -7,11 +7,11 @@ use zerocopy::IntoBytes;
 use super::super::{InfoDump, InfoHeader, InfoVm, info_id};
 use super::copy::{from_user, to_user};
 use crate::abi::Errno;
-use crate::hypervisor::kernel::Guest;
+use crate::hypervisor::kernel::Vm;
 use crate::hypervisor::uapi::Argument;
 
 /// The VM need not be protected. EINVAL for less room than header and payload, and for an unknown id.
-pub(super) fn info(guest: &Guest, argument: &mut Argument<'_>) -> Result<(), Errno> {
+pub(super) fn info(guest: &Vm, argument: &mut Argument<'_>) -> Result<(), Errno> {
     let mut header: InfoHeader = from_user(argument.data)?;
     if usize::try_from(header.len_max.get()).unwrap_or(usize::MAX) < size_of::<InfoHeader>() {
         return Err(Errno::EINVAL);

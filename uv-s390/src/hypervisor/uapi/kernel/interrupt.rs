@@ -19,12 +19,12 @@ use super::super::interrupt::STOP_FLAG_STORE_STATUS;
 use super::super::interrupt::{Interrupt, IrqBlock, MchkInfo, PgmInfo, irq_type};
 use super::copy::from_user;
 use crate::abi::Errno;
-use crate::hypervisor::kernel::Guest;
+use crate::hypervisor::kernel::Vm;
 use crate::hypervisor::kernel::{HostError, IoIrq, Irq, MachineCheckIrq, ProgramIrq};
 use crate::hypervisor::uapi::Argument;
 
 /// `KVM_S390_INTERRUPT` on the VM.
-pub(super) fn floating(guest: &Guest, argument: &Argument<'_>) -> Result<u64, Errno> {
+pub(super) fn floating(guest: &Vm, argument: &Argument<'_>) -> Result<u64, Errno> {
     let interrupt: Interrupt = from_user(argument.block)?;
     let (kind, parm, parm64) = (interrupt.kind.get(), interrupt.parm.get(), interrupt.parm64.get());
     let irq = match kind {
@@ -64,7 +64,7 @@ pub(super) fn floating_irq(block: &IrqBlock) -> Result<Irq, Errno> {
 }
 
 /// `KVM_S390_INTERRUPT` on a vCPU: the older form, with two parameters.
-pub(super) fn local(guest: &Guest, cpu: u16, argument: &Argument<'_>) -> Result<u64, Errno> {
+pub(super) fn local(guest: &Vm, cpu: u16, argument: &Argument<'_>) -> Result<u64, Errno> {
     let interrupt: Interrupt = from_user(argument.block)?;
     let (parm, parm64) = (interrupt.parm.get(), interrupt.parm64.get());
     let short = || u16::try_from(parm).map_err(|_| Errno::EINVAL);
@@ -81,7 +81,7 @@ pub(super) fn local(guest: &Guest, cpu: u16, argument: &Argument<'_>) -> Result<
 }
 
 /// `KVM_S390_IRQ`.
-pub(super) fn one(guest: &Guest, cpu: u16, argument: &Argument<'_>) -> Result<u64, Errno> {
+pub(super) fn one(guest: &Vm, cpu: u16, argument: &Argument<'_>) -> Result<u64, Errno> {
     let block: IrqBlock = from_user(argument.block)?;
     guest.inject(Some(cpu), irq(&block)?).map(|()| 0).map_err(errno)
 }

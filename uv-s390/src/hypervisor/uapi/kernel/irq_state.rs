@@ -10,8 +10,8 @@ use super::super::structs::IrqState;
 use super::copy::from_user;
 use super::interrupt::{errno, irq};
 use crate::abi::Errno;
-use crate::hypervisor::kernel::Guest;
 use crate::hypervisor::kernel::Irq;
+use crate::hypervisor::kernel::Vm;
 use crate::hypervisor::uapi::Argument;
 
 /// Bytes of one interruption.
@@ -22,7 +22,7 @@ const MAX: usize = 255 + 32;
 /// The value is the number of bytes stored.
 ///
 /// EINVAL for a length of 0; ENOBUFS when not all fit; EFAULT.
-pub(super) fn get(guest: &Guest, cpu: u16, argument: &mut Argument<'_>) -> Result<u64, Errno> {
+pub(super) fn get(guest: &Vm, cpu: u16, argument: &mut Argument<'_>) -> Result<u64, Errno> {
     let len = len(argument)?;
     if len == 0 {
         return Err(Errno::EINVAL);
@@ -42,7 +42,7 @@ pub(super) fn get(guest: &Guest, cpu: u16, argument: &mut Argument<'_>) -> Resul
 
 /// EINVAL for a length that is 0, no multiple of 72 or above 287 interruptions; EFAULT; EBUSY when something is pending; then
 /// as `KVM_S390_IRQ` for each, where those before the one that is refused stay.
-pub(super) fn set(guest: &Guest, cpu: u16, argument: &Argument<'_>) -> Result<u64, Errno> {
+pub(super) fn set(guest: &Vm, cpu: u16, argument: &Argument<'_>) -> Result<u64, Errno> {
     let len = len(argument)?;
     if len == 0 || len % ENTRY != 0 || len > MAX * ENTRY {
         return Err(Errno::EINVAL);

@@ -4,14 +4,14 @@ use super::codes::{finish, set_codes};
 use crate::abi::Errno;
 use crate::abi::uvc::{UvRc, UvRrc};
 use crate::hypervisor::kernel::Cleanup;
-use crate::hypervisor::kernel::Guest;
+use crate::hypervisor::kernel::Vm;
 use crate::hypervisor::uapi::PvCmd;
 
 /// What the kernel stores in rrc when there is no answer of the Ultravisor to report.
 const NO_ANSWER: UvRrc = UvRrc(42);
 
 /// EINVAL when protected; EINTR with a signal pending; EIO when the Ultravisor refused.
-pub(super) fn enable(guest: &Guest, cmd: &mut PvCmd) -> Result<(), Errno> {
+pub(super) fn enable(guest: &Vm, cmd: &mut PvCmd) -> Result<(), Errno> {
     if guest.is_protected() {
         return Err(Errno::EINVAL);
     }
@@ -22,12 +22,12 @@ pub(super) fn enable(guest: &Guest, cmd: &mut PvCmd) -> Result<(), Errno> {
 }
 
 /// EINVAL when not protected; EIO when the Ultravisor refused, with the codes of the first failure.
-pub(super) fn disable(guest: &Guest, cmd: &mut PvCmd) -> Result<(), Errno> {
+pub(super) fn disable(guest: &Vm, cmd: &mut PvCmd) -> Result<(), Errno> {
     finish(cmd, guest.disable(), Errno::EIO)
 }
 
 /// On success rc 1 and rrc 42: nothing was asked of the Ultravisor that has an answer worth keeping.
-pub(super) fn cleanup_prepare(guest: &Guest, cmd: &mut PvCmd) -> Result<(), Errno> {
+pub(super) fn cleanup_prepare(guest: &Vm, cmd: &mut PvCmd) -> Result<(), Errno> {
     finish(cmd, guest.set_aside(), Errno::EIO)?;
     set_codes(cmd, UvRc::EXECUTED, NO_ANSWER);
     Ok(())
@@ -35,7 +35,7 @@ pub(super) fn cleanup_prepare(guest: &Guest, cmd: &mut PvCmd) -> Result<(), Errn
 
 /// Runs without the VM's lock. With a fatal signal the rest is queued, and the command pretends success with rrc 42. After a
 /// fast destroy there is nothing to ask the Ultravisor, so rc and rrc stay what user space sent.
-pub(super) fn cleanup_perform(guest: &Guest, cmd: &mut PvCmd) -> Result<(), Errno> {
+pub(super) fn cleanup_perform(guest: &Vm, cmd: &mut PvCmd) -> Result<(), Errno> {
     let sent = (UvRc(cmd.rc.get()), UvRrc(cmd.rrc.get()));
     let done = finish(cmd, guest.cleanup(&mut |_| !guest.fatal_signal()), Errno::EIO)?;
     match done {
@@ -47,11 +47,11 @@ pub(super) fn cleanup_perform(guest: &Guest, cmd: &mut PvCmd) -> Result<(), Errn
 }
 
 /// EINVAL when not protected or refused.
-pub(super) fn prepare_reset(guest: &Guest, cmd: &mut PvCmd) -> Result<(), Errno> {
+pub(super) fn prepare_reset(guest: &Vm, cmd: &mut PvCmd) -> Result<(), Errno> {
     finish(cmd, guest.prepare_reset(), Errno::EINVAL)
 }
 
 /// EINVAL when not protected or refused.
-pub(super) fn unshare_all(guest: &Guest, cmd: &mut PvCmd) -> Result<(), Errno> {
+pub(super) fn unshare_all(guest: &Vm, cmd: &mut PvCmd) -> Result<(), Errno> {
     finish(cmd, guest.unshare_all(), Errno::EINVAL)
 }

@@ -14,20 +14,20 @@ use zerocopy::byteorder::big_endian::U64;
 use super::super::model::attr;
 use super::copy::{from_user, to_user};
 use crate::abi::Errno;
-use crate::hypervisor::kernel::Guest;
 use crate::hypervisor::kernel::HostError;
+use crate::hypervisor::kernel::Vm;
 use crate::hypervisor::uapi::Argument;
 
 pub(super) fn has(attribute: u64) -> Result<u64, Errno> {
     if attribute == attr::LIMIT_SIZE { Ok(0) } else { Err(Errno::ENXIO) }
 }
 
-pub(super) fn get(guest: &Guest, attribute: u64, argument: &mut Argument<'_>) -> Result<u64, Errno> {
+pub(super) fn get(guest: &Vm, attribute: u64, argument: &mut Argument<'_>) -> Result<u64, Errno> {
     has(attribute)?;
     to_user(argument.data, &U64::new(guest.limit())).map(|()| 0)
 }
 
-pub(super) fn set(guest: &Guest, attribute: u64, argument: &Argument<'_>) -> Result<u64, Errno> {
+pub(super) fn set(guest: &Vm, attribute: u64, argument: &Argument<'_>) -> Result<u64, Errno> {
     has(attribute)?;
     let limit = from_user::<U64>(argument.data)?.get();
     if limit > guest.limit() {

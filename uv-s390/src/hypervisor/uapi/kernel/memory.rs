@@ -5,8 +5,8 @@ use uv_core::{Gfn, HostAddr, MemSlot, SlotError, SlotId};
 use super::super::structs::MemoryRegion;
 use super::copy::from_user;
 use crate::abi::Errno;
-use crate::hypervisor::kernel::Guest;
 use crate::hypervisor::kernel::HostError;
+use crate::hypervisor::kernel::Vm;
 use crate::hypervisor::uapi::Argument;
 
 /// Slots that user space may number.
@@ -28,7 +28,7 @@ const MIB: u64 = 1 << 20;
 /// | 8 | the kernel has no memory for what it keeps of each page | ENOMEM |
 ///
 /// UNSURE: a guest address that is no multiple of 1 MiB is refused; the kernel takes the slot and cannot map it.
-pub(super) fn set_region(guest: &Guest, argument: &Argument<'_>) -> Result<u64, Errno> {
+pub(super) fn set_region(guest: &Vm, argument: &Argument<'_>) -> Result<u64, Errno> {
     let region: MemoryRegion = from_user(argument.block)?;
     let (at, size) = (region.guest_phys_addr.get(), region.memory_size.get());
     let (memory, number) = (region.userspace_addr.get(), region.slot.get());

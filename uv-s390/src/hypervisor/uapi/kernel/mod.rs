@@ -26,11 +26,11 @@ mod vcpu;
 use super::{Argument, KvmPv, PvCmd, PvCommand, Target, request};
 use crate::abi::Errno;
 use crate::abi::uvcb::UvCommand;
-use crate::hypervisor::kernel::Guest;
+use crate::hypervisor::kernel::Vm;
 use copy::{from_user, to_user};
 pub(super) use extension::check_system;
 
-impl KvmPv for Guest {
+impl KvmPv for Vm {
     fn ioctl(&self, target: Target, number: u32, argument: &mut Argument<'_>) -> Result<u64, Errno> {
         let result = match target {
             Target::Vm => vm(self, number, argument),
@@ -45,7 +45,7 @@ impl KvmPv for Guest {
     }
 }
 
-fn vm(guest: &Guest, number: u32, argument: &mut Argument<'_>) -> Result<u64, Errno> {
+fn vm(guest: &Vm, number: u32, argument: &mut Argument<'_>) -> Result<u64, Errno> {
     match number {
         request::CHECK_EXTENSION => Ok(extension::check(guest, argument.value)),
         request::ENABLE_CAP => capabilities::enable(guest, Target::Vm, argument),
@@ -70,7 +70,7 @@ fn vm(guest: &Guest, number: u32, argument: &mut Argument<'_>) -> Result<u64, Er
 
 /// `KVM_S390_PV_COMMAND`. The block is copied back in any case, so the codes of a refusal reach user space. Whatever the
 /// command, the CPU states are user space's from now on.
-fn pv_command(guest: &Guest, argument: &mut Argument<'_>) -> Result<u64, Errno> {
+fn pv_command(guest: &Vm, argument: &mut Argument<'_>) -> Result<u64, Errno> {
     guest.take_cpu_states();
     let mut cmd: PvCmd = from_user(argument.block)?;
     let command = PvCommand(cmd.cmd.get());

@@ -16,8 +16,8 @@ use super::copy::{from_user, to_user};
 use super::{cpu_model, crypto, mem_ctrl, tod};
 use crate::abi::Errno;
 use crate::abi::uvcb::Features;
-use crate::hypervisor::kernel::Guest;
 use crate::hypervisor::kernel::HostError;
+use crate::hypervisor::kernel::Vm;
 use crate::hypervisor::uapi::Argument;
 use zerocopy::byteorder::big_endian::U64;
 
@@ -54,7 +54,7 @@ pub(super) fn has(argument: &Argument<'_>) -> Result<u64, Errno> {
     }
 }
 
-pub(super) fn get(guest: &Guest, argument: &mut Argument<'_>) -> Result<u64, Errno> {
+pub(super) fn get(guest: &Vm, argument: &mut Argument<'_>) -> Result<u64, Errno> {
     let features = match attribute(argument)? {
         Attribute::Memory(attr) => return mem_ctrl::get(guest, attr, argument),
         Attribute::Clock(attr) => return tod::get(guest, attr, argument),
@@ -66,7 +66,7 @@ pub(super) fn get(guest: &Guest, argument: &mut Argument<'_>) -> Result<u64, Err
     to_user(argument.data, &U64::new(features.bits())).map(|()| 0)
 }
 
-pub(super) fn set(guest: &Guest, argument: &Argument<'_>) -> Result<u64, Errno> {
+pub(super) fn set(guest: &Vm, argument: &Argument<'_>) -> Result<u64, Errno> {
     match attribute(argument)? {
         Attribute::Memory(attr) => return mem_ctrl::set(guest, attr, argument),
         Attribute::Clock(attr) => return tod::set(guest, attr, argument),

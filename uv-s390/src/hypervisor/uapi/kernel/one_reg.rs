@@ -4,12 +4,12 @@ use super::super::one_reg::{OneReg, RegId};
 use super::copy::from_user;
 use crate::abi::Errno;
 use crate::abi::sie::StateDescription;
-use crate::hypervisor::kernel::Guest;
 use crate::hypervisor::kernel::Registers;
+use crate::hypervisor::kernel::Vm;
 use crate::hypervisor::uapi::Argument;
 
 /// EINVAL for a protected CPU, whose registers are out of reach, and for an unknown id; EFAULT.
-pub(super) fn get(guest: &Guest, cpu: u16, argument: &mut Argument<'_>) -> Result<u64, Errno> {
+pub(super) fn get(guest: &Vm, cpu: u16, argument: &mut Argument<'_>) -> Result<u64, Errno> {
     let id = id(guest, cpu, argument)?;
     let (mut registers, mut state) =
         (guest.registers(cpu).map_err(|_| Errno::EINVAL)?, guest.state(cpu).map_err(|_| Errno::EINVAL)?);
@@ -21,7 +21,7 @@ pub(super) fn get(guest: &Guest, cpu: u16, argument: &mut Argument<'_>) -> Resul
 }
 
 /// As [`get`].
-pub(super) fn set(guest: &Guest, cpu: u16, argument: &mut Argument<'_>) -> Result<u64, Errno> {
+pub(super) fn set(guest: &Vm, cpu: u16, argument: &mut Argument<'_>) -> Result<u64, Errno> {
     let id = id(guest, cpu, argument)?;
     let mut known = false;
     let mut value = [0; 8];
@@ -43,7 +43,7 @@ pub(super) fn set(guest: &Guest, cpu: u16, argument: &mut Argument<'_>) -> Resul
     }
 }
 
-fn id(guest: &Guest, cpu: u16, argument: &Argument<'_>) -> Result<RegId, Errno> {
+fn id(guest: &Vm, cpu: u16, argument: &Argument<'_>) -> Result<RegId, Errno> {
     if guest.is_cpu_protected(cpu) {
         return Err(Errno::EINVAL);
     }

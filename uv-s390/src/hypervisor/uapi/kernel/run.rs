@@ -6,7 +6,7 @@ use super::copy::{from_user, to_user};
 use crate::abi::Errno;
 use crate::abi::psw::{PSW_CC, Psw};
 use crate::abi::sie::{ExecutionControl, StateDescription};
-use crate::hypervisor::kernel::Guest;
+use crate::hypervisor::kernel::Vm;
 use crate::hypervisor::kernel::{HostError, S390Exit, S390Vcpu};
 use crate::hypervisor::uapi::Argument;
 use alloc::sync::Arc;
@@ -37,14 +37,14 @@ use uv_core::Exit;
 /// | a validity interception | EINVAL |
 /// | an access of a protected guest outside memory | EINVAL: the addressing exception is one that it cannot take |
 /// | memory that cannot become secure, or a page that the Ultravisor does not give | EFAULT |
-pub(super) fn run(guest: &Guest, cpu: u16, argument: &mut Argument<'_>) -> Result<u64, Errno> {
+pub(super) fn run(guest: &Vm, cpu: u16, argument: &mut Argument<'_>) -> Result<u64, Errno> {
     let mut area: KvmRun = from_user(argument.block)?;
     let result = enter(guest, cpu, &mut area);
     to_user(argument.block, &area)?;
     result.map(|()| 0)
 }
 
-fn enter(guest: &Guest, cpu: u16, area: &mut KvmRun) -> Result<(), Errno> {
+fn enter(guest: &Vm, cpu: u16, area: &mut KvmRun) -> Result<(), Errno> {
     if guest.is_dumping() {
         return Err(Errno::EINVAL);
     }
@@ -55,7 +55,7 @@ fn enter(guest: &Guest, cpu: u16, area: &mut KvmRun) -> Result<(), Errno> {
     if (area.kvm_valid_regs.get() | area.kvm_dirty_regs.get()) & !known != 0 {
         return Err(Errno::EINVAL);
     }
-    let guest: Arc<Guest> = guest.shared().ok_or(Errno::EINVAL)?;
+    let guest: Arc<Vm> = guest.shared().ok_or(Errno::EINVAL)?;
     let mut vcpu = guest.vcpu(cpu).map_err(|_| Errno::EINVAL)?;
     if guest.has_user_cpu_states() && guest.is_stopped(cpu).map_err(|_| Errno::EINVAL)? {
         return Err(Errno::EINVAL);
@@ -138,7 +138,7 @@ fn until_exit(vcpu: &mut S390Vcpu, area: &mut KvmRun) -> Result<(), Errno> {
         let exit = match vcpu.run_served_held() {
             Err(HostError::Stopped) => return interrupted(area),
             // A dump that began between two entries.
-            Err(HostError::CannotRun) if vcpu.guest().is_dumping() => return interrupted(area),
+            Err(HostError::CannotRun) if vcpu.vm().is_dumping() => return interrupted(area),
             other => other.map_err(errno)?,
         };
         let state = vcpu.state().map_err(errno)?;

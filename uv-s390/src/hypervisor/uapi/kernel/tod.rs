@@ -12,7 +12,7 @@ use zerocopy::byteorder::big_endian::U64;
 use super::super::model::{TodClock, attr};
 use super::copy::{from_user, to_user};
 use crate::abi::Errno;
-use crate::hypervisor::kernel::Guest;
+use crate::hypervisor::kernel::Vm;
 use crate::hypervisor::uapi::Argument;
 
 /// Facility: multiple epochs.
@@ -22,7 +22,7 @@ pub(super) fn has(attribute: u64) -> Result<u64, Errno> {
     if matches!(attribute, attr::TOD_LOW | attr::TOD_HIGH) { Ok(0) } else { Err(Errno::ENXIO) }
 }
 
-pub(super) fn get(guest: &Guest, attribute: u64, argument: &mut Argument<'_>) -> Result<u64, Errno> {
+pub(super) fn get(guest: &Vm, attribute: u64, argument: &mut Argument<'_>) -> Result<u64, Errno> {
     let (index, tod) = guest.tod();
     match attribute {
         attr::TOD_LOW => to_user(argument.data, &U64::new(tod)),
@@ -36,7 +36,7 @@ pub(super) fn get(guest: &Guest, attribute: u64, argument: &mut Argument<'_>) ->
     .map(|()| 0)
 }
 
-pub(super) fn set(guest: &Guest, attribute: u64, argument: &Argument<'_>) -> Result<u64, Errno> {
+pub(super) fn set(guest: &Vm, attribute: u64, argument: &Argument<'_>) -> Result<u64, Errno> {
     if guest.is_protected() {
         return Err(Errno::EOPNOTSUPP);
     }

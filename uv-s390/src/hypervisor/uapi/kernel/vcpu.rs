@@ -6,12 +6,12 @@ use super::extension::check_system;
 use super::{capabilities, dump, interrupt, irq_state, mem_op, one_reg, run};
 use crate::abi::Errno;
 use crate::abi::psw::Psw;
-use crate::hypervisor::kernel::Guest;
+use crate::hypervisor::kernel::Vm;
 use crate::hypervisor::kernel::{CpuReset, HostError, MpState, StatusPlace};
 use crate::hypervisor::uapi::{Argument, PvCmd};
 use zerocopy::byteorder::big_endian::U32;
 
-pub(super) fn ioctl(guest: &Guest, cpu: u16, number: u32, argument: &mut Argument<'_>) -> Result<u64, Errno> {
+pub(super) fn ioctl(guest: &Vm, cpu: u16, number: u32, argument: &mut Argument<'_>) -> Result<u64, Errno> {
     match number {
         // An interruption can be injected while the CPU runs.
         request::INTERRUPT => interrupt::local(guest, cpu, argument),
@@ -28,7 +28,7 @@ pub(super) fn ioctl(guest: &Guest, cpu: u16, number: u32, argument: &mut Argumen
 /// | 2 | a number that is taken | EEXIST |
 /// | 3 | no storage | ENOMEM |
 /// | 4 | the VM is protected, and the Ultravisor refuses the CPU | EIO |
-pub(super) fn create(guest: &Guest, number: u64) -> Result<u64, Errno> {
+pub(super) fn create(guest: &Vm, number: u64) -> Result<u64, Errno> {
     if number >= check_system(guest.host(), capability::MAX_VCPU_ID) {
         return Err(Errno::EINVAL);
     }
@@ -42,7 +42,7 @@ pub(super) fn create(guest: &Guest, number: u64) -> Result<u64, Errno> {
 }
 
 /// With the vCPU held: no two ioctls work on one CPU, and none on one that is being converted.
-fn held(guest: &Guest, cpu: u16, number: u32, argument: &mut Argument<'_>) -> Result<u64, Errno> {
+fn held(guest: &Vm, cpu: u16, number: u32, argument: &mut Argument<'_>) -> Result<u64, Errno> {
     match number {
         request::NORMAL_RESET => reset(guest, cpu, CpuReset::Normal),
         request::INITIAL_RESET => reset(guest, cpu, CpuReset::Initial),
@@ -69,7 +69,7 @@ fn held(guest: &Guest, cpu: u16, number: u32, argument: &mut Argument<'_>) -> Re
 
 /// `KVM_S390_STORE_STATUS`: at absolute 0 for the value -1, in the prefix area for -2, else the save areas alone at the address.
 /// EFAULT without storage there. Of a protected CPU, what the kernel sees.
-fn store_status(guest: &Guest, cpu: u16, place: u64) -> Result<u64, Errno> {
+fn store_status(guest: &Vm, cpu: u16, place: u64) -> Result<u64, Errno> {
     let place = match place {
         u64::MAX => StatusPlace::Absolute,
         0xffff_ffff_ffff_fffe => StatusPlace::Prefixed,
@@ -83,7 +83,7 @@ fn store_status(guest: &Guest, cpu: u16, place: u64) -> Result<u64, Errno> {
 
 /// `KVM_S390_SET_INITIAL_PSW`: EBUSY unless the CPU is stopped. The next run takes the PSW of its `kvm_run` area: user space
 /// sets it there too, with [`KvmRun::set_psw`](crate::hypervisor::uapi::KvmRun::set_psw), as the kernel does where the area is mapped.
-fn set_initial_psw(guest: &Guest, cpu: u16, argument: &Argument<'_>) -> Result<u64, Errno> {
+fn set_initial_psw(guest: &Vm, cpu: u16, argument: &Argument<'_>) -> Result<u64, Errno> {
     let psw: Psw = from_user(argument.block)?;
     if !guest.is_stopped(cpu).map_err(|_| Errno::EINVAL)? {
         return Err(Errno::EBUSY);
@@ -94,12 +94,12 @@ fn set_initial_psw(guest: &Guest, cpu: u16, argument: &Argument<'_>) -> Result<u
     Ok(0)
 }
 
-fn reset(guest: &Guest, cpu: u16, kind: CpuReset) -> Result<u64, Errno> {
+fn reset(guest: &Vm, cpu: u16, kind: CpuReset) -> Result<u64, Errno> {
     guest.reset_cpu(cpu, kind).map(|()| 0).map_err(|_| Errno::EINVAL)
 }
 
 /// ENXIO for check-stop, for an unknown state, and for load on a CPU that is not protected; EINVAL when refused.
-fn set_mp_state(guest: &Guest, cpu: u16, state: u32) -> Result<u64, Errno> {
+fn set_mp_state(guest: &Vm, cpu: u16, state: u32) -> Result<u64, Errno> {
     guest.take_cpu_states();
     let state = MpState::try_from(state).map_err(|_| Errno::ENXIO)?;
     if state == MpState::CheckStop {
@@ -112,7 +112,7 @@ fn set_mp_state(guest: &Guest, cpu: u16, state: u32) -> Result<u64, Errno> {
 }
 
 /// `KVM_S390_PV_CPU_COMMAND`: dump only. EINVAL when the CPU is not protected or flags are set.
-fn pv_cpu_command(guest: &Guest, cpu: u16, argument: &mut Argument<'_>) -> Result<u64, Errno> {
+fn pv_cpu_command(guest: &Vm, cpu: u16, argument: &mut Argument<'_>) -> Result<u64, Errno> {
     let mut cmd: PvCmd = from_user(argument.block)?;
     if !guest.is_cpu_protected(cpu) || cmd.flags.get() != 0 {
         return Err(Errno::EINVAL);

@@ -7,12 +7,12 @@ use uv_core::GuestAddr;
 use super::bytes::{check_key, copy, pages, user, validate, value};
 use crate::abi::Errno;
 use crate::abi::uvc::PgmCode;
-use crate::hypervisor::kernel::{Access, Guest};
+use crate::hypervisor::kernel::{Access, Vm};
 use crate::hypervisor::uapi::{MemOp, mem_op_flags as flags};
 
 /// Reads or writes, page by page: what was written before a page that is not permitted stays. To check only with key 0, the
 /// kernel looks at the first byte alone.
-pub(super) fn access(guest: &Guest, op: &MemOp, data: &mut [u8], access: Access) -> Result<u64, Errno> {
+pub(super) fn access(guest: &Vm, op: &MemOp, data: &mut [u8], access: Access) -> Result<u64, Errno> {
     let key = validate(op, flags::SKEY_PROTECTION | flags::CHECK_ONLY)?;
     let (at, size) = (op.gaddr.get(), op.size.get());
     if guest.slots().host_addr(GuestAddr(at)).is_none() {

@@ -5,7 +5,7 @@ use uv_core::{GuestAddr, PageSize};
 use super::super::super::{MemOp, mem_op_flags as flags};
 use crate::abi::Errno;
 use crate::abi::uvc::PgmCode;
-use crate::hypervisor::kernel::{Access, Guest, HostError};
+use crate::hypervisor::kernel::{Access, HostError, Vm};
 
 /// Checks 2 to 4; gives the access key, 0 without the flag.
 pub(super) fn validate(op: &MemOp, supported: u64) -> Result<u8, Errno> {
@@ -41,7 +41,7 @@ pub(super) fn pages<E>(address: u64, len: u64, mut act: impl FnMut(u64, u64) -> 
 }
 
 /// Copies bytes within one page, with a key. What the host cannot reach is protected, as the kernel's copy finds it.
-pub(super) fn copy(guest: &Guest, at: GuestAddr, bytes: &mut [u8], access: Access, key: u8) -> Result<(), PgmCode> {
+pub(super) fn copy(guest: &Vm, at: GuestAddr, bytes: &mut [u8], access: Access, key: u8) -> Result<(), PgmCode> {
     check_key(guest, at, access, key)?;
     let done: Result<(), HostError> = match access {
         Access::Fetch => guest.host_read(at, bytes),
@@ -50,7 +50,7 @@ pub(super) fn copy(guest: &Guest, at: GuestAddr, bytes: &mut [u8], access: Acces
     done.map_err(|_| PgmCode::PROTECTION)
 }
 
-pub(super) fn check_key(guest: &Guest, at: GuestAddr, access: Access, key: u8) -> Result<(), PgmCode> {
+pub(super) fn check_key(guest: &Vm, at: GuestAddr, access: Access, key: u8) -> Result<(), PgmCode> {
     if guest.slots().host_addr(at).is_none() {
         return Err(PgmCode::ADDRESSING);
     }

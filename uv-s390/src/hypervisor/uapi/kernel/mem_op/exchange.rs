@@ -5,7 +5,7 @@ use uv_core::GuestAddr;
 use super::bytes::{copy, user, validate};
 use crate::abi::Errno;
 use crate::abi::uvc::PgmCode;
-use crate::hypervisor::kernel::{Access, Guest};
+use crate::hypervisor::kernel::{Access, Vm};
 use crate::hypervisor::uapi::{Argument, MemOp, mem_op_flags as flags};
 
 /// Most bytes.
@@ -15,7 +15,7 @@ const QUAD: u32 = 16;
 /// compares to see which it was.
 ///
 /// UNSURE: exchanges are atomic among each other; a vCPU's own store may come in between.
-pub(super) fn exchange(guest: &Guest, op: &MemOp, argument: &mut Argument<'_>) -> Result<u64, Errno> {
+pub(super) fn exchange(guest: &Vm, op: &MemOp, argument: &mut Argument<'_>) -> Result<u64, Errno> {
     let key = validate(op, flags::SKEY_PROTECTION)?;
     if op.size.get() > QUAD {
         return Err(Errno::EINVAL);

@@ -7,13 +7,13 @@ use super::bytes::{copy, pages, user, validate};
 use crate::abi::Errno;
 use crate::abi::uvc::PgmCode;
 use crate::abi::uvc::Teid;
-use crate::hypervisor::kernel::{Access, Guest};
+use crate::hypervisor::kernel::{Access, Vm};
 use crate::hypervisor::kernel::{Irq, Logical, ProgramIrq, Translation};
 use crate::hypervisor::uapi::{MemOp, mem_op_flags as flags};
 
 /// Reads or writes. All pages are translated and their keys checked before the first is touched. With
 /// [`INJECT_EXCEPTION`](flags::INJECT_EXCEPTION) the program interruption is pending for the CPU as well.
-pub(super) fn access(guest: &Guest, cpu: u16, op: &MemOp, data: &mut [u8], access: Access) -> Result<u64, Errno> {
+pub(super) fn access(guest: &Vm, cpu: u16, op: &MemOp, data: &mut [u8], access: Access) -> Result<u64, Errno> {
     let key = validate(op, flags::INJECT_EXCEPTION | flags::CHECK_ONLY | flags::SKEY_PROTECTION)?;
     if op.ar() > 15 || guest.is_cpu_protected(cpu) {
         return Err(Errno::EINVAL);
@@ -56,7 +56,7 @@ pub(super) fn access(guest: &Guest, cpu: u16, op: &MemOp, data: &mut [u8], acces
 }
 
 /// The exception access identification is the access register, for all but addressing and translation specification.
-fn inject(guest: &Guest, cpu: u16, code: PgmCode, teid: Teid, ar: u8) -> Result<(), Errno> {
+fn inject(guest: &Vm, cpu: u16, code: PgmCode, teid: Teid, ar: u8) -> Result<(), Errno> {
     let exception_access = if teid == Teid(0) { 0 } else { ar };
     let irq = ProgramIrq { code: code.0, translation: teid.0, exception_access, ..ProgramIrq::default() };
     guest.inject(Some(cpu), Irq::Program(irq)).map_err(|_| Errno::EINVAL)

@@ -25,12 +25,12 @@ mod skeys;
 use super::super::{Argument, MemOp, mem_op};
 use super::copy::from_user;
 use crate::abi::Errno;
-use crate::hypervisor::kernel::{Access, Guest};
+use crate::hypervisor::kernel::{Access, Vm};
 
 pub(super) use skeys::{get as get_skeys, set as set_skeys};
 
 /// On the VM: absolute storage of an ordinary guest. The kernel cannot reach a protected guest's.
-pub(super) fn vm(guest: &Guest, argument: &mut Argument<'_>) -> Result<u64, Errno> {
+pub(super) fn vm(guest: &Vm, argument: &mut Argument<'_>) -> Result<u64, Errno> {
     let op: MemOp = from_user(argument.block)?;
     if guest.is_protected() {
         return Err(Errno::EINVAL);
@@ -44,7 +44,7 @@ pub(super) fn vm(guest: &Guest, argument: &mut Argument<'_>) -> Result<u64, Errn
 }
 
 /// On a vCPU: logical storage of an ordinary one, the SIDA of a protected one.
-pub(super) fn vcpu(guest: &Guest, cpu: u16, argument: &mut Argument<'_>) -> Result<u64, Errno> {
+pub(super) fn vcpu(guest: &Vm, cpu: u16, argument: &mut Argument<'_>) -> Result<u64, Errno> {
     let op: MemOp = from_user(argument.block)?;
     match op.op.get() {
         mem_op::LOGICAL_READ => logical::access(guest, cpu, &op, argument.data, Access::Fetch),

@@ -10,10 +10,10 @@
 
 use super::bytes::user;
 use crate::abi::Errno;
-use crate::hypervisor::kernel::Guest;
+use crate::hypervisor::kernel::Vm;
 use crate::hypervisor::uapi::{MemOp, mem_op};
 
-pub(super) fn access(guest: &Guest, cpu: u16, op: &MemOp, data: &mut [u8]) -> Result<u64, Errno> {
+pub(super) fn access(guest: &Vm, cpu: u16, op: &MemOp, data: &mut [u8]) -> Result<u64, Errno> {
     let (size, offset) = (op.size.get(), op.sida_offset.get());
     if op.flags.get() != 0 || size == 0 {
         return Err(Errno::EINVAL);

@@ -17,11 +17,11 @@ use uv_core::Gfn;
 use super::super::super::SKeys;
 use super::super::copy::{from_user, to_user};
 use crate::abi::Errno;
-use crate::hypervisor::kernel::Guest;
+use crate::hypervisor::kernel::Vm;
 use crate::hypervisor::uapi::Argument;
 
 /// `KVM_S390_GET_SKEYS`.
-pub(in super::super) fn get(guest: &Guest, argument: &mut Argument<'_>) -> Result<u64, Errno> {
+pub(in super::super) fn get(guest: &Vm, argument: &mut Argument<'_>) -> Result<u64, Errno> {
     let asked: SKeys = from_user(argument.block)?;
     if asked.flags.get() != 0 {
         return Err(Errno::EINVAL);
@@ -35,7 +35,7 @@ pub(in super::super) fn get(guest: &Guest, argument: &mut Argument<'_>) -> Resul
 }
 
 /// `KVM_S390_SET_SKEYS`.
-pub(in super::super) fn set(guest: &Guest, argument: &mut Argument<'_>) -> Result<u64, Errno> {
+pub(in super::super) fn set(guest: &Vm, argument: &mut Argument<'_>) -> Result<u64, Errno> {
     let asked: SKeys = from_user(argument.block)?;
     if asked.flags.get() != 0 {
         return Err(Errno::EINVAL);

@@ -21,7 +21,7 @@ use crate::hypervisor::GuestStorage;
 
 /// What a virtual machine is made of.
 #[derive(Clone, Debug)]
-pub struct GuestConfig {
+pub struct VmConfig {
     /// The first memory slots (4 KiB pages) in host absolute storage outside of the kernel's own. They can change while the VM
     /// is ordinary.
     pub slots: MemSlots,
@@ -51,7 +51,7 @@ impl Process {
     }
 }
 
-impl GuestConfig {
+impl VmConfig {
     /// A VM of a new process, with these slots, 4 KiB pages and an address space as wide as a VMM gives when nothing limits it.
     #[must_use]
     pub fn new(slots: MemSlots) -> Self {
@@ -66,7 +66,7 @@ pub(super) struct Root {
     pub(super) table: Allocation,
 }
 
-/// One virtual machine: ordinary at first, protected after [`Guest::enable`](Guest::enable).
+/// One virtual machine: ordinary at first, protected after [`Vm::enable`].
 ///
 /// ```text
 ///            enable                set_parameters, unpack …, verify, CPU_SET_STATE operating-load
@@ -83,7 +83,7 @@ pub(super) struct Root {
 /// | Ultravisor | knows nothing of the VM | owns its secure pages and CPU state |
 /// | guest | runs as on any machine | is asked for by exits for what only the host can do |
 #[derive(Debug)]
-pub struct Guest {
+pub struct Vm {
     /// The VM itself, for vCPUs that are made from a reference to it.
     this: Weak<Self>,
     pub(super) host: Arc<Host>,
@@ -126,12 +126,12 @@ const SCA_BYTES: u64 = 0x4000;
 /// Storage and alignment of a root table.
 const TABLE_BYTES: u64 = 0x4000;
 
-impl Guest {
+impl Vm {
     /// Makes an ordinary VM without CPUs.
     ///
     /// # Errors
     /// [`HostError::NoStorage`] for its tables.
-    pub fn new(host: Arc<Host>, config: GuestConfig) -> Result<Arc<Self>, HostError> {
+    pub fn new(host: Arc<Host>, config: VmConfig) -> Result<Arc<Self>, HostError> {
         let gmap = Arc::new(Gmap::new(config.slots, config.huge_pages)?);
         let limit = config.limit.max(gmap.slots().end().0.saturating_mul(0x1000));
         let sca = host.allocate_zeroed(SCA_BYTES, 0x1000)?;
@@ -190,7 +190,7 @@ impl Guest {
     }
 
     /// Guest storage as the hypervisor reaches it: all of it for an ordinary VM; for a protected one accesses to secure pages
-    /// fail (see [`Guest::host_read`] for accesses that convert pages first).
+    /// fail (see [`Vm::host_read`] for accesses that convert pages first).
     #[must_use]
     pub fn storage(&self) -> GuestStorage<'_> {
         GuestStorage { slots: self.slots(), memory: &self.host.hardware.memory }
@@ -275,7 +275,7 @@ impl Guest {
     }
 
     /// Makes the guest's tables anew, for addresses up to `limit` bytes only: with at most 2 GiB the ASCE is that of a segment
-    /// table. [`Guest::limit`] stays.
+    /// table. [`Vm::limit`] stays.
     ///
     /// # Errors
     /// [`HostError::Protected`]; [`HostError::Busy`] when there are vCPUs; [`HostError::NoStorage`].
@@ -315,7 +315,7 @@ impl Host {
     }
 }
 
-impl Drop for Guest {
+impl Drop for Vm {
     /// Ends protection as the kernel does when the process ends, then gives back what the VM used. Storage that the Ultravisor
     /// does not give back stays taken.
     fn drop(&mut self) {
