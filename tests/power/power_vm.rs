@@ -5,23 +5,22 @@
 use spin::Mutex;
 use std::sync::{Arc, LazyLock};
 use uv_core::{
-    EnterSecureMode, Exit, Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, NormalMemory, PageIn, PageOut, PageSize,
-    SecureVm, SlotId, Vcpu, VmState,
+    EnterSecureMode, Exit, Gfn, GuestAddr, HostAddr, MemSlot, NormalMemory, PageIn, PageOut, PageSize, SecureVm,
+    SlotId, Vcpu, VmState,
 };
 use uv_power::abi::numbers::HvCall;
 use uv_power::abi::regs::Lpid;
 use uv_power::abi::{HvCode, Msr, Profile, Regs, UvCode};
+use uv_power::dev::{self, RigConfig};
 use uv_power::guest::EsmRequest;
-use uv_power::hypervisor::kernel::{DevicePool, Entered, GfnState, Host, KvmError, KvmVcpu, PowerExit, Vm, VmConfig};
+use uv_power::hypervisor::kernel::{Entered, GfnState, KvmError, KvmVcpu, PowerExit, Vm};
 use uv_power::hypervisor::vmm::boot::BootLayout;
 use uv_power::owner::keys::PrivateKey;
 use uv_power::sim::{EsmFailure, GuestInsn, GuestStep, Machine, MachineConfig, Tpm, TpmFailure, WrappingKey};
 use uv_power_programs::SvmFiles;
-use uv_sim::HostMemory;
 use uv_sim::guest::{Outcome, Script, Step, Transcript};
 
-const LPID: Lpid = Lpid(5);
-const HOST: u64 = 16 << 20;
+const LPID: Lpid = Lpid(1);
 const PAGE: u64 = 1 << 16;
 /// Host memory behind a slot that is plugged in later.
 const EXTRA: u64 = 1 << 20;
@@ -33,7 +32,7 @@ static FILES: LazyLock<SvmFiles> = LazyLock::new(|| SvmFiles::sample().unwrap())
 
 struct Rig {
     machine: Machine,
-    memory: Arc<HostMemory>,
+    memory: Arc<dyn NormalMemory>,
     vm: Arc<Vm>,
     cpu: Mutex<KvmVcpu>,
     seen: Transcript<Box<Regs>>,
@@ -60,29 +59,17 @@ fn with_key(
     steps: impl FnOnce(&BootLayout<'_>) -> Vec<GuestStep>,
 ) -> Rig {
     let layout = FILES.layout().unwrap();
-    let memory = Arc::new(HostMemory::new(HOST + layout.memory));
-    layout.load(&*memory, HostAddr(HOST)).unwrap();
-    let pages = layout.memory / PAGE;
-    let config = MachineConfig {
-        secure_pages: u32::try_from(pages + 256).unwrap(),
-        ..MachineConfig::new(put(FILES.machine_key.clone())).with_profile(profile)
-    };
-    let machine = Machine::new(config, memory.clone());
-    let seams = Arc::new(machine.clone());
-    let pool = DevicePool::new((pages + 256) * PAGE).map(Arc::new);
-    let host = Host { uv: seams.clone(), entry: seams, memory: memory.clone(), pool };
-    let mut slots = MemSlots::new(PageSize::K64);
-    slots.insert(SlotId(0), MemSlot { first: Gfn(0), pages, host: HostAddr(HOST) }).unwrap();
-    let vm = Arc::new(Vm::new(host, VmConfig { lpid: LPID, radix: true, slots }));
-    vm.enable_secure_guest_capability().unwrap();
+    let machine = MachineConfig::new(put(FILES.machine_key.clone())).with_profile(profile);
+    let rig = dev::Rig::with(RigConfig::with_machine(machine));
+    let vm = rig.vm_with(&layout).unwrap();
+    assert_eq!(vm.lpid(), LPID);
     let first = [
         Step::Call(GuestInsn::ultracall(EsmRequest::NUMBER, &layout.request().arguments())),
         Step::Call(GuestInsn::hypercall(HvCall::H_CEDE, &[])),
     ];
     let (script, seen) = Script::new(first.into_iter().chain(steps(&layout)));
-    machine.add_vcpu(LPID, 0, Box::new(script));
-    let cpu = Mutex::new(KvmVcpu::new(vm.clone(), 0).starting_at(layout.kernel.at));
-    Rig { machine, memory, vm, cpu, seen, layout }
+    let cpu = Mutex::new(rig.boot_cpu(&vm, &layout, Box::new(script)));
+    Rig { machine: rig.machine, memory: rig.memory, vm, cpu, seen, layout }
 }
 
 impl Rig {
@@ -164,8 +151,9 @@ fn a_failed_transition_costs_the_guest_what_the_ultravisor_does_not_give_back() 
     for profile in Profile::ALL {
         let rig = normal(profile, |layout| vec![Step::load(layout.kernel.at, 16), Step::load(layout.free, 4)]);
         let kernel = rig.layout.kernel.bytes;
-        rig.memory.write(HostAddr(HOST + rig.layout.free.0), b"work").unwrap();
-        rig.memory.write(HostAddr(HOST + rig.layout.kernel.end().0 - 1), &[!kernel[kernel.len() - 1]]).unwrap();
+        rig.memory.write(rig.vm.slots().host_addr(rig.layout.free).unwrap(), b"work").unwrap();
+        let last = rig.vm.slots().host_addr(GuestAddr(rig.layout.kernel.end().0 - 1)).unwrap();
+        rig.memory.write(last, &[!kernel[kernel.len() - 1]]).unwrap();
         assert_eq!(rig.enter(), Err(KvmError::Refused(HvCode::H_PARAMETER)));
         assert_eq!(rig.until_call().0, HvCall::H_CEDE);
         rig.answer(&[]);

@@ -17,6 +17,7 @@
 //! | [`owner`] | whoever builds ESM blobs and holds keys | ESM blobs: lockboxes, digests, files, and the checks that an ultravisor makes of them | `owner` |
 //! | [`sim`] | the ultravisor and its machine | the simulated machine, its TPM | `sim` |
 //! | [`wrap`] | tests of any of them | wrappers around the seams: trace, watch, record, disturb | `sim` |
+//! | `dev` | tests, programs, fuzz targets | machine, kernel and VMs with sane defaults | `dev` |
 //!
 //! # Features
 //!
@@ -26,7 +27,7 @@
 //! | `fdt` | yes | the device tree, and the layout of guest memory around it | `vm-fdt` |
 //! | `owner` | yes | the owner's tools | AES, RSA, PKCS#8 |
 //! | `sim` | yes | the simulated machine; includes `owner` | the page engine `uv-sim` |
-//! | `dev` | no | what tests need beyond that: defects of published kernels | nothing more |
+//! | `dev` | no | a machine ready for use, defects of published kernels; includes `fdt` and `sim` | nothing more |
 //!
 //! The crate needs `alloc` and no `std`.
 //!
@@ -92,6 +93,8 @@
 //! assert_eq!(found, [0; 6]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! With the feature `dev`, `dev::Rig` makes machine, kernel and VM.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -100,6 +103,8 @@
 extern crate alloc;
 
 pub mod abi;
+#[cfg(feature = "dev")]
+pub mod dev;
 pub mod guest;
 pub mod hypervisor;
 #[cfg(feature = "owner")]

@@ -3,25 +3,19 @@
 use std::sync::{Arc, OnceLock};
 
 use uv_conformance::{Ability, Backend, GuestOp, Host, Refusal, Saw, Script, Setup};
-use uv_core::{Gfn, HostAddr, MemSlot, MemSlots, NormalMemory, PageSize, SecureVm, SlotId, VmState};
+use uv_core::{Gfn, GuestAddr, HostAddr, NormalMemory, PageSize, SecureVm, VmState};
 use uv_power::abi::numbers::{HvCall, UltracallNumber};
-use uv_power::abi::regs::Lpid;
 use uv_power::abi::{HvCode, Profile, Regs};
+use uv_power::dev::{Rig, RigConfig};
 use uv_power::guest::EsmRequest;
-use uv_power::hypervisor::kernel::{self, DevicePool, KvmError, KvmVcpu, PowerExit, Vm, VmConfig};
+use uv_power::hypervisor::kernel::{KvmError, KvmVcpu, PowerExit, Vm};
 use uv_power::hypervisor::vmm::boot::BootLayout;
-use uv_power::sim::{GuestInsn, GuestStep, Machine, MachineConfig};
+use uv_power::sim::{GuestInsn, GuestStep, MachineConfig};
 use uv_power_programs::SvmFiles;
-use uv_sim::HostMemory;
 use uv_sim::guest::{Outcome, Step};
 
 use crate::memory::MemoryWrap;
 use crate::tasks::Tasks;
-
-/// Where guest memory begins in the host's, for the first VM.
-const HOST: u64 = 16 << 20;
-/// Secure pages beyond those of the VMs.
-const SPARE: u64 = 256;
 
 /// What both VMs are made of: the keys cost seconds, one set is enough.
 fn files() -> &'static SvmFiles {
@@ -66,8 +60,7 @@ pub struct PowerKind {
 
 /// A POWER machine.
 pub struct Power {
-    machine: Machine,
-    memory: Arc<dyn NormalMemory>,
+    rig: Rig,
     layout: BootLayout<'static>,
     vms: [Arc<Vm>; 2],
     script: [Script; 2],
@@ -87,36 +80,11 @@ impl Power {
     #[must_use]
     pub fn new(kind: PowerKind, setup: &Setup) -> Self {
         let layout = files().layout().expect("the sample has room");
-        let pages = layout.memory >> PageSize::K64.shift();
-        let secure = 2 * pages + SPARE;
-        let memory = kind.memory.around(HostMemory::new(HOST + 2 * layout.memory));
-        let config = MachineConfig {
-            profile: kind.profile,
-            secure_pages: u32::try_from(secure).expect("a small machine"),
-            seed: setup.seed,
-            ..MachineConfig::new(files().machine_key.clone())
-        };
-        let machine = Machine::new(config, memory.clone());
-        let seams = Arc::new(machine.clone());
-        let host = kernel::Host {
-            uv: seams.clone(),
-            entry: seams,
-            memory: memory.clone(),
-            pool: DevicePool::new(secure << PageSize::K64.shift()).map(Arc::new),
-        };
-        let vms = [0, 1].map(|index: u32| {
-            let mut slots = MemSlots::new(PageSize::K64);
-            let at = HostAddr(HOST + layout.memory * u64::from(index));
-            slots.insert(SlotId(0), MemSlot { first: Gfn(0), pages, host: at }).expect("one slot fits");
-            let config = VmConfig { lpid: Lpid(index + 1), radix: true, slots };
-            let vm = Vm::new(host.clone(), config);
-            vm.enable_secure_guest_capability().expect("there is secure memory");
-            Arc::new(vm)
-        });
-        Self { machine, memory, layout, vms, script: Default::default() }
-    }
-    fn begin(&self, index: usize) -> HostAddr {
-        HostAddr(HOST + self.layout.memory * index as u64)
+        let machine = MachineConfig { seed: setup.seed, ..MachineConfig::new(files().machine_key.clone()) };
+        let config = RigConfig::with_machine(machine.with_profile(kind.profile));
+        let rig = Rig::over(config, |memory| kind.memory.around(memory), |machine| Arc::new(machine.clone()));
+        let vms = [(); 2].map(|()| rig.vm_with(&layout).expect("there is memory for both"));
+        Self { rig, layout, vms, script: Default::default() }
     }
 
     /// Spoils what was loaded.
@@ -131,14 +99,15 @@ impl Power {
             "a damaged device tree" => layout.tree.0,
             _ => blob.at.0,
         };
-        flip(&*self.memory, self.begin(index).0 + at);
+        let at = self.vms[index].slots().host_addr(GuestAddr(at)).expect("it is in the VM's memory");
+        flip(&*self.rig.memory, at);
     }
 }
 
-fn flip(memory: &dyn NormalMemory, at: u64) {
+fn flip(memory: &dyn NormalMemory, at: HostAddr) {
     let mut byte = [0];
-    memory.read(HostAddr(at), &mut byte).expect("the memory is there");
-    memory.write(HostAddr(at), &[byte[0] ^ 1]).expect("the memory is there");
+    memory.read(at, &mut byte).expect("the memory is there");
+    memory.write(at, &[byte[0] ^ 1]).expect("the memory is there");
 }
 
 const REFUSALS: [&str; 6] =
@@ -165,12 +134,11 @@ impl Backend for Power {
         let (vm, script) = (&self.vms[index], self.script[index].clone());
         script.clear();
         assert_eq!(vm.vm_state(), VmState::Normal);
-        self.layout.load(&*self.memory, self.begin(index)).expect("the memory is there");
+        self.rig.load(vm, &self.layout).expect("the memory is there");
         if let Some(refusal) = refusal {
             self.spoil(index, refusal);
         }
-        self.machine.add_vcpu(vm.lpid(), 0, Box::new(guest(self.layout.request(), script)));
-        KvmVcpu::new(Arc::clone(vm), 0).starting_at(self.layout.kernel.at)
+        self.rig.boot_cpu(vm, &self.layout, Box::new(guest(self.layout.request(), script)))
     }
 
     fn refusals(&self) -> Vec<&'static str> {
@@ -182,7 +150,7 @@ impl Backend for Power {
     }
 
     fn host(&self) -> Host<'_> {
-        &*self.memory
+        &*self.rig.memory
     }
 
     fn script(&self, index: usize) -> &Script {

@@ -26,18 +26,15 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
-use uv_core::{
-    EnterSecureMode as _, Exit, Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, NormalMemory as _, PageIn as _, PageSize,
-    SecureVm as _, SlotId, Vcpu as _,
-};
+use uv_core::{EnterSecureMode as _, Exit, GuestAddr, NormalMemory, PageIn as _, PageSize, SecureVm as _, Vcpu as _};
 use uv_power::abi::HvCode;
 use uv_power::abi::regs::Lpid;
-use uv_power::hypervisor::kernel::{DevicePool, Host, KvmError, KvmVcpu, Vm, VmConfig};
+use uv_power::dev::{Rig, RigConfig};
+use uv_power::hypervisor::kernel::{KvmError, KvmVcpu, Vm, VmConfig};
 use uv_power::hypervisor::vmm::PefGuest;
 use uv_power::sim::{Machine, MachineConfig};
 use uv_power::wrap::Watched;
 use uv_programs::{Failure, output};
-use uv_sim::HostMemory;
 
 use input::Cli;
 use report::Report;
@@ -45,8 +42,6 @@ use steps::Steps;
 
 /// The partition of the VM.
 const LPID: Lpid = Lpid(1);
-/// Where the VM's memory begins in the host's. Not 0: no ultracall takes that address.
-const HOST: HostAddr = HostAddr(1 << 24);
 /// Secure pages beyond the VM's own, for the ultravisor's needs.
 const SPARE_PAGES: u64 = 128;
 /// More exits than a boot has.
@@ -60,32 +55,29 @@ fn boot(cli: &Cli) -> Result<ExitCode, Failure> {
     let input = cli.read()?;
     let steps = Arc::new(Steps::new(cli.json));
 
-    // The machine: the hypervisor's memory, and an ultravisor with secure memory for the VM.
+    // The machine: the hypervisor's memory, and an ultravisor with secure memory for the VM. The host's kernel, its calls watched.
     let layout = input.files.layout()?;
     let pages = layout.memory >> PageSize::K64.shift();
-    let memory = Arc::new(HostMemory::new(HOST.0 + layout.memory));
-    let config = MachineConfig {
+    let mut config = RigConfig::with_machine(MachineConfig {
         secure_pages: u32::try_from(pages + SPARE_PAGES).map_err(Failure::unusable)?,
         ..MachineConfig::new(input.files.machine_key.clone()).with_profile(input.profile)
-    };
-    let machine = Machine::new(config, memory.clone());
+    });
+    config.guest_bytes = layout.memory;
+    let shown = Arc::clone(&steps);
+    let watched = |machine: &Machine| Arc::new(Watched::new(machine.clone(), move |call| shown.call(call)));
+    let rig = Rig::over(config, |memory| Arc::new(memory), watched);
 
     // The VMM puts the guest into its memory.
-    layout.load(&*memory, HOST).map_err(Failure::unusable)?;
+    let slots = rig.slots(pages).map_err(Failure::unusable)?;
+    layout.load(&*rig.memory, Rig::GUESTS).map_err(Failure::unusable)?;
     steps.loaded(&layout, input.profile);
 
     // What the guest's boot CPU will do.
     let (program, seen) = guest::program(layout.request(), layout.free, input.names);
-    machine.add_vcpu(LPID, 0, program);
+    rig.machine.add_vcpu(LPID, 0, program);
 
-    // The VM, in a kernel whose calls are watched.
-    let mut slots = MemSlots::new(PageSize::K64);
-    slots.insert(SlotId(0), MemSlot { first: Gfn(0), pages, host: HOST }).map_err(Failure::unusable)?;
-    let pool = DevicePool::new((pages + SPARE_PAGES) << PageSize::K64.shift()).map(Arc::new);
-    let shown = Arc::clone(&steps);
-    let seams = Arc::new(Watched::new(machine.clone(), move |call| shown.call(call)));
-    let host = Host { uv: seams.clone(), entry: seams, memory: memory.clone(), pool };
-    let vm = Arc::new(Vm::new(host, VmConfig { lpid: LPID, radix: true, slots }));
+    // The VM.
+    let vm = Arc::new(Vm::new(rig.host.clone(), VmConfig { lpid: LPID, radix: true, slots }));
     let _pef_guest = PefGuest::new(Arc::clone(&vm)).map_err(Failure::unusable)?;
     let mut cpu = KvmVcpu::new(Arc::clone(&vm), 0).starting_at(layout.kernel.at);
 
@@ -94,9 +86,9 @@ fn boot(cli: &Cli) -> Result<ExitCode, Failure> {
         run(&vm, &mut cpu, &steps).map_err(|error| Failure::unusable(format_args!("the VM cannot run: {error}")))?;
 
     let seen = core::mem::take(&mut *seen.lock().map_err(|_| Failure::unusable("the guest's program ended badly"))?);
-    let states = report::page_states(&machine, LPID, pages);
-    let found = seen.read_back.as_ref().map(|mark| look(&vm, &memory, layout.free, mark.len()));
-    let report = Report::new(seen, report::Stop::new(&machine, LPID, refusal), states, found, steps.pages_in());
+    let states = report::page_states(&rig.machine, LPID, pages);
+    let found = seen.read_back.as_ref().map(|mark| look(&vm, &*rig.memory, layout.free, mark.len()));
+    let report = Report::new(seen, report::Stop::new(&rig.machine, LPID, refusal), states, found, steps.pages_in());
     output::print(&if cli.json { report.json().to_string() } else { report.text() })?;
     Ok(if report.is_secure() { ExitCode::SUCCESS } else { ExitCode::from(Failure::REFUSED) })
 }
@@ -131,9 +123,9 @@ fn run(vm: &Vm, cpu: &mut KvmVcpu, steps: &Steps) -> Result<Option<KvmError>, Kv
 }
 
 /// What the hypervisor finds in a page of the guest: nothing if it cannot have the page.
-fn look(vm: &Vm, memory: &HostMemory, at: GuestAddr, len: usize) -> Vec<u8> {
+fn look(vm: &Vm, memory: &dyn NormalMemory, at: GuestAddr, len: usize) -> Vec<u8> {
     let mut bytes = vec![0; len];
-    let there =
-        vm.host_touches(PageSize::K64.gfn(at)).is_ok() && memory.read(HostAddr(HOST.0 + at.0), &mut bytes).is_ok();
+    let mut read = || memory.read(vm.slots().host_addr(at)?, &mut bytes).ok();
+    let there = vm.host_touches(PageSize::K64.gfn(at)).is_ok() && read().is_some();
     if there { bytes } else { Vec::new() }
 }

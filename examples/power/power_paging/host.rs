@@ -8,13 +8,11 @@ use std::time::Duration;
 use rand_core::Rng as _;
 use spin::Mutex;
 use uv_core::{
-    EnterSecureMode as _, Error as _, ErrorKind, Exit, Gfn, HostAddr, MemSlot, MemSlots, PageIn as _, PageOut as _,
-    PageRange, PageSize, SlotId, Vcpu as _,
+    EnterSecureMode as _, Error as _, ErrorKind, Exit, Gfn, PageIn as _, PageOut as _, PageRange, Vcpu as _,
 };
-use uv_power::abi::regs::Lpid;
-use uv_power::hypervisor::kernel::{Host, KvmError, KvmVcpu, Vm, VmConfig};
+use uv_power::dev::Rig;
+use uv_power::hypervisor::kernel::{KvmError, KvmVcpu, Vm};
 use uv_power::hypervisor::vmm::boot::BootLayout;
-use uv_power::sim::Machine;
 use uv_programs::Failure;
 use uv_sim::rng::SimRng;
 
@@ -30,33 +28,20 @@ pub(crate) struct Running {
     pub(crate) tally: Arc<Mutex<Tally>>,
 }
 
-/// Makes VM `number` of memory at `at`, where its guest is loaded, and takes it into secure mode.
+/// Makes a VM with its guest loaded, and takes it into secure mode.
 ///
 /// # Errors
 /// Status 1 when the ultravisor refuses it.
-pub(crate) fn boot(
-    machine: &Machine,
-    host: &Host,
-    layout: &BootLayout<'_>,
-    at: HostAddr,
-    number: u32,
-    load: &Load,
-) -> Result<Running, Failure> {
-    let lpid = Lpid(number + 1);
+pub(crate) fn boot(rig: &Rig, layout: &BootLayout<'_>, load: &Load) -> Result<Running, Failure> {
     let (program, tally) = guest::program(layout, load);
-    machine.add_vcpu(lpid, 0, program);
-    let mut slots = MemSlots::new(PageSize::K64);
-    let pages = layout.memory >> PageSize::K64.shift();
-    slots.insert(SlotId(0), MemSlot { first: Gfn(0), pages, host: at }).map_err(Failure::unusable)?;
-    let vm = Vm::new(host.clone(), VmConfig { lpid, radix: true, slots });
-    vm.enable_secure_guest_capability().map_err(Failure::unusable)?;
-    let vm = Arc::new(vm);
-    let mut cpu = KvmVcpu::new(Arc::clone(&vm), 0).starting_at(layout.kernel.at);
+    let vm = rig.vm_with(layout).map_err(Failure::unusable)?;
+    let lpid = vm.lpid();
+    let mut cpu = rig.boot_cpu(&vm, layout, program);
     let asks = cpu.run().map_err(Failure::refused)?;
     if asks != Exit::EnterSecureMode {
         return Err(Failure::refused(format_args!("VM {} does not ask to become secure: {asks:?}", lpid.0)));
     }
-    vm.enter_secure_mode(&mut cpu).map_err(|error| match machine.esm_failure(lpid) {
+    vm.enter_secure_mode(&mut cpu).map_err(|error| match rig.machine.esm_failure(lpid) {
         Some(failure) => Failure::refused(format_args!("VM {} is refused: {failure}", lpid.0)),
         None => Failure::refused(format_args!("VM {} is refused: {error}", lpid.0)),
     })?;

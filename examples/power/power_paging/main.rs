@@ -27,21 +27,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use clap::Parser;
-use uv_core::{HostAddr, PageSize};
-use uv_power::hypervisor::kernel::{DevicePool, Host};
+use uv_core::PageSize;
+use uv_power::dev::{Rig, RigConfig};
 use uv_power::sim::{Machine, MachineConfig};
 use uv_power::wrap::Watched;
 use uv_power_programs::SvmFiles;
 use uv_programs::{Failure, output};
-use uv_sim::HostMemory;
 
 use guest::Load;
 use host::{serve, take_away};
 use live::{Counts, Line};
 use report::Report;
 
-/// Where guest memory begins in the host's.
-const HOST: u64 = 16 << 20;
 /// Secure pages that a transition needs: what is loaded, and the ultravisor's own.
 const LEAST: u64 = 64;
 
@@ -84,33 +81,30 @@ fn page(cli: &Cli) -> Result<ExitCode, Failure> {
     let pages = layout.memory >> PageSize::K64.shift();
 
     // The machine.
-    let memory = Arc::new(HostMemory::new(HOST + 2 * layout.memory));
-    let config = MachineConfig {
+    let mut config = RigConfig::with_machine(MachineConfig {
         secure_pages: u32::try_from(secure).map_err(Failure::unusable)?,
         seed: cli.seed,
         ..MachineConfig::new(files.machine_key.clone())
-    };
-    let machine = Machine::new(config, memory.clone());
+    });
+    config.guest_bytes = 2 * layout.memory;
 
     // The host. KVM gives every page a device page when a VM becomes secure, so it is told of as much secure memory as the VMs
     // have. The ultravisor has less and asks for pages to go out.
+    config.device_pages = Some(2 * pages);
     let counts = Arc::new(Counts::default());
     let counted = Arc::clone(&counts);
-    let seams = Arc::new(Watched::new(machine.clone(), move |call| counted.count(call)));
-    let pool = DevicePool::new((2 * pages) << PageSize::K64.shift()).map(Arc::new);
-    let host = Host { uv: seams.clone(), entry: seams, memory: memory.clone(), pool };
+    let watched = |machine: &Machine| Arc::new(Watched::new(machine.clone(), move |call| counted.count(call)));
+    let rig = Rig::over(config, |memory| Arc::new(memory), watched);
 
     // Two VMs, each with a guest that becomes secure.
     let boot = |number: u32| {
-        let at = HostAddr(HOST + u64::from(number) * layout.memory);
-        layout.load(&*memory, at).map_err(Failure::unusable)?;
         let load = Load { pages: work, steps: cli.steps, seed: cli.seed ^ u64::from(number) << 32 };
-        host::boot(&machine, &host, &layout, at, number, &load)
+        host::boot(&rig, &layout, &load)
     };
     let vms = [boot(0)?, boot(1)?];
 
     // Both run, while the hypervisor takes pages away.
-    let mut line = Line::new(&machine, &counts, &vms);
+    let mut line = Line::new(&rig.machine, &counts, &vms);
     let done = AtomicBool::new(false);
     let ended = thread::scope(|scope| {
         let threads = [0, 1].map(|me: usize| {

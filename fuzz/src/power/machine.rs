@@ -3,17 +3,15 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use uv_core::{
-    EnterSecureMode, Exit, Gfn, GuestAddr, HostAddr, MemSlot, MemSlots, NormalMemory, PageSize, SlotId, Vcpu,
-};
+use uv_core::{EnterSecureMode, Exit, GuestAddr, HostAddr, NormalMemory, PageSize, Vcpu};
 use uv_power::abi::numbers::{HvCall, UltracallNumber};
 use uv_power::abi::regs::Lpid;
 use uv_power::abi::{HvCode, Msr, Profile, Regs, Ultracall};
+use uv_power::dev::{self, RigConfig};
 use uv_power::guest::EsmRequest;
-use uv_power::hypervisor::kernel::{self, DevicePool, KvmVcpu, PowerExit, Vm, VmConfig};
+use uv_power::hypervisor::kernel::{KvmVcpu, PowerExit, Vm};
 use uv_power::sim::{GuestInsn, GuestStep, Machine, MachineConfig};
 use uv_power_programs::SvmFiles;
-use uv_sim::HostMemory;
 use uv_sim::guest::{Outcome, Step};
 
 use crate::feed::{Feed, Numbers};
@@ -34,7 +32,7 @@ const HYPERCALLS: &[HvCall] = &[
     HvCall::H_RTAS,
 ];
 
-const HOST: u64 = 16 << 20;
+const HOST: u64 = dev::Rig::GUESTS.0;
 const LPID: Lpid = Lpid(1);
 const SPARE: u64 = 256;
 /// Most calls, runs and accesses of one input.
@@ -48,7 +46,7 @@ type Todo = Arc<Mutex<VecDeque<GuestStep>>>;
 
 struct Rig {
     machine: Machine,
-    memory: Arc<HostMemory>,
+    memory: Arc<dyn NormalMemory>,
     vm: Arc<Vm>,
     cpu: KvmVcpu,
     todo: Todo,
@@ -72,35 +70,23 @@ impl Rig {
     fn new(profile: u8) -> Self {
         let layout = FILES.layout().expect("the sample has room");
         let pages = layout.memory >> PageSize::K64.shift();
-        let secure = pages + SPARE;
-        let memory = Arc::new(HostMemory::new(HOST + layout.memory));
-        let config = MachineConfig {
+        let mut config = RigConfig::with_machine(MachineConfig {
             profile: Profile::ALL[usize::from(profile % 2)],
-            secure_pages: u32::try_from(secure).expect("a small machine"),
+            secure_pages: u32::try_from(pages + SPARE).expect("a small machine"),
             ..MachineConfig::new(FILES.machine_key.clone())
-        };
-        let machine = Machine::new(config, memory.clone());
-        let seams = Arc::new(machine.clone());
-        let host = kernel::Host {
-            uv: seams.clone(),
-            entry: seams,
-            memory: memory.clone(),
-            pool: DevicePool::new(secure << PageSize::K64.shift()).map(Arc::new),
-        };
-        let mut slots = MemSlots::new(PageSize::K64);
-        slots.insert(SlotId(0), MemSlot { first: Gfn(0), pages, host: HostAddr(HOST) }).expect("one slot fits");
-        let vm = Arc::new(Vm::new(host, VmConfig { lpid: LPID, radix: true, slots }));
-        vm.enable_secure_guest_capability().expect("there is secure memory");
-        layout.load(&*memory, HostAddr(HOST)).expect("the memory is there");
+        });
+        // Addresses near the guest's are near the end of memory too.
+        config.guest_bytes = layout.memory;
+        let rig = dev::Rig::with(config);
+        let vm = rig.vm_with(&layout).expect("there is memory");
         let todo = Todo::default();
-        machine.add_vcpu(LPID, 0, Box::new(program(layout.request(), Arc::clone(&todo))));
-        let mut cpu = KvmVcpu::new(Arc::clone(&vm), 0).starting_at(layout.kernel.at);
+        let mut cpu = rig.boot_cpu(&vm, &layout, Box::new(program(layout.request(), Arc::clone(&todo))));
         assert_eq!(cpu.run().expect("the guest starts"), Exit::EnterSecureMode);
         vm.enter_secure_mode(&mut cpu).expect("the sample becomes secure");
         let work = PageSize::K64.gfn(layout.free);
         let numbers =
             Numbers::new(&[1, 0, 16, 2, HOST, layout.free.0, work.0, pages, layout.kernel.at.0, layout.tree.0]);
-        let mut rig = Self { machine, memory, vm, cpu, todo, numbers, pages };
+        let mut rig = Self { machine: rig.machine, memory: rig.memory, vm, cpu, todo, numbers, pages };
         rig.tell(Step::store(layout.free, &SECRET));
         rig.run(&mut Feed::new(&[]));
         rig
