@@ -12,7 +12,7 @@
 //!
 //! Every function may be called from any thread. Unsafe code is here and in no library below; each block says why it may
 //! do what it does, on the promise that the header asks of the caller.
-#![allow(non_camel_case_types)]
+#![allow(non_camel_case_types, reason = "the names are those of the C interface")]
 
 mod guard;
 mod raw;
